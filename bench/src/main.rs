@@ -1,0 +1,3 @@
+//! Handwave.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Handwave: packet.
+#![no_std]
+#![forbid(unsafe_code)]

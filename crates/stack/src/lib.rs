@@ -1,0 +1,3 @@
+//! Handwave: stack.
+#![no_std]
+#![forbid(unsafe_code)]

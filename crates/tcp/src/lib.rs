@@ -1,0 +1,3 @@
+//! Handwave: tcp.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! Handwave: wire.
+#![no_std]
+#![forbid(unsafe_code)]
