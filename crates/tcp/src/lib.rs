@@ -1,3 +1,7 @@
 //! Handwave: tcp.
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod time;
