@@ -1,0 +1,195 @@
+//! The TCP header (RFC 9293 3.1).
+
+#[cfg(test)]
+mod tests;
+
+use core::net::IpAddr;
+
+use super::{TcpFlags, TcpOptions};
+use crate::octets::front_mut;
+use crate::{IpProtocol, ParseError, SeqNum, Sum};
+
+/// What a TCP header says.
+///
+/// The checksum is not a field: it covers the addresses and the payload too, so it is verified with
+/// [`checksum_is_valid`](Self::checksum_is_valid) and filled in at [`CHECKSUM_OFFSET`](Self::CHECKSUM_OFFSET) by whoever
+/// has them. The data offset follows from the options.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct TcpHeader {
+    /// The sender's port.
+    pub source_port: u16,
+    /// The receiver's port.
+    pub destination_port: u16,
+    /// The number of the first octet of data, or of the SYN if there is one (SEG.SEQ).
+    pub seq: SeqNum,
+    /// The next number the sender expects; meaningful only with [`TcpFlags::ACK`] (SEG.ACK).
+    pub ack: SeqNum,
+    /// The control bits.
+    pub flags: TcpFlags,
+    /// The window field as sent, before any scaling.
+    pub window: u16,
+    /// The urgent pointer, an offset from `seq`; meaningful only with [`TcpFlags::URG`].
+    pub urgent: u16,
+    /// The options.
+    pub options: TcpOptions,
+}
+
+impl TcpHeader {
+    /// The length of a header without options, in octets.
+    pub const LEN_MIN: usize = 20;
+    /// The length of a header with 40 octets of options.
+    pub const LEN_MAX: usize = 60;
+    /// Where the 16-bit checksum stands in the header.
+    pub const CHECKSUM_OFFSET: usize = 16;
+
+    /// Reads the header at the front of a segment and returns it with its length in octets (where the data begins).
+    ///
+    /// Reserved bits are ignored, and so are options that are unknown or malformed: see [`TcpOptions::parse`]. The checksum
+    /// is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError::Truncated`] if there are fewer octets than the header has, [`ParseError::BadLength`] if the data offset
+    /// is below 5 words.
+    #[inline]
+    pub fn parse(segment: &[u8]) -> Result<(Self, usize), ParseError> {
+        let (fixed, rest) = segment.split_first_chunk().ok_or(ParseError::Truncated)?;
+        let &[
+            sp0,
+            sp1,
+            dp0,
+            dp1,
+            s0,
+            s1,
+            s2,
+            s3,
+            a0,
+            a1,
+            a2,
+            a3,
+            offset_and_ae,
+            flags,
+            w0,
+            w1,
+            _,
+            _,
+            u0,
+            u1,
+        ]: &[u8; Self::LEN_MIN] = fixed;
+
+        let data_offset = usize::from(offset_and_ae >> 4).wrapping_mul(4);
+        let options_len = data_offset
+            .checked_sub(Self::LEN_MIN)
+            .ok_or(ParseError::BadLength)?;
+        let options = rest.get(..options_len).ok_or(ParseError::Truncated)?;
+        let (options, _) = TcpOptions::parse(options);
+
+        let header = Self {
+            source_port: u16::from_be_bytes([sp0, sp1]),
+            destination_port: u16::from_be_bytes([dp0, dp1]),
+            seq: SeqNum::new(u32::from_be_bytes([s0, s1, s2, s3])),
+            ack: SeqNum::new(u32::from_be_bytes([a0, a1, a2, a3])),
+            flags: TcpFlags::from_bits(u16::from_be_bytes([offset_and_ae, flags])),
+            window: u16::from_be_bytes([w0, w1]),
+            urgent: u16::from_be_bytes([u0, u1]),
+            options,
+        };
+        Ok((header, data_offset))
+    }
+
+    /// The length of the header with its options in octets: 20 to 60, a multiple of 4.
+    #[must_use]
+    pub const fn header_len(&self) -> usize {
+        Self::LEN_MIN.saturating_add(self.options.encoded_len())
+    }
+
+    /// Writes the header into the first [`header_len`](Self::header_len) octets of `buffer`, with a checksum field of zero.
+    ///
+    /// # Panics
+    ///
+    /// If `buffer` is shorter than that.
+    #[inline]
+    pub fn emit(&self, buffer: &mut [u8]) {
+        let options_len = self.options.encoded_len();
+        // At most 60 / 4 = 15, so neither the cast nor the shift loses anything.
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a data offset is at most 15"
+        )]
+        let data_offset = (Self::LEN_MIN.saturating_add(options_len) / 4) as u16;
+        let [offset_and_ae, flags] = (data_offset << 12 | self.flags.bits()).to_be_bytes();
+        let [sp0, sp1] = self.source_port.to_be_bytes();
+        let [dp0, dp1] = self.destination_port.to_be_bytes();
+        let [s0, s1, s2, s3] = self.seq.raw().to_be_bytes();
+        let [a0, a1, a2, a3] = self.ack.raw().to_be_bytes();
+        let [w0, w1] = self.window.to_be_bytes();
+        let [u0, u1] = self.urgent.to_be_bytes();
+
+        let (fixed, rest) = buffer
+            .split_first_chunk_mut::<{ Self::LEN_MIN }>()
+            .expect("the buffer is shorter than the header");
+        *fixed = [
+            sp0,
+            sp1,
+            dp0,
+            dp1,
+            s0,
+            s1,
+            s2,
+            s3,
+            a0,
+            a1,
+            a2,
+            a3,
+            offset_and_ae,
+            flags,
+            w0,
+            w1,
+            0,
+            0,
+            u0,
+            u1,
+        ];
+        self.options.emit(rest);
+    }
+
+    /// Counts the sequence numbers the segment occupies: its data, and one each for SYN and FIN (SEG.LEN).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use handwave_wire::{TcpFlags, TcpHeader};
+    ///
+    /// let fin = TcpHeader { flags: TcpFlags::FIN | TcpFlags::ACK, ..TcpHeader::default() };
+    /// assert_eq!(fin.seq_len(100), 101);
+    /// ```
+    #[must_use]
+    pub fn seq_len(&self, payload_len: usize) -> u32 {
+        let payload_len = u32::try_from(payload_len).unwrap_or(u32::MAX);
+        payload_len
+            .saturating_add(u32::from(self.flags.contains(TcpFlags::SYN)))
+            .saturating_add(u32::from(self.flags.contains(TcpFlags::FIN)))
+    }
+
+    /// Whether the checksum of a whole contiguous segment is right (RFC 9293 3.1 [MUST-3]).
+    #[must_use]
+    pub fn checksum_is_valid(segment: &[u8], source: IpAddr, destination: IpAddr) -> bool {
+        let Ok(len) = u32::try_from(segment.len()) else {
+            return false;
+        };
+        Sum::default()
+            .pseudo_header(source, destination, IpProtocol::TCP, len)
+            .add_bytes(segment)
+            .is_valid()
+    }
+
+    /// Writes `checksum` into the checksum field of the header at the front of `segment`.
+    ///
+    /// # Panics
+    ///
+    /// If `segment` is shorter than [`LEN_MIN`](Self::LEN_MIN).
+    pub fn set_checksum(segment: &mut [u8], checksum: u16) {
+        let [.., c0, c1, _, _] = front_mut::<{ Self::LEN_MIN }>(segment);
+        [*c0, *c1] = checksum.to_be_bytes();
+    }
+}

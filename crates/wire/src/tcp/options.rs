@@ -1,0 +1,327 @@
+//! TCP options (RFC 9293 3.2, RFC 7323, RFC 2018, RFC 7413).
+
+mod blocks;
+mod cookie;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use blocks::{SackBlock, SackBlocks};
+pub use cookie::FastOpenCookie;
+
+use crate::octets::{Reader, Writer, front_mut};
+use crate::{ParseError, SeqNum};
+
+const END: u8 = 0;
+const NOP: u8 = 1;
+const MSS: u8 = 2;
+const WINDOW_SCALE: u8 = 3;
+const SACK_PERMITTED: u8 = 4;
+const SACK: u8 = 5;
+const TIMESTAMPS: u8 = 8;
+const FAST_OPEN: u8 = 34;
+
+const MSS_LEN: u8 = 4;
+const WINDOW_SCALE_LEN: u8 = 3;
+const SACK_PERMITTED_LEN: u8 = 2;
+const TIMESTAMPS_LEN: u8 = 10;
+
+/// `nop nop TS`: how nearly every segment of an established connection begins its options.
+const NOP_NOP_TIMESTAMPS: u32 = u32::from_be_bytes([NOP, NOP, TIMESTAMPS, TIMESTAMPS_LEN]);
+
+/// The timestamps option (RFC 7323 3.2).
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Timestamps {
+    /// The sender's clock when the segment left (TSval).
+    pub value: u32,
+    /// The most recent TSval the sender has taken over from its peer (TSecr); meaningful only with ACK.
+    pub echo: u32,
+}
+
+/// Whether the option octets were well-formed.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum OptionsNote {
+    /// Every option up to the end was legal, known or not.
+    #[default]
+    WellFormed,
+    /// A length was illegal: that option was skipped if its end was known, and the rest ignored otherwise.
+    Malformed,
+}
+
+impl OptionsNote {
+    /// Whether a length was illegal.
+    #[must_use]
+    pub const fn is_malformed(self) -> bool {
+        matches!(self, Self::Malformed)
+    }
+}
+
+/// The options of a TCP header.
+///
+/// # Examples
+///
+/// ```
+/// use handwave_wire::{TcpOptions, Timestamps};
+///
+/// let options = TcpOptions { mss: Some(1460), window_scale: Some(7), ..TcpOptions::default() };
+/// let mut octets = [0; 8];
+/// assert_eq!(options.encoded_len(), octets.len());
+/// options.emit(&mut octets);
+/// assert_eq!(octets, [2, 4, 0x05, 0xb4, 1, 3, 3, 7]);
+///
+/// let (parsed, note) = TcpOptions::parse(&octets);
+/// assert_eq!(parsed, options);
+/// assert!(!note.is_malformed());
+/// ```
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct TcpOptions {
+    /// Maximum segment size in octets (RFC 9293 3.7.1); belongs on a SYN.
+    pub mss: Option<u16>,
+    /// The shift count as sent (RFC 7323 2.2); a receiver takes more than 14 for 14. Belongs on a SYN.
+    pub window_scale: Option<u8>,
+    /// SACK may be used in the other direction (RFC 2018 2); belongs on a SYN.
+    pub sack_permitted: bool,
+    /// Timestamps (RFC 7323 3).
+    pub timestamps: Option<Timestamps>,
+    /// What has arrived out of order (RFC 2018 3).
+    pub sack: SackBlocks,
+    /// Fast Open cookie, or a request for one if it is empty (RFC 7413 4.1.1).
+    pub fast_open: Option<FastOpenCookie>,
+}
+
+impl TcpOptions {
+    /// The most octets a header has room for.
+    pub const LEN_MAX: usize = 40;
+
+    /// Reads options from the octets between the fixed header and the data.
+    ///
+    /// It never fails: unknown options are skipped ([MUST-6]), what follows an end-of-options octet is ignored, an option of a
+    /// known kind with the wrong length is skipped, and an impossible length (below 2, or past the end) ends the list
+    /// ([MUST-7]). Of an option that comes twice, the last counts.
+    #[inline]
+    #[must_use]
+    pub fn parse(octets: &[u8]) -> (Self, OptionsNote) {
+        if octets.is_empty() {
+            return (Self::default(), OptionsNote::WellFormed);
+        }
+        if let Some(timestamps) = parse_only_timestamps(octets) {
+            let options = Self {
+                timestamps: Some(timestamps),
+                ..Self::default()
+            };
+            return (options, OptionsNote::WellFormed);
+        }
+        Self::parse_any(octets)
+    }
+
+    fn parse_any(octets: &[u8]) -> (Self, OptionsNote) {
+        let mut options = Self::default();
+        let mut note = OptionsNote::WellFormed;
+        let mut reader = Reader::new(octets);
+        // Each turn takes at least one octet off the front, so the loop ends with the octets.
+        while let Ok([kind]) = reader.array() {
+            match kind {
+                END => break,
+                NOP => continue,
+                _ => {}
+            }
+            let Ok(value) = option_value(&mut reader) else {
+                return (options, OptionsNote::Malformed);
+            };
+            if options.take(kind, value).is_err() {
+                note = OptionsNote::Malformed;
+            }
+        }
+        (options, note)
+    }
+
+    /// Stores one option; an error says that its length is not one its kind can have.
+    fn take(&mut self, kind: u8, value: &[u8]) -> Result<(), ParseError> {
+        match (kind, value) {
+            (MSS, &[m0, m1]) => self.mss = Some(u16::from_be_bytes([m0, m1])),
+            (WINDOW_SCALE, &[shift]) => self.window_scale = Some(shift),
+            (SACK_PERMITTED, []) => self.sack_permitted = true,
+            (TIMESTAMPS, &[v0, v1, v2, v3, e0, e1, e2, e3]) => {
+                self.timestamps = Some(Timestamps {
+                    value: u32::from_be_bytes([v0, v1, v2, v3]),
+                    echo: u32::from_be_bytes([e0, e1, e2, e3]),
+                });
+            }
+            (SACK, _) => self.sack = parse_sack(value)?,
+            (FAST_OPEN, _) => self.fast_open = Some(FastOpenCookie::from_option(value)?),
+            (MSS | WINDOW_SCALE | SACK_PERMITTED | TIMESTAMPS, _) => {
+                return Err(ParseError::BadLength);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// How many octets [`emit`](Self::emit) writes: a multiple of 4, at most 40.
+    #[must_use]
+    pub const fn encoded_len(&self) -> usize {
+        let len = self.len_without_sack();
+        match self.sack_that_fits(len) {
+            0 => len,
+            blocks => len
+                .saturating_add(blocks.saturating_mul(8))
+                .saturating_add(4),
+        }
+    }
+
+    /// Writes the options into the first [`encoded_len`](Self::encoded_len) octets of `buffer`.
+    ///
+    /// The order and the padding are Linux's: `mss`, `sackOK TS` (or `nop nop TS`, or `nop nop sackOK`), `nop wscale`,
+    /// `nop nop sack`, and the Fast Open cookie with `nop`s up to a whole word. An end-of-options octet is never needed, so the
+    /// zeros that would have to follow it ([MUST-69]) are not either. SACK blocks that do not fit in 40 octets are left out,
+    /// the last ones first: the first is the one a sender must report (RFC 2018 4).
+    ///
+    /// # Panics
+    ///
+    /// If `buffer` is shorter than [`encoded_len`](Self::encoded_len).
+    #[inline]
+    pub fn emit(&self, buffer: &mut [u8]) {
+        match *self {
+            Self {
+                mss: None,
+                window_scale: None,
+                sack_permitted: false,
+                timestamps,
+                sack,
+                fast_open: None,
+            } if sack.is_empty() => {
+                if let Some(timestamps) = timestamps {
+                    emit_only_timestamps(timestamps, buffer);
+                }
+            }
+            _ => self.emit_any(buffer),
+        }
+    }
+
+    fn emit_any(&self, buffer: &mut [u8]) {
+        let mut writer = Writer::new(buffer);
+        if let Some(mss) = self.mss {
+            writer.put(&[MSS, MSS_LEN]);
+            writer.put(&mss.to_be_bytes());
+        }
+        if self.sack_permitted && self.timestamps.is_some() {
+            writer.put(&[SACK_PERMITTED, SACK_PERMITTED_LEN]);
+        } else if self.sack_permitted {
+            writer.put(&[NOP, NOP, SACK_PERMITTED, SACK_PERMITTED_LEN]);
+        } else if self.timestamps.is_some() {
+            writer.put(&[NOP, NOP]);
+        }
+        if let Some(Timestamps { value, echo }) = self.timestamps {
+            writer.put(&[TIMESTAMPS, TIMESTAMPS_LEN]);
+            writer.put(&value.to_be_bytes());
+            writer.put(&echo.to_be_bytes());
+        }
+        if let Some(shift) = self.window_scale {
+            writer.put(&[NOP, WINDOW_SCALE, WINDOW_SCALE_LEN, shift]);
+        }
+        let blocks = self.sack_that_fits(self.len_without_sack());
+        if blocks > 0 {
+            // At most 4 blocks: 2 + 4 * 8 = 34.
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a SACK option is at most 34 octets"
+            )]
+            let len = blocks.saturating_mul(8).saturating_add(2) as u8;
+            writer.put(&[NOP, NOP, SACK, len]);
+            for block in self.sack.iter().take(blocks) {
+                writer.put(&block.left.raw().to_be_bytes());
+                writer.put(&block.right.raw().to_be_bytes());
+            }
+        }
+        if let Some(cookie) = self.fast_open {
+            writer.put(&[FAST_OPEN, cookie.option_len()]);
+            writer.put(cookie.as_slice());
+            for _ in usize::from(cookie.option_len())..cookie.padded_len() {
+                writer.put(&[NOP]);
+            }
+        }
+    }
+
+    /// The octets all options but SACK take, each padded to whole words: at most 4 + 12 + 4 + 20 = 40.
+    const fn len_without_sack(&self) -> usize {
+        let mss = if self.mss.is_some() { 4_usize } else { 0 };
+        let sack_permitted_and_timestamps = match (self.sack_permitted, &self.timestamps) {
+            (_, Some(_)) => 12,
+            (true, None) => 4,
+            (false, None) => 0,
+        };
+        let window_scale = if self.window_scale.is_some() { 4 } else { 0 };
+        let fast_open = match &self.fast_open {
+            Some(cookie) => cookie.padded_len(),
+            None => 0,
+        };
+        mss.saturating_add(sack_permitted_and_timestamps)
+            .saturating_add(window_scale)
+            .saturating_add(fast_open)
+    }
+
+    /// How many SACK blocks go beside `used` octets of other options.
+    const fn sack_that_fits(&self, used: usize) -> usize {
+        let room = Self::LEN_MAX.saturating_sub(used).saturating_sub(4) / 8;
+        let held = self.sack.len();
+        if held < room { held } else { room }
+    }
+}
+
+/// The fast path: exactly twelve octets, `nop nop TS`.
+#[inline]
+fn parse_only_timestamps(octets: &[u8]) -> Option<Timestamps> {
+    let &[k0, k1, k2, k3, v0, v1, v2, v3, e0, e1, e2, e3]: &[u8; 12] = octets.try_into().ok()?;
+    (u32::from_be_bytes([k0, k1, k2, k3]) == NOP_NOP_TIMESTAMPS).then(|| Timestamps {
+        value: u32::from_be_bytes([v0, v1, v2, v3]),
+        echo: u32::from_be_bytes([e0, e1, e2, e3]),
+    })
+}
+
+#[inline]
+fn emit_only_timestamps(timestamps: Timestamps, buffer: &mut [u8]) {
+    let [v0, v1, v2, v3] = timestamps.value.to_be_bytes();
+    let [e0, e1, e2, e3] = timestamps.echo.to_be_bytes();
+    *front_mut(buffer) = [
+        NOP,
+        NOP,
+        TIMESTAMPS,
+        TIMESTAMPS_LEN,
+        v0,
+        v1,
+        v2,
+        v3,
+        e0,
+        e1,
+        e2,
+        e3,
+    ];
+}
+
+/// Takes the length octet and the value after it.
+fn option_value<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], ParseError> {
+    let [len] = reader.array()?;
+    // The length counts the kind and itself.
+    let value_len = usize::from(len)
+        .checked_sub(2)
+        .ok_or(ParseError::BadLength)?;
+    reader.take(value_len)
+}
+
+fn parse_sack(value: &[u8]) -> Result<SackBlocks, ParseError> {
+    let mut blocks = SackBlocks::new();
+    let (pairs, excess) = value.as_chunks::<8>();
+    if pairs.is_empty() || !excess.is_empty() {
+        return Err(ParseError::BadLength);
+    }
+    for &[l0, l1, l2, l3, r0, r1, r2, r3] in pairs {
+        let block = SackBlock {
+            left: SeqNum::new(u32::from_be_bytes([l0, l1, l2, l3])),
+            right: SeqNum::new(u32::from_be_bytes([r0, r1, r2, r3])),
+        };
+        // Forty octets cannot hold more than four; a caller with more octets than that gets the first four.
+        if !blocks.push(block) {
+            break;
+        }
+    }
+    Ok(blocks)
+}
