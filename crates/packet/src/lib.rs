@@ -4,6 +4,7 @@
 //!   received, cut and joined without copying.
 //! - [`PacketBuf`] is one IP packet or Ethernet frame: the headers we wrote inline, a payload behind them, and what is
 //!   known about its checksum and its segments. Nothing is allocated for a packet of at most two pieces.
+//! - [`split`] does in software what a network card with segmentation offload would.
 //! - [`ChunkPool`] lends the chunks that payloads are made of and takes them back once nobody refers to them.
 //!
 //! Parsing and building headers is `handwave-wire`'s business; what a packet means is for the layers above.
@@ -16,6 +17,7 @@ mod packet_buf;
 mod payload;
 mod pieces;
 mod pool;
+pub mod split;
 
 pub use packet_buf::{ChecksumMark, HEAD_CAPACITY, PacketBuf};
 pub use payload::{IntoPieces, Payload};

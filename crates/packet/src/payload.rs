@@ -7,6 +7,7 @@ use crate::pieces::Pieces;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
+use handwave_wire::Sum;
 
 /// A sequence of octets held as refcounted slices, in order.
 ///
@@ -215,6 +216,12 @@ impl Payload {
             }
         }
         done
+    }
+
+    /// Adds all octets to an Internet checksum in the making.
+    #[must_use]
+    pub fn sum(&self, sum: Sum) -> Sum {
+        self.pieces().fold(sum, |sum, piece| sum.add_bytes(piece))
     }
 
     /// Copies all octets into a vector.

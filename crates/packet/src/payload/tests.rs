@@ -43,6 +43,8 @@ fn check(rope: &Payload, model: &[u8]) {
     assert_eq!(rope.contiguous().is_empty(), model.is_empty());
     assert_eq!(rope, model);
     assert_eq!(*rope, Payload::from(model.to_vec()));
+    let sum = Sum::default().add_bytes(model);
+    assert_eq!(rope.sum(Sum::default()).finish(), sum.finish());
     let mut part = [0; 16];
     let n = rope.copy_to_slice(&mut part);
     assert_eq!(&part[..n], &model[..model.len().min(16)]);
