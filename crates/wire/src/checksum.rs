@@ -95,7 +95,7 @@ impl Sum {
 
     /// The checksum: the complement of the folded sum, to be written in network order.
     ///
-    /// UDP sends 0xffff where this is zero: its header type does that.
+    /// UDP sends 0xffff where this is zero: [`UdpHeader::checksum`](crate::udp::UdpHeader::checksum).
     #[must_use]
     pub fn finish(self) -> u16 {
         !self.folded()

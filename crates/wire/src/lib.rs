@@ -42,7 +42,9 @@
 extern crate std;
 
 pub mod checksum;
+pub mod ipv4;
 pub mod tcp;
+pub mod udp;
 
 mod error;
 mod ip;
