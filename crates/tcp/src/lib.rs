@@ -4,5 +4,6 @@
 
 extern crate alloc;
 
+pub mod buffer;
 pub mod recovery;
 pub mod time;

@@ -1,0 +1,307 @@
+//! The receive buffer: octets in order, ready to be read, and octets beyond a gap.
+//!
+//! What arrives is kept as the slices it came in, without copying, unless a slice is small: less than a quarter of
+//! the memory it pins, or a neighbour of another small one. So what is [`held`](ReceiveBuffer::held) stays in
+//! proportion to the octets whatever the peer sends, and [`reclaim`](ReceiveBuffer::reclaim) brings it down to little
+//! more than the octets themselves.
+//!
+//! Where two segments disagree about the same octet, the one that came first counts.
+
+mod assembler;
+#[cfg(test)]
+mod tests;
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+
+use bytes::Bytes;
+use handwave_packet::Payload;
+use handwave_wire::{SackBlocks, SeqNum};
+
+use super::piece::{Piece, compact};
+use assembler::Assembler;
+
+pub use assembler::RUNS_MAX;
+
+/// Octets per piece when the buffer is compacted.
+const COMPACT_OCTETS_MAX: usize = 65_536;
+
+/// Octets that arrived and were not read yet.
+///
+/// Offsets of arriving octets count from `RCV.NXT`. An empty buffer owns no heap memory.
+///
+/// ```
+/// use bytes::Bytes;
+/// use handwave_packet::Payload;
+/// use handwave_tcp::buffer::ReceiveBuffer;
+/// use handwave_wire::SeqNum;
+///
+/// let payload = |octets: &'static [u8]| Payload::from(Bytes::from_static(octets));
+/// let mut buffer = ReceiveBuffer::default();
+/// assert_eq!(buffer.insert(7, payload(b"world"), 5), 0);
+/// let sack = buffer.sack_blocks(SeqNum::new(1_000), 3);
+/// assert_eq!((sack.as_slice()[0].left, sack.as_slice()[0].right), (SeqNum::new(1_007), SeqNum::new(1_012)));
+///
+/// assert_eq!(buffer.insert(0, payload(b"hello, "), 7), 12);
+/// let mut read = [0; 100];
+/// assert_eq!(buffer.read(&mut read), 12);
+/// assert_eq!(&read[..12], b"hello, world");
+/// ```
+#[derive(Debug, Default)]
+pub struct ReceiveBuffer {
+    store: Option<Box<Store>>,
+}
+
+#[derive(Debug, Default)]
+struct Store {
+    /// In order; adjacent small pieces are joined.
+    ready: VecDeque<Piece>,
+    ready_octets: usize,
+    ready_held: usize,
+    /// Position of `RCV.NXT` in the octets that passed through this store.
+    next: u64,
+    beyond: Assembler,
+}
+
+/// What comes in.
+impl ReceiveBuffer {
+    /// Stores octets that start `offset` octets after `RCV.NXT`; returns by how many `RCV.NXT` advances.
+    ///
+    /// `held` is the memory the payload keeps alive. The caller has trimmed the payload to the window. Octets that are
+    /// there already are ignored. Beyond a gap octets may be refused, when there are [`RUNS_MAX`] gaps and these would make one
+    /// more; the peer sends them again. Costs O(log pieces), and O(1) for what comes in order.
+    pub fn insert(&mut self, offset: usize, payload: Payload, held: usize) -> usize {
+        if payload.is_empty() {
+            return 0;
+        }
+        let store = self.store.get_or_insert_default();
+        let advance = store.insert(offset, payload, held);
+        self.release_if_empty();
+        advance
+    }
+
+    /// Frees memory until no more than `limit` bytes are held, as far as that is possible; returns the octets dropped.
+    ///
+    /// First all octets move to memory of just their size; if that is not enough, octets beyond a gap are dropped
+    /// ([`prune`](Self::prune)). Octets in order are never dropped: they were acknowledged.
+    pub fn reclaim(&mut self, limit: usize) -> usize {
+        if self.held() <= limit {
+            return 0;
+        }
+        self.collapse();
+        self.prune(limit)
+    }
+
+    /// Copies all octets to memory of just their size.
+    pub fn collapse(&mut self) {
+        if let Some(store) = &mut self.store {
+            store.collapse();
+        }
+    }
+
+    /// Drops octets beyond a gap, those farthest from `RCV.NXT` first, until no more than `limit` bytes are held or none
+    /// are left; returns the octets dropped.
+    ///
+    /// The peer was told that they arrived (SACK) and will have to send them again: RFC 2018 section 8 permits that
+    /// and discourages it, so this is for memory pressure.
+    pub fn prune(&mut self, limit: usize) -> usize {
+        let Some(store) = &mut self.store else {
+            return 0;
+        };
+        let dropped = store.beyond.prune(limit.saturating_sub(store.ready_held));
+        self.release_if_empty();
+        dropped
+    }
+
+    /// Drops everything: nobody is going to read it.
+    pub fn discard(&mut self) {
+        self.store = None;
+    }
+
+    fn release_if_empty(&mut self) {
+        if self.store.as_ref().is_some_and(|store| store.is_empty()) {
+            self.store = None;
+        }
+    }
+}
+
+/// What the application takes out.
+impl ReceiveBuffer {
+    /// Moves octets to `into`; returns how many.
+    pub fn read(&mut self, into: &mut [u8]) -> usize {
+        let Some(store) = &mut self.store else {
+            return 0;
+        };
+        let octets = store.peek(into);
+        store.drop_front(octets);
+        self.release_if_empty();
+        octets
+    }
+
+    /// Copies octets to `into` and leaves them in the buffer; returns how many.
+    pub fn peek(&self, into: &mut [u8]) -> usize {
+        self.store.as_ref().map_or(0, |store| store.peek(into))
+    }
+
+    /// Takes the octets that lie in one piece at the front, at most `max`, without copying; `None` if there are none.
+    pub fn read_chunk(&mut self, max: usize) -> Option<Bytes> {
+        let store = self.store.as_mut()?;
+        let mut chunk = store.ready.front()?.bytes.clone();
+        chunk.truncate(max);
+        store.drop_front(chunk.len());
+        self.release_if_empty();
+        (!chunk.is_empty()).then_some(chunk)
+    }
+}
+
+/// What the connection asks.
+impl ReceiveBuffer {
+    /// Octets in order, ready to be read.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.store.as_ref().map_or(0, |store| store.ready_octets)
+    }
+
+    /// Whether nothing is ready to be read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Octets beyond a gap.
+    #[must_use]
+    pub fn out_of_order(&self) -> usize {
+        self.store.as_ref().map_or(0, |store| store.beyond.octets())
+    }
+
+    /// Whether octets are missing before others that arrived.
+    #[must_use]
+    pub fn has_gap(&self) -> bool {
+        self.out_of_order() > 0
+    }
+
+    /// Whether octets that would make one more gap are refused.
+    #[must_use]
+    pub fn is_full_of_gaps(&self) -> bool {
+        self.store
+            .as_ref()
+            .is_some_and(|store| store.beyond.is_full())
+    }
+
+    /// Bytes of memory charged: all that the slices keep alive, and the bookkeeping.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.store
+            .as_ref()
+            .map_or(0, |store| store.ready_held + store.beyond.held())
+    }
+
+    /// The SACK blocks to report, at most `max` (RFC 2018 section 4).
+    ///
+    /// The first is the block that the last arriving octets belong to; then those reported most recently before; then
+    /// others, from `RCV.NXT` upwards.
+    #[must_use]
+    pub fn sack_blocks(&self, rcv_nxt: SeqNum, max: usize) -> SackBlocks {
+        self.store.as_ref().map_or_else(SackBlocks::new, |store| {
+            store.beyond.sack_blocks(store.next, rcv_nxt, max)
+        })
+    }
+}
+
+impl Store {
+    fn is_empty(&self) -> bool {
+        self.ready_octets == 0 && self.beyond.is_empty()
+    }
+
+    fn insert(&mut self, offset: usize, payload: Payload, held: usize) -> usize {
+        let before = self.next;
+        let start = before + offset as u64;
+        let end = start + payload.len() as u64;
+        if offset == 0 && !self.beyond.starts_before(end) {
+            for piece in pieces(payload, held) {
+                self.push(piece);
+            }
+            self.next = end;
+        } else {
+            self.beyond.insert(start, payload, held);
+        }
+        if let Some(end) = self.beyond.take_run(self.next) {
+            while let Some(piece) = self.beyond.pop_below(end) {
+                self.push(piece);
+            }
+            self.next = end;
+        }
+        distance(before, self.next)
+    }
+
+    fn push(&mut self, piece: Piece) {
+        self.ready_octets += piece.len();
+        self.ready_held += piece.charge;
+        match self.ready.back_mut() {
+            Some(last) if last.joins(&piece) => {
+                self.ready_held -= last.charge + piece.charge;
+                last.join(&piece.bytes);
+                self.ready_held += last.charge;
+            }
+            Some(_) | None => self.ready.push_back(piece),
+        }
+    }
+
+    fn peek(&self, into: &mut [u8]) -> usize {
+        let mut copied = 0;
+        for piece in &self.ready {
+            let room = &mut into[copied..];
+            let octets = piece.len().min(room.len());
+            if octets == 0 {
+                break;
+            }
+            room[..octets].copy_from_slice(&piece.bytes[..octets]);
+            copied += octets;
+        }
+        copied
+    }
+
+    /// Drops octets from the front; no more than there are.
+    fn drop_front(&mut self, octets: usize) {
+        self.ready_octets -= octets;
+        let mut left = octets;
+        while let Some(piece) = self.ready.front_mut() {
+            if left < piece.len() {
+                if left > 0 {
+                    self.ready_held -= piece.charge;
+                    piece.advance(left);
+                    self.ready_held += piece.charge;
+                }
+                return;
+            }
+            left -= piece.len();
+            self.ready_held -= piece.charge;
+            self.ready.pop_front();
+        }
+    }
+
+    fn collapse(&mut self) {
+        let compacted = compact(self.ready.iter(), self.ready_octets, COMPACT_OCTETS_MAX);
+        self.ready = compacted.into();
+        self.ready_held = self.ready.iter().map(|piece| piece.charge).sum();
+        self.beyond.collapse();
+    }
+}
+
+/// The pieces of a payload, each with its share of the memory that the payload keeps alive.
+fn pieces(payload: Payload, held: usize) -> impl Iterator<Item = Piece> {
+    let octets = payload.len() as u64;
+    payload.into_pieces().map(move |bytes| {
+        let share = held as u64 * bytes.len() as u64 / octets;
+        Piece::new(bytes, usize::try_from(share).unwrap_or(usize::MAX))
+    })
+}
+
+/// Octets from `from` to `to`, both in the buffer.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "both lie within a buffer in memory"
+)]
+fn distance(from: u64, to: u64) -> usize {
+    (to - from) as usize
+}

@@ -1,0 +1,264 @@
+//! Octets beyond a gap, waiting for what comes before them.
+//!
+//! Two trees keyed by position: the pieces, and the *runs*, which are the stretches without a gap. Any insertion is
+//! O(log n), whatever order a peer chooses (CVE-2018-5390), and a run is what a SACK block reports.
+
+use alloc::collections::BTreeMap;
+use core::ops::Range;
+
+use handwave_packet::Payload;
+use handwave_wire::{SackBlock, SackBlocks, SeqNum};
+
+use super::{COMPACT_OCTETS_MAX, distance, pieces};
+use crate::buffer::piece::{OVERHEAD, Piece, compact};
+
+/// The most stretches of octets beyond a gap that one connection keeps.
+pub const RUNS_MAX: usize = 512;
+
+/// How many runs are remembered in the order in which they were reported: as many as an option has room for.
+const RECENT_MAX: usize = 4;
+
+#[derive(Debug, Default)]
+pub(super) struct Assembler {
+    /// By position of the first octet; they do not overlap.
+    pieces: BTreeMap<u64, Piece>,
+    /// First position to one past the last; they do not touch.
+    runs: BTreeMap<u64, u64>,
+    octets: usize,
+    /// What the pieces cost.
+    held: usize,
+    recent: Recent,
+}
+
+impl Assembler {
+    pub(super) fn octets(&self) -> usize {
+        self.octets
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.runs.len() >= RUNS_MAX
+    }
+
+    /// Bytes of memory charged.
+    pub(super) fn held(&self) -> usize {
+        self.held + self.runs.len() * OVERHEAD
+    }
+
+    /// Whether an octet below `position` is here.
+    pub(super) fn starts_before(&self, position: u64) -> bool {
+        self.runs
+            .first_key_value()
+            .is_some_and(|(&start, _)| start < position)
+    }
+
+    /// Stores what is not here yet of a payload that starts at `start`, unless that would make one run too many.
+    pub(super) fn insert(&mut self, start: u64, payload: Payload, held: usize) {
+        let end = start + payload.len() as u64;
+        let mut merged = start..end;
+        if let Some((&run_start, &run_end)) = self.runs.range(..start).next_back()
+            && run_end >= start
+        {
+            merged = run_start..end.max(run_end);
+        }
+        if let Some((_, &run_end)) = self.runs.range(start..=end).next_back() {
+            merged.end = merged.end.max(run_end);
+        } else if merged == (start..end) && self.is_full() {
+            return;
+        }
+        self.fill_gaps(start, payload, held, merged.start);
+        while let Some((&absorbed, _)) = self.runs.range(merged.clone()).next() {
+            self.runs.remove(&absorbed);
+        }
+        self.recent.note(start, &merged);
+        self.runs.insert(merged.start, merged.end);
+    }
+
+    /// Stores the parts of a payload that lie between the runs from `first_run` on.
+    fn fill_gaps(&mut self, start: u64, payload: Payload, held: usize, first_run: u64) {
+        let octets = payload.len();
+        let end = start + octets as u64;
+        let Self {
+            pieces: stored,
+            runs,
+            octets: stored_octets,
+            held: stored_held,
+            ..
+        } = self;
+        let mut at = start;
+        let mut rest = payload;
+        let last = (&end, &end);
+        for (&run_start, &run_end) in runs.range(first_run..end).chain([last]) {
+            let gap = distance(at, run_start.max(at));
+            let part = rest.split_to(gap);
+            *stored_octets += gap;
+            let mut position = at;
+            for piece in pieces(part, share(held, gap, octets)) {
+                let next = position + piece.len() as u64;
+                store(stored, stored_held, position, piece);
+                position = next;
+            }
+            let after = run_end.clamp(position, end);
+            rest.advance(distance(position, after));
+            at = after;
+        }
+    }
+
+    /// Removes the run that starts at `position` and returns its end; its pieces are fetched with
+    /// [`pop_below`](Self::pop_below).
+    pub(super) fn take_run(&mut self, position: u64) -> Option<u64> {
+        if self.runs.is_empty() {
+            return None;
+        }
+        self.runs.remove(&position)
+    }
+
+    /// Removes the first piece if it lies below `end`.
+    pub(super) fn pop_below(&mut self, end: u64) -> Option<Piece> {
+        let first = self.pieces.first_entry()?;
+        if *first.key() >= end {
+            return None;
+        }
+        let piece = first.remove();
+        self.octets -= piece.len();
+        self.held -= piece.charge;
+        Some(piece)
+    }
+
+    /// Drops the highest pieces until no more than `limit` bytes are held; returns the octets dropped.
+    pub(super) fn prune(&mut self, limit: usize) -> usize {
+        let before = self.octets;
+        while self.held() > limit
+            && let Some((start, piece)) = self.pieces.pop_last()
+        {
+            self.octets -= piece.len();
+            self.held -= piece.charge;
+            if let Some(mut run) = self.runs.last_entry() {
+                if *run.key() == start {
+                    run.remove();
+                } else {
+                    *run.get_mut() = start;
+                }
+            }
+        }
+        before - self.octets
+    }
+
+    /// Copies all octets to memory of just their size.
+    pub(super) fn collapse(&mut self) {
+        let mut compacted = BTreeMap::new();
+        self.held = 0;
+        for (&start, &end) in &self.runs {
+            let mut position = start;
+            let run = self.pieces.range(start..end).map(|(_, piece)| piece);
+            for piece in compact(run, distance(start, end), COMPACT_OCTETS_MAX) {
+                let next = position + piece.len() as u64;
+                self.held += piece.charge;
+                compacted.insert(position, piece);
+                position = next;
+            }
+        }
+        self.pieces = compacted;
+    }
+
+    /// See [`ReceiveBuffer::sack_blocks`](super::ReceiveBuffer::sack_blocks); `next` is the position of `rcv_nxt`.
+    pub(super) fn sack_blocks(&self, next: u64, rcv_nxt: SeqNum, max: usize) -> SackBlocks {
+        let mut blocks = SackBlocks::new();
+        let recent = self
+            .recent
+            .iter()
+            .filter_map(|position| self.run_at(position));
+        let others = self.runs.iter().map(|(&start, &end)| start..end);
+        for run in recent.chain(others) {
+            if blocks.len() >= max {
+                break;
+            }
+            let left = rcv_nxt + octets_u32(next, run.start);
+            let right = rcv_nxt + octets_u32(next, run.end);
+            let block = SackBlock { left, right };
+            if !blocks.as_slice().contains(&block) && !blocks.push(block) {
+                break;
+            }
+        }
+        blocks
+    }
+
+    fn run_at(&self, position: u64) -> Option<Range<u64>> {
+        let (&start, &end) = self.runs.range(..=position).next_back()?;
+        (position < end).then_some(start..end)
+    }
+}
+
+/// Adds a piece where there is none, joining it to its neighbours if they are small.
+fn store(stored: &mut BTreeMap<u64, Piece>, held: &mut usize, start: u64, piece: Piece) {
+    let mut start = start;
+    let mut piece = piece;
+    let below = stored
+        .range(..start)
+        .next_back()
+        .filter(|(before, neighbour)| {
+            **before + neighbour.len() as u64 == start && neighbour.joins(&piece)
+        });
+    if let Some((&before, _)) = below
+        && let Some(mut neighbour) = stored.remove(&before)
+    {
+        *held -= neighbour.charge;
+        neighbour.join(&piece.bytes);
+        piece = neighbour;
+        start = before;
+    }
+    let after = start + piece.len() as u64;
+    if let Some(neighbour) = stored.get(&after)
+        && piece.joins(neighbour)
+    {
+        *held -= neighbour.charge;
+        piece.join(&neighbour.bytes);
+        stored.remove(&after);
+    }
+    *held += piece.charge;
+    stored.insert(start, piece);
+}
+
+/// Positions inside the runs reported most recently, the latest first; at most one for each run.
+#[derive(Debug, Default)]
+struct Recent {
+    positions: [u64; RECENT_MAX],
+    len: usize,
+}
+
+impl Recent {
+    /// Puts `position` first. It belongs to `run`, as may others noted before.
+    fn note(&mut self, position: u64, run: &Range<u64>) {
+        let earlier = self.positions;
+        let kept = earlier[..self.len]
+            .iter()
+            .filter(|position| !run.contains(position));
+        self.len = 0;
+        for &position in [position].iter().chain(kept).take(RECENT_MAX) {
+            self.positions[self.len] = position;
+            self.len += 1;
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u64> {
+        self.positions.iter().copied().take(self.len)
+    }
+}
+
+/// The part of `held` that falls to `part` of `whole` octets.
+fn share(held: usize, part: usize, whole: usize) -> usize {
+    let share = held as u64 * part as u64 / whole as u64;
+    usize::try_from(share).unwrap_or(usize::MAX)
+}
+
+/// Octets from `from` to `to`, both within a receive window of each other.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a receive window is at most 2^30 octets"
+)]
+fn octets_u32(from: u64, to: u64) -> u32 {
+    (to - from) as u32
+}
