@@ -5,5 +5,6 @@
 extern crate alloc;
 
 pub mod buffer;
+pub mod congestion;
 pub mod recovery;
 pub mod time;

@@ -1,0 +1,100 @@
+//! Algorithms by name.
+
+use alloc::boxed::Box;
+use core::fmt;
+use core::str::FromStr;
+
+use super::{CongestionControl, Reno};
+
+/// The algorithms there are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// RFC 5681 with appropriate byte counting: [`Reno`].
+    #[default]
+    Reno,
+}
+
+impl Algorithm {
+    /// Every algorithm.
+    pub const ALL: &[Self] = &[Self::Reno];
+
+    /// Makes an instance whose window is `initial_window` octets.
+    #[must_use]
+    pub fn build(self, initial_window: u32) -> Box<dyn CongestionControl> {
+        match self {
+            Self::Reno => Box::new(Reno::new(initial_window)),
+        }
+    }
+
+    /// The name, in lower case, as [`FromStr`] reads it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Reno => "reno",
+        }
+    }
+
+    /// Finds an algorithm by its name, in any case; `None` if there is none.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|algorithm| algorithm.name().eq_ignore_ascii_case(name))
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = UnknownAlgorithm;
+
+    fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
+        Self::parse(name).ok_or(UnknownAlgorithm)
+    }
+}
+
+/// No congestion control algorithm has this name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UnknownAlgorithm;
+
+impl fmt::Display for UnknownAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no such congestion control algorithm; known are")?;
+        for algorithm in Algorithm::ALL {
+            write!(f, " {algorithm}")?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for UnknownAlgorithm {}
+
+#[cfg(test)]
+mod tests {
+    use super::{Algorithm, UnknownAlgorithm};
+    use alloc::string::ToString;
+
+    #[test]
+    fn names_read_back() {
+        for &algorithm in Algorithm::ALL {
+            assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
+            assert_eq!(
+                Algorithm::parse(&algorithm.name().to_uppercase()),
+                Some(algorithm)
+            );
+            assert_eq!(algorithm.build(10).name(), algorithm.name());
+            assert_eq!(algorithm.build(10).window(), 10);
+        }
+        assert_eq!("vegas".parse::<Algorithm>(), Err(UnknownAlgorithm));
+        assert_eq!(
+            UnknownAlgorithm.to_string(),
+            "no such congestion control algorithm; known are reno"
+        );
+    }
+}
