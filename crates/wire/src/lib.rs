@@ -43,6 +43,7 @@ extern crate std;
 
 pub mod checksum;
 pub mod ipv4;
+pub mod ipv6;
 pub mod tcp;
 pub mod udp;
 

@@ -16,6 +16,10 @@ impl<'a> Reader<'a> {
         Self { rest: octets }
     }
 
+    pub(crate) const fn remaining(self) -> usize {
+        self.rest.len()
+    }
+
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], ParseError> {
         let (array, rest) = self.rest.split_first_chunk().ok_or(ParseError::Truncated)?;
         self.rest = rest;
