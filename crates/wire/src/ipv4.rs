@@ -102,14 +102,25 @@ impl Ipv4Header {
     /// words, the total length below the header length, or a fragment would end past the largest packet.
     #[inline]
     pub fn parse(packet: &[u8]) -> Result<(Self, usize), ParseError> {
-        let (header, header_len) = Self::parse_quoted(packet)?;
+        Self::parse_front(packet, packet.len())
+    }
+
+    /// Does what [`parse`](Self::parse) does with a packet of `packet_len` octets of which only the front, at least the
+    /// header, lies in one piece.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`parse`](Self::parse).
+    #[inline]
+    pub fn parse_front(front: &[u8], packet_len: usize) -> Result<(Self, usize), ParseError> {
+        let (header, header_len) = Self::parse_quoted(front)?;
         // The total is the payload and the header again, so this does not saturate.
         let total_len = header_len.saturating_add(usize::from(header.payload_len));
-        if total_len > packet.len() {
+        if total_len > packet_len {
             return Err(ParseError::Truncated);
         }
         // One's complement: the sum over a header that includes its checksum is all ones, and the complement zero.
-        let octets = packet.get(..header_len).ok_or(ParseError::Truncated)?;
+        let octets = front.get(..header_len).ok_or(ParseError::Truncated)?;
         if internet_checksum(octets) != 0 {
             return Err(ParseError::BadChecksum);
         }

@@ -90,8 +90,19 @@ impl Ipv6Header {
     /// [`ParseError::BadVersion`], and [`ParseError::Unsupported`] for a jumbogram.
     #[inline]
     pub fn parse(packet: &[u8]) -> Result<(Self, usize), ParseError> {
-        let (header, len) = Self::parse_quoted(packet)?;
-        if header.packet_len() > packet.len() {
+        Self::parse_front(packet, packet.len())
+    }
+
+    /// Does what [`parse`](Self::parse) does with a packet of `packet_len` octets of which only the front, at least the
+    /// fixed header, lies in one piece.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`parse`](Self::parse).
+    #[inline]
+    pub fn parse_front(front: &[u8], packet_len: usize) -> Result<(Self, usize), ParseError> {
+        let (header, len) = Self::parse_quoted(front)?;
+        if header.packet_len() > packet_len {
             return Err(ParseError::Truncated);
         }
         if header.payload_len == 0 && header.next_header == IpProtocol::HOP_BY_HOP {

@@ -52,11 +52,22 @@ impl UdpHeader {
     /// [`ParseError::BadLength`] if that field is below 8.
     #[inline]
     pub fn parse(datagram: &[u8]) -> Result<(Self, usize), ParseError> {
+        Self::parse_front(datagram, datagram.len())
+    }
+
+    /// Does what [`parse`](Self::parse) does with a datagram of `datagram_len` octets of which only the front, at least the
+    /// header, lies in one piece.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`parse`](Self::parse).
+    #[inline]
+    pub fn parse_front(front: &[u8], datagram_len: usize) -> Result<(Self, usize), ParseError> {
         let &[s0, s1, d0, d1, l0, l1, _, _]: &[u8; Self::LEN] =
-            datagram.first_chunk().ok_or(ParseError::Truncated)?;
+            front.first_chunk().ok_or(ParseError::Truncated)?;
         let len = u16::from_be_bytes([l0, l1]);
         let payload_len = len.checked_sub(8).ok_or(ParseError::BadLength)?;
-        if usize::from(len) > datagram.len() {
+        if usize::from(len) > datagram_len {
             return Err(ParseError::Truncated);
         }
         let header = Self {

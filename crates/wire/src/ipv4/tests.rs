@@ -196,3 +196,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_front_of_a_packet_in_pieces_is_enough() {
+    let (source, destination) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
+    let header = Ipv4Header {
+        payload_len: 100,
+        ..Ipv4Header::new(source, destination, IpProtocol::TCP)
+    };
+    let mut front = [0; Ipv4Header::LEN];
+    header.emit(&mut front);
+    assert_eq!(Ipv4Header::parse_front(&front, 120), Ok((header, 20)));
+    assert_eq!(
+        Ipv4Header::parse_front(&front, 119),
+        Err(ParseError::Truncated)
+    );
+    assert_eq!(
+        Ipv4Header::parse_front(&front[..19], 120),
+        Err(ParseError::Truncated)
+    );
+}

@@ -340,3 +340,18 @@ proptest! {
         let _ = skip_extensions(IpProtocol(first), &payload, ExtensionLimits::default());
     }
 }
+
+#[test]
+fn the_front_of_a_packet_in_pieces_is_enough() {
+    let header = Ipv6Header {
+        payload_len: 100,
+        ..Ipv6Header::new(Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST, IpProtocol::TCP)
+    };
+    let mut front = [0; Ipv6Header::LEN];
+    header.emit(&mut front);
+    assert_eq!(Ipv6Header::parse_front(&front, 140), Ok((header, 40)));
+    assert_eq!(
+        Ipv6Header::parse_front(&front, 139),
+        Err(ParseError::Truncated)
+    );
+}

@@ -116,3 +116,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_front_of_a_datagram_in_pieces_is_enough() {
+    let header = UdpHeader {
+        source_port: 1,
+        destination_port: 2,
+        payload_len: 100,
+    };
+    let mut front = [0; UdpHeader::LEN];
+    header.emit(&mut front);
+    assert_eq!(UdpHeader::parse_front(&front, 108), Ok((header, 8)));
+    assert_eq!(
+        UdpHeader::parse_front(&front, 107),
+        Err(ParseError::Truncated)
+    );
+}

@@ -1,0 +1,183 @@
+//! From the four numbers of a segment to its owner, in one hash and one look.
+//!
+//! The table stores a tagged index of four octets; the tuple itself lies in the connection or the TIME-WAIT record, which
+//! the segment is about to touch anyway. Seven bits of the hash kept beside each index make a wrong candidate rare.
+//!
+//! Listeners stand apart in [`Listeners`]: only a segment that belongs to no connection asks there.
+
+use crate::keyed::Key;
+use core::net::IpAddr;
+use handwave_tcp::tuple::{Endpoint, Tuple};
+use hashbrown::{HashMap, HashTable};
+
+/// The owner of a tuple.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Owner {
+    /// The connection in this slot.
+    Connection(u32),
+    /// The TIME-WAIT record in this slot.
+    TimeWait(u32),
+}
+
+/// An [`Owner`] in four octets: the highest bit tells TIME-WAIT from connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Tagged(u32);
+
+const TIME_WAIT: u32 = 1 << 31;
+
+impl From<Owner> for Tagged {
+    fn from(owner: Owner) -> Self {
+        match owner {
+            Owner::Connection(slot) => Self(slot),
+            Owner::TimeWait(slot) => Self(slot | TIME_WAIT),
+        }
+    }
+}
+
+impl From<Tagged> for Owner {
+    fn from(Tagged(bits): Tagged) -> Self {
+        match bits & TIME_WAIT {
+            0 => Self::Connection(bits),
+            _ => Self::TimeWait(bits & !TIME_WAIT),
+        }
+    }
+}
+
+/// Tuple to owner.
+#[derive(Debug)]
+pub(crate) struct Demux {
+    table: HashTable<Tagged>,
+    key: Key,
+}
+
+impl Demux {
+    /// An empty table hashed with `key`.
+    pub(crate) fn new(key: Key) -> Self {
+        Self { table: HashTable::new(), key }
+    }
+
+    /// How many tuples are known.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The owner of `tuple`. `tuple_of` reads the tuple of a candidate where it lies.
+    pub(crate) fn find(&self, tuple: &Tuple, tuple_of: impl Fn(Owner) -> Option<Tuple>) -> Option<Owner> {
+        let matches = |tagged: &Tagged| tuple_of(Owner::from(*tagged)).as_ref() == Some(tuple);
+        self.table.find(self.key.hash_tuple(tuple), matches).copied().map(Owner::from)
+    }
+
+    /// Adds `tuple`, which no one owns (the caller looked), as `owner`'s.
+    pub(crate) fn insert(&mut self, tuple: &Tuple, owner: Owner, tuple_of: impl Fn(Owner) -> Option<Tuple>) {
+        let key = self.key;
+        // Growing moves every entry, and the hash of an entry is that of the tuple it points to.
+        let rehash = |tagged: &Tagged| {
+            tuple_of(Owner::from(*tagged)).map_or(0, |tuple| key.hash_tuple(&tuple))
+        };
+        self.table.insert_unique(key.hash_tuple(tuple), Tagged::from(owner), rehash);
+    }
+
+    /// Makes `new` the owner of the tuple that `old` owns.
+    pub(crate) fn replace(&mut self, tuple: &Tuple, old: Owner, new: Owner) {
+        let hash = self.key.hash_tuple(tuple);
+        if let Some(entry) = self.table.find_mut(hash, |tagged| *tagged == Tagged::from(old)) {
+            *entry = Tagged::from(new);
+        }
+    }
+
+    /// Forgets that `owner` owns `tuple`.
+    pub(crate) fn remove(&mut self, tuple: &Tuple, owner: Owner) {
+        let hash = self.key.hash_tuple(tuple);
+        if let Ok(entry) = self.table.find_entry(hash, |tagged| *tagged == Tagged::from(owner)) {
+            entry.remove();
+        }
+    }
+}
+
+/// Who listens where: an exact address first, then any address.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    bound: HashMap<(Option<IpAddr>, u16), u32, Key>,
+}
+
+impl Listeners {
+    /// Nobody listens.
+    pub(crate) fn new(key: Key) -> Self {
+        Self { bound: HashMap::with_hasher(key) }
+    }
+
+    /// Who takes what is sent to `local`: the listener on the exact address before the one on any address.
+    pub(crate) fn find(&self, local: &Endpoint) -> Option<u32> {
+        let exact = self.bound.get(&(Some(local.addr), local.port));
+        exact.or_else(|| self.bound.get(&(None, local.port))).copied()
+    }
+
+    /// Whether exactly this place is taken.
+    pub(crate) fn contains(&self, addr: Option<IpAddr>, port: u16) -> bool {
+        self.bound.contains_key(&(addr, port))
+    }
+
+    /// Puts `slot` at a place that is free.
+    pub(crate) fn insert(&mut self, addr: Option<IpAddr>, port: u16, slot: u32) {
+        self.bound.insert((addr, port), slot);
+    }
+
+    /// Clears a place.
+    pub(crate) fn remove(&mut self, addr: Option<IpAddr>, port: u16) {
+        self.bound.remove(&(addr, port));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Demux, Listeners, Owner};
+    use crate::keyed::Key;
+    use alloc::vec::Vec;
+    use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    use handwave_tcp::tuple::{Endpoint, Tuple};
+
+    fn tuple(n: u32) -> Tuple {
+        Tuple {
+            local: Endpoint::new(Ipv4Addr::new(10, 0, 0, 1).into(), 80),
+            remote: Endpoint::new(Ipv4Addr::from(0x0a01_0000 + n / 1_000).into(), (n % 1_000) as u16 + 1),
+        }
+    }
+
+    #[test]
+    fn finds_what_was_inserted_after_growing_and_replacing() {
+        let tuples: Vec<Tuple> = (0..5_000).map(tuple).collect();
+        let of = |owner: Owner| match owner {
+            Owner::Connection(slot) | Owner::TimeWait(slot) => tuples.get(slot as usize).copied(),
+        };
+        let mut demux = Demux::new(Key::derive(&[1; 16], b"demux"));
+        for (slot, tuple) in (0..).zip(&tuples) {
+            assert_eq!(demux.find(tuple, of), None);
+            demux.insert(tuple, Owner::Connection(slot), of);
+        }
+        for (slot, tuple) in (0..).zip(&tuples).step_by(3) {
+            demux.replace(tuple, Owner::Connection(slot), Owner::TimeWait(slot));
+        }
+        for (slot, tuple) in (0..).zip(&tuples) {
+            let owner = if slot % 3 == 0 { Owner::TimeWait(slot) } else { Owner::Connection(slot) };
+            assert_eq!(demux.find(tuple, of), Some(owner));
+            demux.remove(tuple, owner);
+            assert_eq!(demux.find(tuple, of), None);
+        }
+        assert_eq!(demux.len(), 0);
+    }
+
+    #[test]
+    fn an_exact_address_comes_before_any_address() {
+        let (one, two) = (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), IpAddr::V6(Ipv6Addr::LOCALHOST));
+        let mut listeners = Listeners::new(Key::derive(&[1; 16], b"listeners"));
+        listeners.insert(None, 80, 1);
+        listeners.insert(Some(one), 80, 2);
+        assert_eq!(listeners.find(&Endpoint::new(one, 80)), Some(2));
+        assert_eq!(listeners.find(&Endpoint::new(two, 80)), Some(1));
+        assert_eq!(listeners.find(&Endpoint::new(one, 81)), None);
+        listeners.remove(Some(one), 80);
+        assert_eq!(listeners.find(&Endpoint::new(one, 80)), Some(1));
+        assert!(listeners.contains(None, 80));
+    }
+}

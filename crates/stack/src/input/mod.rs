@@ -1,0 +1,2 @@
+mod reassembly;
+pub use reassembly::ReassemblyLimits;

@@ -1,0 +1,156 @@
+//! Hashing with a secret: an attacker who chooses addresses and ports cannot choose the bucket.
+//!
+//! SipHash-1-3 throughout: fast on short inputs and not invertible without the key. The keys are derived from the
+//! stack's secrets, one for each use, so what one use shows says nothing about another.
+
+use core::hash::{BuildHasher, Hasher};
+use core::net::IpAddr;
+use handwave_tcp::tuple::{Endpoint, Tuple};
+use siphasher::sip::SipHasher13;
+
+/// A SipHash-1-3 key. As a [`BuildHasher`] it keys the maps of this crate.
+#[derive(Clone, Copy)]
+pub(crate) struct Key(u64, u64);
+
+impl Key {
+    /// Derives the key of one use from a root secret.
+    pub(crate) fn derive(root: &[u8; 16], label: &[u8]) -> Self {
+        let half = |tag: u8| {
+            let mut hasher = SipHasher13::new_with_key(root);
+            hasher.write(label);
+            hasher.write_u8(tag);
+            hasher.finish()
+        };
+        Self(half(0), half(1))
+    }
+
+    /// The hash of a byte string.
+    pub(crate) fn hash(&self, bytes: &[u8]) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(self.0, self.1);
+        hasher.write(bytes);
+        hasher.finish()
+    }
+
+    /// The hash of a tuple: 12 octets of input for IPv4, 36 for IPv6.
+    pub(crate) fn hash_tuple(&self, tuple: &Tuple) -> u64 {
+        let mut input = Input::default();
+        input.endpoint(&tuple.local);
+        input.endpoint(&tuple.remote);
+        self.hash(input.bytes())
+    }
+
+    /// The hash of an endpoint and an address, for ports and identifications.
+    pub(crate) fn hash_addresses(&self, local: IpAddr, remote: IpAddr, extra: u16) -> u64 {
+        let mut input = Input::default();
+        input.address(local);
+        input.address(remote);
+        input.push(&extra.to_be_bytes());
+        self.hash(input.bytes())
+    }
+}
+
+/// Says nothing about the key.
+impl core::fmt::Debug for Key {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+impl BuildHasher for Key {
+    type Hasher = SipHasher13;
+
+    fn build_hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.0, self.1)
+    }
+}
+
+/// What is hashed, gathered in place so that the hash runs over whole words.
+#[derive(Default)]
+struct Input {
+    bytes: [[u8; 4]; 10],
+    len: usize,
+}
+
+impl Input {
+    fn push(&mut self, part: &[u8]) {
+        let end = self.len + part.len();
+        if let Some(room) = self.bytes.as_flattened_mut().get_mut(self.len..end) {
+            room.copy_from_slice(part);
+            self.len = end;
+        }
+    }
+
+    fn address(&mut self, addr: IpAddr) {
+        match addr {
+            IpAddr::V4(addr) => self.push(&addr.octets()),
+            IpAddr::V6(addr) => self.push(&addr.octets()),
+        }
+    }
+
+    fn endpoint(&mut self, endpoint: &Endpoint) {
+        self.address(endpoint.addr);
+        self.push(&endpoint.port.to_be_bytes());
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes.as_flattened()[..self.len]
+    }
+}
+
+/// A small deterministic generator (SplitMix64) for choices that need no secrecy beyond their seed.
+#[derive(Clone, Debug)]
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound`; 0 if `bound` is 0.
+    #[expect(clippy::cast_possible_truncation, reason = "the product of two u32 shifted by 32 bits is a u32")]
+    pub(crate) fn below(&mut self, bound: u32) -> u32 {
+        ((self.next() >> 32) * u64::from(bound) >> 32) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Key, Random};
+    use handwave_tcp::tuple::{Endpoint, Tuple};
+
+    fn tuple(port: u16) -> Tuple {
+        Tuple {
+            local: Endpoint::new([10, 0, 0, 1].into(), 80),
+            remote: Endpoint::new([10, 0, 0, 2].into(), port),
+        }
+    }
+
+    #[test]
+    fn another_key_or_another_tuple_is_another_hash() {
+        let key = Key::derive(&[7; 16], b"demux");
+        let other = Key::derive(&[7; 16], b"ports");
+        assert_eq!(key.hash_tuple(&tuple(1)), key.hash_tuple(&tuple(1)));
+        assert_ne!(key.hash_tuple(&tuple(1)), key.hash_tuple(&tuple(2)));
+        assert_ne!(key.hash_tuple(&tuple(1)), key.hash_tuple(&tuple(1).reversed()));
+        assert_ne!(key.hash_tuple(&tuple(1)), other.hash_tuple(&tuple(1)));
+    }
+
+    #[test]
+    fn below_stays_below() {
+        let mut random = Random::new(1);
+        let mut seen = [false; 3];
+        for _ in 0..100 {
+            seen[random.below(3) as usize] = true;
+        }
+        assert_eq!(seen, [true; 3]);
+        assert_eq!(random.below(0), 0);
+    }
+}

@@ -1,0 +1,196 @@
+//! Static routes: the longest prefix that contains the destination wins.
+//!
+//! One hash table for each prefix length in use, asked from the longest to the shortest: a look-up costs as many
+//! hashes as there are distinct lengths (two or three as a rule), however many routes there are. A connection
+//! remembers what it was told and asks again only when the table's owner raises its generation.
+
+use crate::id::InterfaceId;
+use crate::interface::Prefix;
+use crate::keyed::Key;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use hashbrown::HashMap;
+
+/// Where packets to a network go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Route {
+    /// The network; `0.0.0.0/0` or `::/0` is the default route.
+    pub destination: Prefix,
+    /// The router to hand them to; `None` if the network is on the link itself.
+    pub gateway: Option<IpAddr>,
+    /// The interface they leave through.
+    pub interface: InterfaceId,
+}
+
+/// The next stop of a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct NextHop {
+    pub(crate) interface: InterfaceId,
+    /// The address to resolve on the link: the gateway, or the destination itself.
+    pub(crate) addr: IpAddr,
+}
+
+/// Networks of one family and one length.
+#[derive(Debug)]
+struct Table {
+    ipv4: bool,
+    len: u8,
+    /// The network's bits to its routes, in the order in which they were added: the first is used.
+    networks: HashMap<u128, Vec<Route>, Key>,
+}
+
+/// All routes of a stack.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    /// From the longest prefix to the shortest.
+    tables: Vec<Table>,
+    key: Key,
+}
+
+impl Routes {
+    pub(crate) fn new(key: Key) -> Self {
+        Self { tables: Vec::new(), key }
+    }
+
+    /// Adds a route behind those to the same network.
+    pub(crate) fn add(&mut self, route: Route) {
+        let (ipv4, len) = (route.destination.addr.is_ipv4(), route.destination.len);
+        let position = match self.tables.iter().position(|table| table.ipv4 == ipv4 && table.len == len) {
+            Some(position) => position,
+            None => {
+                let position = self.tables.iter().position(|table| table.len < len).unwrap_or(self.tables.len());
+                let networks = HashMap::with_hasher(self.key);
+                self.tables.insert(position, Table { ipv4, len, networks });
+                position
+            }
+        };
+        let routes = self.tables[position].networks.entry(route.destination.network()).or_default();
+        if !routes.contains(&route) {
+            routes.push(route);
+        }
+    }
+
+    /// Takes a route out; returns whether it was there.
+    pub(crate) fn remove(&mut self, route: &Route) -> bool {
+        let (ipv4, len) = (route.destination.addr.is_ipv4(), route.destination.len);
+        let Some(position) = self.tables.iter().position(|table| table.ipv4 == ipv4 && table.len == len) else {
+            return false;
+        };
+        let networks = &mut self.tables[position].networks;
+        let network = route.destination.network();
+        let Some(routes) = networks.get_mut(&network) else { return false };
+        let before = routes.len();
+        routes.retain(|other| (other.gateway, other.interface) != (route.gateway, route.interface));
+        let removed = routes.len() < before;
+        if routes.is_empty() {
+            networks.remove(&network);
+        }
+        if networks.is_empty() {
+            self.tables.remove(position);
+        }
+        removed
+    }
+
+    /// The next stop on the way to `destination`.
+    pub(crate) fn find(&self, destination: IpAddr) -> Option<NextHop> {
+        let ipv4 = destination.is_ipv4();
+        let tables = self.tables.iter().filter(|table| table.ipv4 == ipv4);
+        let mut candidates = tables.filter_map(|table| {
+            let network = Prefix::new(destination, table.len).network();
+            table.networks.get(&network).and_then(|routes| routes.first())
+        });
+        candidates.next().map(|route| NextHop {
+            interface: route.interface,
+            addr: route.gateway.unwrap_or(destination),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NextHop, Route, Routes};
+    use crate::id::InterfaceId;
+    use crate::interface::Prefix;
+    use crate::keyed::Key;
+    use alloc::vec::Vec;
+    use core::net::{IpAddr, Ipv4Addr};
+    use proptest::prelude::*;
+
+    fn addr(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn route(network: &str, len: u8, gateway: Option<&str>, interface: u16) -> Route {
+        Route {
+            destination: Prefix::new(addr(network), len),
+            gateway: gateway.map(addr),
+            interface: InterfaceId(interface),
+        }
+    }
+
+    fn routes(list: &[Route]) -> Routes {
+        let mut routes = Routes::new(Key::derive(&[0; 16], b"routes"));
+        for route in list {
+            routes.add(*route);
+        }
+        routes
+    }
+
+    #[test]
+    fn the_longest_prefix_wins_whatever_the_order() {
+        let mut list = [
+            route("0.0.0.0", 0, Some("10.0.0.254"), 0),
+            route("10.0.0.0", 24, None, 0),
+            route("10.0.0.128", 25, Some("10.0.0.7"), 1),
+            route("::", 0, Some("fe80::1"), 2),
+        ];
+        for _ in 0..2 {
+            let routes = routes(&list);
+            let hop = |to: &str| routes.find(addr(to)).map(|hop| (hop.interface.0, hop.addr));
+            assert_eq!(hop("192.0.2.1"), Some((0, addr("10.0.0.254"))));
+            assert_eq!(hop("10.0.0.5"), Some((0, addr("10.0.0.5"))));
+            assert_eq!(hop("10.0.0.200"), Some((1, addr("10.0.0.7"))));
+            assert_eq!(hop("2001:db8::1"), Some((2, addr("fe80::1"))));
+            list.reverse();
+        }
+    }
+
+    #[test]
+    fn a_removed_route_gives_way_to_the_next() {
+        let (first, second) = (route("10.0.0.0", 8, None, 0), route("10.0.0.0", 8, None, 1));
+        let mut routes = routes(&[first, second]);
+        let to = addr("10.1.1.1");
+        assert_eq!(routes.find(to), Some(NextHop { interface: InterfaceId(0), addr: to }));
+        assert!(routes.remove(&first));
+        assert!(!routes.remove(&first));
+        assert_eq!(routes.find(to), Some(NextHop { interface: InterfaceId(1), addr: to }));
+        assert!(routes.remove(&second));
+        assert_eq!(routes.find(to), None);
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_scan(
+            list in proptest::collection::vec((any::<u32>(), 0u8..=32), 0..20),
+            to in any::<u32>(),
+            near in any::<prop::sample::Index>(),
+        ) {
+            let list: Vec<Route> = (0u16..).zip(list).map(|(n, (bits, len))| Route {
+                destination: Prefix::new(Ipv4Addr::from_bits(bits).into(), len),
+                gateway: None,
+                interface: InterfaceId(n),
+            }).collect();
+            let routes = routes(&list);
+            // Half of the look-ups go close to a route, so that they match more than the default.
+            let to = if list.is_empty() || to & 1 == 0 { to } else {
+                let IpAddr::V4(base) = near.get(&list).destination.addr else { unreachable!() };
+                base.to_bits() ^ (to >> 20)
+            };
+            let to = IpAddr::from(Ipv4Addr::from_bits(to));
+            let best = list.iter().filter(|route| route.destination.contains(to)).map(|route| route.destination.len).max();
+            let found = routes.find(to).map(|hop| list[usize::from(hop.interface.0)]);
+            prop_assert_eq!(found.map(|route| route.destination.len), best);
+            prop_assert!(found.is_none_or(|route| route.destination.contains(to)));
+        }
+    }
+}
