@@ -1,10 +1,60 @@
-//! Handwave: tcp.
+//! One TCP endpoint, pure: what RFC 9293 calls a connection, a passive open and TIME-WAIT, without any I/O.
+//!
+//! - [`Connection`]: an endpoint from its SYN to its end. Its documentation states the contract: what goes in, what
+//!   comes out, in which order.
+//! - [`Listener`]: LISTEN, with a SYN queue of compact records and an accept queue.
+//! - [`TimeWait`]: what remains of a connection for 2 MSL.
+//! - [`reply_to_closed`]: the RST for a segment that nobody takes.
+//!
+//! Time comes in with each call ([`Context`]), secrets and seeds as configuration ([`Host`], [`Config`]); nothing here reads
+//! a clock, draws entropy or touches a socket. IP headers, routes and demultiplexing belong to the stack.
+//!
+//! The folders follow RFC 9293: [`Phase::next`] is figure 5; `events/` is section 3.10, `events/segment_arrives/` its eight
+//! checks, one file each; `output/` is the only place that builds segments; `recovery/`, `congestion/` and `buffer/` serve them.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod buffer;
 pub mod congestion;
 pub mod recovery;
 pub mod time;
+pub mod trace;
+
+mod config;
+mod connection;
+mod error;
+mod events;
+mod host;
+mod isn;
+mod listener;
+mod notice;
+mod options;
+mod output;
+mod phase;
+mod segment;
+mod status;
+mod tcb;
+mod time_wait;
+mod timer;
+mod tuple;
+mod vars;
+
+pub use config::{Config, KeepAlive, ListenerConfig, Profile};
+pub use connection::Connection;
+pub use error::{ConnectionError, DropReason, ReceiveError, SendError, Unreachable};
+pub use events::icmp::{IcmpError, IcmpKind};
+pub use events::segment_arrives::closed::reply_to_closed;
+pub use host::{ChallengeBudget, Context, Counters, Host, Pressure, Secrets};
+pub use listener::{ListenVerdict, Listener, ListenerCounters};
+pub use notice::Events;
+pub use phase::{Cause, Phase};
+pub use segment::{Path, SegmentIn, SegmentOut};
+pub use status::TcpInfo;
+pub use time::Instant;
+pub use time_wait::{TimeWait, TimeWaitVerdict};
+pub use timer::Timer;
+pub use tuple::{Endpoint, Tuple};

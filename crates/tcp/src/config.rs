@@ -1,0 +1,213 @@
+//! Every knob of a connection and of a listener, and the profiles that set them together.
+//!
+//! [`Config::default`] meets every MUST of RFC 9293; [`Profile::linux`] does what Linux does where the two differ.
+//! `docs/deviations.md` lists the differences.
+
+use core::time::Duration;
+
+use crate::congestion::Algorithm;
+
+/// How a connection behaves. Shared between connections (`Arc<Config>`).
+///
+/// ```
+/// use core::time::Duration;
+/// use handwave_tcp::Config;
+///
+/// let config = Config { nagle: false, user_timeout: Some(Duration::from_secs(30)), ..Config::default() };
+/// assert_eq!(config.time_wait, Duration::from_secs(240)); // 2 MSL
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches, each named after what it switches")]
+pub struct Config {
+    /// Most octets the application may have unacknowledged or unsent.
+    pub send_buffer: u32,
+    /// Most octets held for the application to read; the window offered never exceeds it.
+    pub receive_buffer: u32,
+    /// Offer the timestamps option (RFC 7323).
+    pub timestamps: bool,
+    /// Offer selective acknowledgments (RFC 2018).
+    pub sack: bool,
+    /// Offer window scaling (RFC 7323 2); without it no window exceeds 65,535 octets.
+    pub window_scaling: bool,
+    /// Upper limit for the MSS announced to the peer, in octets; `None`: what the interface can receive.
+    pub mss_max: Option<u16>,
+    /// Hold back small segments while others are unacknowledged (RFC 9293 3.7.4 [MUST-17] [SHLD-7]).
+    pub nagle: bool,
+    /// Initial congestion window in segments (RFC 6928).
+    pub initial_window: u8,
+    /// Congestion control.
+    pub congestion: Algorithm,
+    /// Longest time an acknowledgment is held back; below 500 ms (RFC 9293 3.8.6.3 [MUST-40]).
+    pub delayed_ack: Duration,
+    /// How many segments are acknowledged at once at the start, while the peer's slow start needs it.
+    pub quick_acks: u8,
+    /// RTO before the first measurement (RFC 6298 2.1).
+    pub rto_initial: Duration,
+    /// Lower bound of the RTO (RFC 6298 2.4).
+    pub rto_min: Duration,
+    /// Upper bound of the RTO (RFC 6298 2.5).
+    pub rto_max: Duration,
+    /// R1: retransmissions of one segment after which the application hears of trouble (RFC 9293 3.8.3).
+    pub r1: u8,
+    /// R2: how long one segment is retransmitted before the connection is given up (RFC 9293 3.8.3 [MUST-21]).
+    pub r2: Duration,
+    /// R2 for a SYN (RFC 9293 3.8.3 [MUST-23]).
+    pub r2_syn: Duration,
+    /// Give up when text stays unacknowledged for this long, whatever R2 says (RFC 9293 3.10.8).
+    pub user_timeout: Option<Duration>,
+    /// Longest time between two zero-window probes.
+    pub persist_max: Duration,
+    /// Probe a silent peer; off by default (RFC 9293 3.8.4 [MUST-24] [MUST-25]).
+    pub keepalive: Option<KeepAlive>,
+    /// 2 MSL (RFC 9293 3.6.1 [MUST-13]).
+    pub time_wait: Duration,
+    /// Ignore RSTs in TIME-WAIT (RFC 1337).
+    pub time_wait_ignores_rst: bool,
+    /// How long an orphan waits for the peer's FIN.
+    pub fin_wait2_timeout: Duration,
+    /// R2 once the application has let go: retransmissions of one segment.
+    pub orphan_retries: u8,
+    /// Shortest time between two challenge ACKs of one connection (RFC 5961 7).
+    pub challenge_interval: Duration,
+    /// Take segments without timestamps though timestamps were agreed on (RFC 7323 3.2 says drop).
+    pub accept_missing_timestamps: bool,
+    /// End the connection on hard ICMP errors after the handshake too (RFC 9293 3.9.2.2 [SHLD-26]; RFC 5927 5.2 advises not to).
+    pub hard_icmp_aborts: bool,
+    /// Differentiated services code point, 0 to 63 (RFC 9293 3.9.1.9 [MUST-48]).
+    pub dscp: u8,
+    /// TTL or hop limit (RFC 9293 3.9.2 [MUST-49]).
+    pub hop_limit: u8,
+}
+
+/// When and how often to probe a silent peer (RFC 9293 3.8.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Silence before the first probe (RFC 9293 3.8.4 [MUST-27] [MUST-28]).
+    pub idle: Duration,
+    /// Time between probes.
+    pub interval: Duration,
+    /// Unanswered probes after which the connection is given up (RFC 9293 3.8.4 [MUST-29]).
+    pub probes: u8,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(7200), interval: Duration::from_secs(75), probes: 9 }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            send_buffer: 256 * 1024,
+            receive_buffer: 256 * 1024,
+            timestamps: true,
+            sack: true,
+            window_scaling: true,
+            mss_max: None,
+            nagle: true,
+            initial_window: 10,
+            congestion: Algorithm::Reno,
+            delayed_ack: Duration::from_millis(100),
+            quick_acks: 16,
+            rto_initial: Duration::from_secs(1),
+            rto_min: Duration::from_secs(1),
+            rto_max: Duration::from_secs(60),
+            r1: 3,
+            r2: Duration::from_secs(300),
+            r2_syn: Duration::from_secs(180),
+            user_timeout: None,
+            persist_max: Duration::from_secs(60),
+            keepalive: None,
+            time_wait: Duration::from_secs(240),
+            time_wait_ignores_rst: true,
+            fin_wait2_timeout: Duration::from_secs(60),
+            orphan_retries: 8,
+            challenge_interval: Duration::from_millis(500),
+            accept_missing_timestamps: false,
+            hard_icmp_aborts: false,
+            dscp: 0,
+            hop_limit: 64,
+        }
+    }
+}
+
+/// How a listener behaves towards peers that have not completed the handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// Most half-open records.
+    pub syn_queue_max: usize,
+    /// Most established connections that wait for the application.
+    pub accept_queue_max: usize,
+    /// How often a SYN+ACK is sent again before the record is forgotten.
+    pub synack_retries: u8,
+    /// Time before the first SYN+ACK is sent again; doubles each time.
+    pub synack_timeout: Duration,
+    /// Answer with RST instead of silence when the accept queue is full.
+    pub reset_on_overflow: bool,
+}
+
+impl Default for ListenerConfig {
+    fn default() -> Self {
+        Self {
+            syn_queue_max: 1024,
+            accept_queue_max: 128,
+            synack_retries: 5,
+            synack_timeout: Duration::from_secs(1),
+            reset_on_overflow: false,
+        }
+    }
+}
+
+/// The settings of a whole stack under one name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// The name, as given on command lines.
+    pub name: &'static str,
+    /// Settings of connections.
+    pub connection: Config,
+    /// Settings of listeners.
+    pub listener: ListenerConfig,
+}
+
+impl Profile {
+    /// The defaults: every MUST of RFC 9293.
+    #[must_use]
+    pub fn handwave() -> Self {
+        Self {
+            name: "handwave",
+            connection: Config::default(),
+            listener: ListenerConfig::default(),
+        }
+    }
+
+    /// What Linux 6.x does by default.
+    #[must_use]
+    pub fn linux() -> Self {
+        let connection = Config {
+            receive_buffer: 128 * 1024,
+            delayed_ack: Duration::from_millis(40),
+            rto_min: Duration::from_millis(200),
+            rto_max: Duration::from_secs(120),
+            r2: Duration::from_millis(924_600),
+            r2_syn: Duration::from_secs(127),
+            persist_max: Duration::from_secs(120),
+            time_wait: Duration::from_secs(60),
+            time_wait_ignores_rst: false,
+            accept_missing_timestamps: true,
+            ..Config::default()
+        };
+        let listener = ListenerConfig { accept_queue_max: 4096, ..ListenerConfig::default() };
+        Self { name: "linux", connection, listener }
+    }
+
+    /// The profile of that name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "handwave" => Some(Self::handwave()),
+            "linux" => Some(Self::linux()),
+            _ => None,
+        }
+    }
+}

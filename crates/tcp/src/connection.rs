@@ -1,0 +1,570 @@
+//! One connection, from an active OPEN or an accepted handshake to its end.
+
+use alloc::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::config::Config;
+use crate::error::{ConnectionError, ReceiveError, SendError};
+use crate::events::icmp::{self, IcmpError};
+use crate::events::segment_arrives::other_states;
+use crate::events::segment_arrives::syn_sent::{Outcome, SynSent};
+use crate::events::{calls, timeouts};
+use crate::host::Context;
+use crate::notice::Events;
+use crate::output;
+use crate::phase::Phase;
+use crate::segment::{Path, SegmentIn, SegmentOut};
+use crate::status::TcpInfo;
+use crate::tcb::Tcb;
+use crate::time::Instant;
+use crate::time_wait::{TimeWait, TimeWaitVerdict};
+use crate::trace::{ReceiveSnapshot, SendReason, SendSnapshot, TraceEntry, TraceEvent, UserCall, Verdict};
+use crate::tuple::Tuple;
+
+/// A TCP connection without I/O: segments, time and calls go in, segments and events come out.
+///
+/// Methods are of four kinds: **getters**; **`handle_*`**, input from outside; **application I/O**; **`poll_*`** and
+/// [`take_events`](Self::take_events), output to take. After each `handle_*` or application call, drain
+/// [`poll_transmit`](Self::poll_transmit) until it returns `None`, then arm one timer for
+/// [`poll_timeout`](Self::poll_timeout) and call [`handle_timeout`](Self::handle_timeout) when it expires. Several inputs may
+/// be handled before output is drained; acknowledgments then merge (RFC 9293 3.10.7.4 [MUST-58] [MUST-59]).
+///
+/// ```
+/// use std::sync::Arc;
+/// use handwave_tcp::{Config, Connection, Context, Endpoint, Host, Instant, Path, Phase, Secrets, Tuple};
+///
+/// let mut host = Host::new(Secrets::from_seed(1));
+/// let mut cx = Context::new(Instant::ZERO, &mut host);
+/// let end = |last, port| Endpoint::new([192, 0, 2, last].into(), port);
+/// let mut connection =
+///     Connection::connect(&mut cx, Arc::new(Config::default()), Tuple::new(end(1, 49152), end(2, 80)), Path::with_mtu(1500));
+///
+/// let syn = connection.poll_transmit(&mut cx).expect("the SYN leaves at once");
+/// assert_eq!(syn.header.flags.to_string(), "S");
+/// assert!(connection.poll_transmit(&mut cx).is_none());
+/// assert_eq!(connection.phase(), Phase::SynSent);
+/// assert_eq!(connection.poll_timeout(), Some(Instant::from_secs(1)), "the SYN is sent again after an RTO");
+/// ```
+#[derive(Debug)]
+pub struct Connection {
+    state: State,
+}
+
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every connection is synchronized; a box would cost each of them")]
+enum State {
+    SynSent(SynSent),
+    Known(Tcb),
+    /// Ended before the peer was known.
+    Stillborn { tuple: Tuple, config: Arc<Config>, error: Option<ConnectionError>, events: Events, released: bool },
+}
+
+impl Connection {
+    /// Active OPEN (RFC 9293 3.10.1): the SYN leaves with the next [`poll_transmit`](Self::poll_transmit).
+    ///
+    /// The owner has made sure that the remote address is neither broadcast nor multicast nor unspecified [MUST-46].
+    #[must_use]
+    pub fn connect(cx: &mut Context<'_>, config: Arc<Config>, tuple: Tuple, path: Path) -> Self {
+        let connection = Self { state: State::SynSent(SynSent::new(cx, config, tuple, path)) };
+        connection.trace(cx, TraceEvent::Call(UserCall::Open), Phase::Closed, Verdict::Accepted);
+        connection
+    }
+
+    /// A connection whose handshake a listener carried out.
+    pub(crate) const fn from_tcb(tcb: Tcb) -> Self {
+        Self { state: State::Known(tcb) }
+    }
+
+    // ----- input -----
+
+    /// SEGMENT ARRIVES (RFC 9293 3.10.7): takes a segment whose checksum is right and whose ports match.
+    pub fn handle_segment(&mut self, cx: &mut Context<'_>, segment: SegmentIn) -> Verdict {
+        cx.host.counters.segments_in += 1;
+        let before = self.phase();
+        let arrived = cx.host.is_traced().then(|| TraceEvent::SegmentArrived {
+            header: segment.header,
+            payload_len: segment.payload.len(),
+        });
+        let verdict = match &mut self.state {
+            State::SynSent(_) => self.meet_peer(cx, segment),
+            State::Known(tcb) if tcb.phase() == Phase::TimeWait => time_wait_segment(tcb, cx, &segment),
+            State::Known(tcb) if tcb.phase() != Phase::Closed => other_states::handle(tcb, cx, segment),
+            State::Known(_) | State::Stillborn { .. } => {
+                Verdict::Dropped(crate::error::DropReason::NoConnection)
+            }
+        };
+        count(cx, verdict);
+        if let Some(event) = arrived {
+            self.trace(cx, event, before, verdict);
+        }
+        verdict
+    }
+
+    fn meet_peer(&mut self, cx: &mut Context<'_>, segment: SegmentIn) -> Verdict {
+        let State::SynSent(opening) = &mut self.state else {
+            return Verdict::Accepted;
+        };
+        let mut known = None;
+        match opening.handle_segment(cx, segment, &mut known) {
+            Outcome::Waiting(verdict) => verdict,
+            Outcome::Refused => {
+                self.end_stillborn(cx, Some(ConnectionError::Refused));
+                Verdict::ConnectionReset
+            }
+            Outcome::Known(verdict) => {
+                if let Some(tcb) = known {
+                    self.state = State::Known(tcb);
+                }
+                verdict
+            }
+        }
+    }
+
+    fn end_stillborn(&mut self, cx: &mut Context<'_>, error: Option<ConnectionError>) {
+        let State::SynSent(opening) = &self.state else {
+            return;
+        };
+        cx.host.counters.attempt_fails += 1;
+        let events = opening.events | Events::CLOSED | Events::READABLE | Events::WRITABLE;
+        let (tuple, config) = (opening.tuple, Arc::clone(&opening.config));
+        self.state = State::Stillborn { tuple, config, error, events, released: false };
+    }
+
+    /// TIMEOUTS (RFC 9293 3.10.8): runs what is due at `cx.now`; harmless when nothing is.
+    pub fn handle_timeout(&mut self, cx: &mut Context<'_>) {
+        match &mut self.state {
+            State::Known(tcb) => timeouts::handle(tcb, cx),
+            State::SynSent(opening) => {
+                let due = opening.deadline.is_some_and(|deadline| deadline <= cx.now);
+                if let Err(error) = opening.handle_timeout(cx.now) {
+                    self.end_stillborn(cx, Some(error));
+                }
+                if due {
+                    self.trace(cx, TraceEvent::Timeout(crate::timer::Timer::Retransmission), Phase::SynSent, Verdict::Accepted);
+                }
+            }
+            State::Stillborn { .. } => {}
+        }
+    }
+
+    /// Takes an ICMP error about a segment of this connection; `false` if it quotes nothing in flight (RFC 5927 4.1).
+    pub fn handle_icmp(&mut self, cx: &mut Context<'_>, error: IcmpError) -> bool {
+        let before = self.phase();
+        let believed = match &mut self.state {
+            State::Known(tcb) if tcb.phase() != Phase::Closed => icmp::handle(tcb, cx, error),
+            State::SynSent(opening) if error.seq == opening.iss => {
+                match error.kind.hard_error() {
+                    Some(hard) => self.end_stillborn(cx, Some(hard)),
+                    None => opening.handle_soft_error(error.kind),
+                }
+                true
+            }
+            State::SynSent(_) | State::Known(_) | State::Stillborn { .. } => false,
+        };
+        if believed {
+            self.trace(cx, TraceEvent::Icmp, before, Verdict::Accepted);
+        }
+        believed
+    }
+
+    /// Learns the MTU of the path, in octets, from path MTU discovery or a changed route.
+    pub fn handle_path_mtu(&mut self, _cx: &mut Context<'_>, mtu: u16) {
+        match &mut self.state {
+            State::Known(tcb) if tcb.phase() != Phase::Closed => icmp::set_path_mtu(tcb, mtu),
+            State::SynSent(opening) => opening.path.mtu = mtu,
+            State::Known(_) | State::Stillborn { .. } => {}
+        }
+    }
+
+    // ----- application -----
+
+    /// Copies what fits of `data` into the send buffer and returns the number of octets taken.
+    ///
+    /// Nothing leaves during this call: drain [`poll_transmit`](Self::poll_transmit) afterwards. `Ok(0)` means full;
+    /// [`Events::WRITABLE`] follows when an acknowledgment frees space. Octets taken before the handshake completes are sent
+    /// once it does.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::Closing`] after [`close`](Self::close), because a FIN has been promised; [`SendError::Lost`] carries the
+    /// cause.
+    pub fn write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Result<usize, SendError> {
+        let before = self.phase();
+        let taken = match &mut self.state {
+            State::Known(tcb) => calls::write(tcb, data)?,
+            State::SynSent(opening) => {
+                let taken = opening.send.write(data, opening.config.send_buffer as usize);
+                opening.wants_write |= taken < data.len();
+                taken
+            }
+            State::Stillborn { error, .. } => return Err(error.map_or(SendError::Closed, SendError::Lost)),
+        };
+        self.trace(cx, TraceEvent::Call(UserCall::Send(taken)), before, Verdict::Accepted);
+        Ok(taken)
+    }
+
+    /// Takes as much of `chunk` as fits without copying it, and returns the number of octets taken.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_chunk(&mut self, cx: &mut Context<'_>, chunk: Bytes) -> Result<usize, SendError> {
+        let before = self.phase();
+        let taken = match &mut self.state {
+            State::Known(tcb) => calls::write_chunk(tcb, chunk)?,
+            State::SynSent(opening) => {
+                let len = chunk.len();
+                let taken = opening.send.write_chunk(chunk, opening.config.send_buffer as usize);
+                opening.wants_write |= taken < len;
+                taken
+            }
+            State::Stillborn { error, .. } => return Err(error.map_or(SendError::Closed, SendError::Lost)),
+        };
+        self.trace(cx, TraceEvent::Call(UserCall::Send(taken)), before, Verdict::Accepted);
+        Ok(taken)
+    }
+
+    /// Writes urgent text: the urgent pointer will name the octet after its last (RFC 9293 3.8.5 [MUST-62]).
+    ///
+    /// RFC 6093 advises new applications against it [SHLD-13].
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write); [`SendError::Closing`] also before the handshake has completed.
+    pub fn write_urgent(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Result<usize, SendError> {
+        let State::Known(tcb) = &mut self.state else {
+            return Err(SendError::Closing);
+        };
+        let before = tcb.phase();
+        let taken = calls::write_urgent(tcb, data)?;
+        self.trace(cx, TraceEvent::Call(UserCall::Send(taken)), before, Verdict::Accepted);
+        Ok(taken)
+    }
+
+    /// Copies text into `buffer` and returns the number of octets; `Ok(0)` is the end of the stream: the peer's FIN.
+    ///
+    /// Reading may open the window: drain [`poll_transmit`](Self::poll_transmit) afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`ReceiveError::WouldBlock`] when there is nothing yet; [`ReceiveError::Lost`] when the connection ended otherwise
+    /// than by FIN [MUST-12]. Text that arrived before is delivered first.
+    pub fn read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Result<usize, ReceiveError> {
+        let before = self.phase();
+        let taken = match &mut self.state {
+            State::Known(tcb) => calls::read(tcb, buffer)?,
+            State::SynSent(_) => return Err(ReceiveError::WouldBlock),
+            State::Stillborn { error, .. } => return error.map_or(Ok(0), |error| Err(ReceiveError::Lost(error))),
+        };
+        self.trace(cx, TraceEvent::Call(UserCall::Receive(taken)), before, Verdict::Accepted);
+        Ok(taken)
+    }
+
+    /// Takes at most `max` octets without copying them: a slice as it arrived; empty at the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_chunk(&mut self, cx: &mut Context<'_>, max: usize) -> Result<Bytes, ReceiveError> {
+        let before = self.phase();
+        let chunk = match &mut self.state {
+            State::Known(tcb) => calls::read_chunk(tcb, max)?,
+            State::SynSent(_) => return Err(ReceiveError::WouldBlock),
+            State::Stillborn { error, .. } => {
+                return error.map_or(Ok(Bytes::new()), |error| Err(ReceiveError::Lost(error)));
+            }
+        };
+        self.trace(cx, TraceEvent::Call(UserCall::Receive(chunk.len())), before, Verdict::Accepted);
+        Ok(chunk)
+    }
+
+    /// Copies text that can be read into `buffer` and leaves it there; returns the number of octets.
+    #[must_use]
+    pub fn peek(&self, buffer: &mut [u8]) -> usize {
+        match &self.state {
+            State::Known(tcb) => tcb.receive.peek(buffer),
+            State::SynSent(_) | State::Stillborn { .. } => 0,
+        }
+    }
+
+    /// CLOSE (RFC 9293 3.10.4): a FIN follows what has been written; reading goes on (half-close).
+    ///
+    /// Before the peer is known there is nobody to say goodbye to: the connection is deleted.
+    pub fn close(&mut self, cx: &mut Context<'_>) {
+        let before = self.phase();
+        match &mut self.state {
+            State::Known(tcb) => calls::close(tcb, cx),
+            State::SynSent(_) => self.end_stillborn(cx, None),
+            State::Stillborn { .. } => return,
+        }
+        self.trace(cx, TraceEvent::Call(UserCall::Close), before, Verdict::Accepted);
+    }
+
+    /// Lets go of the connection: [`close`](Self::close), and nothing will be read.
+    ///
+    /// Text that arrived and was not read, or arrives later, is answered with RST (RFC 9293 3.6.1 [SHLD-3]). What was written is
+    /// still delivered, within the limits for orphans.
+    pub fn release(&mut self, cx: &mut Context<'_>) {
+        let before = self.phase();
+        if let State::SynSent(_) = self.state {
+            self.end_stillborn(cx, None);
+        }
+        match &mut self.state {
+            State::Known(tcb) => calls::release(tcb, cx),
+            State::Stillborn { released, .. } => *released = true,
+            State::SynSent(_) => {}
+        }
+        self.trace(cx, TraceEvent::Call(UserCall::Release), before, Verdict::Accepted);
+    }
+
+    /// ABORT (RFC 9293 3.10.5): the peer gets a RST, everything queued is thrown away.
+    pub fn abort(&mut self, cx: &mut Context<'_>) {
+        let before = self.phase();
+        match &mut self.state {
+            State::Known(tcb) => calls::abort(tcb, cx),
+            State::SynSent(_) => self.end_stillborn(cx, Some(ConnectionError::Aborted)),
+            State::Stillborn { .. } => return,
+        }
+        self.trace(cx, TraceEvent::Call(UserCall::Abort), before, Verdict::Accepted);
+    }
+
+    /// Replaces the settings; sizes already agreed with the peer stay [MUST-17] [MUST-21] [MUST-24] [SHLD-21].
+    pub fn set_config(&mut self, cx: &mut Context<'_>, config: Arc<Config>) {
+        match &mut self.state {
+            State::Known(tcb) => calls::set_config(tcb, cx, config),
+            State::SynSent(SynSent { config: current, .. }) | State::Stillborn { config: current, .. } => *current = config,
+        }
+    }
+
+    // ----- output -----
+
+    /// The next segment to send at `cx.now`, or `None` when all that may be sent has been.
+    pub fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Option<SegmentOut> {
+        match &mut self.state {
+            State::Known(tcb) => output::poll(tcb, cx),
+            State::SynSent(opening) => {
+                let segment = opening.poll_transmit(cx.now)?;
+                cx.host.counters.segments_out += 1;
+                let event = TraceEvent::SegmentSent {
+                    header: segment.header,
+                    payload_len: 0,
+                    reason: SendReason::Handshake,
+                };
+                self.trace(cx, event, Phase::SynSent, Verdict::Accepted);
+                Some(segment)
+            }
+            State::Stillborn { .. } => None,
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called next; valid until the next input.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::Known(tcb) => tcb.timers.next_deadline(),
+            State::SynSent(opening) => opening.deadline,
+            State::Stillborn { .. } => None,
+        }
+    }
+
+    /// What happened since the last call, for the application.
+    #[must_use]
+    pub const fn take_events(&mut self) -> Events {
+        let events = match &mut self.state {
+            State::Known(tcb) => &mut tcb.events,
+            State::SynSent(opening) => &mut opening.events,
+            State::Stillborn { events, .. } => events,
+        };
+        core::mem::replace(events, Events::NONE)
+    }
+
+    /// In TIME-WAIT, takes over the wait as a compact record and leaves this connection CLOSED, its text still readable.
+    ///
+    /// `None` in any other state, and while segments are still to be polled.
+    pub fn take_time_wait(&mut self, cx: &mut Context<'_>) -> Option<TimeWait> {
+        match &mut self.state {
+            State::Known(tcb) if tcb.phase() == Phase::TimeWait && !tcb.intents.is_pending() => {
+                let record = TimeWait::of(tcb);
+                tcb.advance(cx, crate::phase::Cause::TimeWaitElapsed);
+                Some(record)
+            }
+            State::Known(_) | State::SynSent(_) | State::Stillborn { .. } => None,
+        }
+    }
+
+    // ----- getters -----
+
+    /// The state (RFC 9293 3.3.2).
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        match &self.state {
+            State::Known(tcb) => tcb.phase(),
+            State::SynSent(_) => Phase::SynSent,
+            State::Stillborn { .. } => Phase::Closed,
+        }
+    }
+
+    /// Both endpoints.
+    #[must_use]
+    pub const fn tuple(&self) -> &Tuple {
+        match &self.state {
+            State::Known(tcb) => &tcb.tuple,
+            State::SynSent(opening) => &opening.tuple,
+            State::Stillborn { tuple, .. } => tuple,
+        }
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub const fn config(&self) -> &Arc<Config> {
+        match &self.state {
+            State::Known(tcb) => &tcb.config,
+            State::SynSent(opening) => &opening.config,
+            State::Stillborn { config, .. } => config,
+        }
+    }
+
+    /// Why the connection ended before its time, if it did.
+    #[must_use]
+    pub const fn error(&self) -> Option<ConnectionError> {
+        match &self.state {
+            State::Known(tcb) => tcb.error,
+            State::SynSent(_) => None,
+            State::Stillborn { error, .. } => *error,
+        }
+    }
+
+    /// Octets that can be read at once.
+    #[must_use]
+    pub fn receivable(&self) -> usize {
+        match &self.state {
+            State::Known(tcb) => tcb.receive.len(),
+            State::SynSent(_) | State::Stillborn { .. } => 0,
+        }
+    }
+
+    /// Octets that can be written at once.
+    #[must_use]
+    pub fn sendable(&self) -> usize {
+        match &self.state {
+            State::Known(tcb) => calls::sendable(tcb),
+            State::SynSent(opening) => (opening.config.send_buffer as usize).saturating_sub(opening.send.len()),
+            State::Stillborn { .. } => 0,
+        }
+    }
+
+    /// Octets of urgent text not read yet (RFC 9293 3.8.5 [MUST-33]).
+    #[must_use]
+    pub fn urgent_pending(&self) -> u32 {
+        match &self.state {
+            State::Known(tcb) => calls::urgent_pending(tcb),
+            State::SynSent(_) | State::Stillborn { .. } => 0,
+        }
+    }
+
+    /// Whether the peer's FIN has been taken: nothing follows what can be read.
+    #[must_use]
+    pub fn peer_closed(&self) -> bool {
+        match &self.state {
+            State::Known(tcb) => tcb.fin_received(),
+            State::SynSent(_) | State::Stillborn { .. } => false,
+        }
+    }
+
+    /// Whether the application has let go.
+    #[must_use]
+    pub const fn is_released(&self) -> bool {
+        match &self.state {
+            State::Known(tcb) => tcb.app.released,
+            State::SynSent(_) => false,
+            State::Stillborn { released, .. } => *released,
+        }
+    }
+
+    /// Whether nothing remains to be done: over, let go of, and nothing left to send. The owner drops it.
+    #[must_use]
+    pub const fn is_finished(&self) -> bool {
+        match &self.state {
+            State::Known(tcb) => matches!(tcb.phase(), Phase::Closed) && tcb.app.released && !tcb.intents.is_pending(),
+            State::SynSent(_) => false,
+            State::Stillborn { released, .. } => *released,
+        }
+    }
+
+    /// Octets of memory held in buffers.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        match &self.state {
+            State::Known(tcb) => tcb.send.held() + tcb.receive.held(),
+            State::SynSent(opening) => opening.send.held(),
+            State::Stillborn { .. } => 0,
+        }
+    }
+
+    /// The connection's numbers, as `ss -i` shows them (RFC 9293 3.10.6, STATUS).
+    #[must_use]
+    pub fn info(&self) -> TcpInfo {
+        match &self.state {
+            State::Known(tcb) => TcpInfo::of(tcb),
+            State::SynSent(_) | State::Stillborn { .. } => TcpInfo { phase: self.phase(), ..TcpInfo::default() },
+        }
+    }
+
+    fn trace(&self, cx: &mut Context<'_>, event: TraceEvent, before: Phase, verdict: Verdict) {
+        if !cx.host.is_traced() {
+            return;
+        }
+        let entry = match &self.state {
+            State::Known(tcb) => tcb.trace_entry(cx.now, event, before, verdict),
+            State::SynSent(opening) => TraceEntry {
+                now: cx.now,
+                tuple: opening.tuple,
+                event,
+                before,
+                after: Phase::SynSent,
+                verdict,
+                snd: SendSnapshot { iss: opening.iss, una: opening.iss, nxt: opening.iss + 1, ..SendSnapshot::default() },
+                rcv: ReceiveSnapshot::default(),
+            },
+            State::Stillborn { tuple, .. } => TraceEntry {
+                now: cx.now,
+                tuple: *tuple,
+                event,
+                before,
+                after: Phase::Closed,
+                verdict,
+                snd: SendSnapshot::default(),
+                rcv: ReceiveSnapshot::default(),
+            },
+        };
+        cx.host.trace(&entry);
+    }
+}
+
+/// TIME-WAIT while the application has not let go: the record's rules, applied to the TCB.
+fn time_wait_segment(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -> Verdict {
+    let mut record = TimeWait::of(tcb);
+    match record.judge(cx, segment) {
+        TimeWaitVerdict::Dropped(reason) => Verdict::Dropped(reason),
+        TimeWaitVerdict::Reply { reason, .. } | TimeWaitVerdict::Reopen { reason, .. } => {
+            tcb.timers.set(crate::timer::Timer::TimeWait, record.deadline());
+            tcb.intents.ack = true;
+            Verdict::Acknowledged(reason)
+        }
+        TimeWaitVerdict::Closed => {
+            tcb.advance(cx, crate::phase::Cause::Reset);
+            Verdict::ConnectionReset
+        }
+    }
+}
+
+fn count(cx: &mut Context<'_>, verdict: Verdict) {
+    match verdict {
+        Verdict::Accepted | Verdict::ConnectionReset => {}
+        Verdict::Dropped(reason)
+        | Verdict::Acknowledged(reason)
+        | Verdict::Challenged(reason)
+        | Verdict::ResetSent(reason) => cx.host.counters.count_drop(reason),
+    }
+}

@@ -1,0 +1,157 @@
+//! Calls of the application on a connection whose peer is known (RFC 9293 3.10.2 to 3.10.5).
+
+use bytes::Bytes;
+
+use crate::error::{ConnectionError, ReceiveError, SendError};
+use crate::host::Context;
+use crate::output::opens_enough_to_tell;
+use crate::phase::{Cause, Phase};
+use crate::tcb::{Tcb, octets};
+use crate::timer::Timer;
+
+/// SEND (RFC 9293 3.10.2).
+pub(crate) fn write(tcb: &mut Tcb, data: &[u8]) -> Result<usize, SendError> {
+    check_sendable(tcb)?;
+    let taken = tcb.send.write(data, tcb.config.send_buffer as usize);
+    tcb.app.wants_write |= taken < data.len();
+    Ok(taken)
+}
+
+/// SEND without a copy.
+pub(crate) fn write_chunk(tcb: &mut Tcb, chunk: Bytes) -> Result<usize, SendError> {
+    check_sendable(tcb)?;
+    let len = chunk.len();
+    let taken = tcb.send.write_chunk(chunk, tcb.config.send_buffer as usize);
+    tcb.app.wants_write |= taken < len;
+    Ok(taken)
+}
+
+/// SEND with the urgent flag: the pointer follows the last octet (RFC 9293 3.8.5).
+pub(crate) fn write_urgent(tcb: &mut Tcb, data: &[u8]) -> Result<usize, SendError> {
+    let taken = write(tcb, data)?;
+    if taken > 0 {
+        tcb.snd.up = Some(tcb.text_end());
+    }
+    Ok(taken)
+}
+
+fn check_sendable(tcb: &Tcb) -> Result<(), SendError> {
+    match (tcb.phase(), tcb.error) {
+        (Phase::Closed, Some(error)) => Err(SendError::Lost(error)),
+        (Phase::Closed, None) => Err(SendError::Closed),
+        _ if tcb.app.closing => Err(SendError::Closing),
+        (phase, _) => {
+            debug_assert!(phase.can_send(), "closing is known in {phase}");
+            Ok(())
+        }
+    }
+}
+
+/// RECEIVE (RFC 9293 3.10.3). Zero octets mean the end of the stream.
+pub(crate) fn read(tcb: &mut Tcb, buffer: &mut [u8]) -> Result<usize, ReceiveError> {
+    if tcb.receive.is_empty() || buffer.is_empty() {
+        return at_end(tcb);
+    }
+    let taken = tcb.receive.read(buffer);
+    after_read(tcb);
+    Ok(taken)
+}
+
+/// RECEIVE without a copy: a slice as it arrived, at most `max` octets; empty at the end of the stream.
+pub(crate) fn read_chunk(tcb: &mut Tcb, max: usize) -> Result<Bytes, ReceiveError> {
+    match tcb.receive.read_chunk(max) {
+        Some(chunk) => {
+            after_read(tcb);
+            Ok(chunk)
+        }
+        None => at_end(tcb).map(|_| Bytes::new()),
+    }
+}
+
+fn at_end(tcb: &Tcb) -> Result<usize, ReceiveError> {
+    if !tcb.receive.is_empty() {
+        return Ok(0);
+    }
+    if let Some(error) = tcb.error {
+        return Err(ReceiveError::Lost(error));
+    }
+    if tcb.fin_received() || tcb.phase() == Phase::Closed {
+        return Ok(0);
+    }
+    Err(ReceiveError::WouldBlock)
+}
+
+/// Tells the peer when reading has opened the window far enough (RFC 9293 3.8.6.2.2).
+fn after_read(tcb: &mut Tcb) {
+    if tcb.rcv.up.is_some_and(|up| tcb.read_position().at_or_after(up)) {
+        tcb.rcv.up = None;
+    }
+    if tcb.phase().can_receive() && tcb.phase() != Phase::SynReceived && opens_enough_to_tell(tcb) {
+        tcb.intents.ack = true;
+    }
+}
+
+/// CLOSE (RFC 9293 3.10.4): a FIN follows what is queued; reading goes on.
+///
+/// Before the handshake completes the FIN waits for it.
+pub(crate) fn close(tcb: &mut Tcb, cx: &mut Context<'_>) {
+    if tcb.app.closing || tcb.phase() == Phase::Closed {
+        return;
+    }
+    tcb.app.closing = true;
+    if tcb.phase() != Phase::SynReceived {
+        tcb.advance(cx, Cause::Close);
+    }
+}
+
+/// The application lets go: nothing more will be read. Unread text is a loss the peer must learn of [SHLD-3].
+pub(crate) fn release(tcb: &mut Tcb, cx: &mut Context<'_>) {
+    if core::mem::replace(&mut tcb.app.released, true) {
+        return;
+    }
+    if tcb.phase() == Phase::Closed {
+        tcb.receive.discard();
+        return;
+    }
+    let unread = !tcb.receive.is_empty() || tcb.receive.has_gap();
+    if unread && tcb.phase() != Phase::TimeWait {
+        return abort(tcb, cx);
+    }
+    tcb.receive.discard();
+    close(tcb, cx);
+    if tcb.phase() == Phase::FinWait2 {
+        tcb.timers.set(Timer::FinWait2, cx.now + tcb.config.fin_wait2_timeout);
+    }
+}
+
+/// ABORT (RFC 9293 3.10.5): RST, and nothing is kept.
+pub(crate) fn abort(tcb: &mut Tcb, cx: &mut Context<'_>) {
+    match tcb.phase() {
+        Phase::Closed => {}
+        Phase::TimeWait | Phase::Closing | Phase::LastAck if !tcb.has_unacknowledged_text() => {
+            tcb.advance(cx, Cause::Abort);
+        }
+        _ => {
+            let seq = tcb.snd.nxt;
+            tcb.fail(cx, Cause::Abort, ConnectionError::Aborted);
+            tcb.intents.reset = Some(seq);
+        }
+    }
+    tcb.receive.discard();
+}
+
+/// Octets of urgent text the application has not read (RFC 9293 3.8.5 [MUST-33]).
+pub(crate) fn urgent_pending(tcb: &Tcb) -> u32 {
+    match tcb.rcv.up {
+        Some(up) if up.after(tcb.read_position()) => up.since(tcb.read_position()),
+        _ => 0,
+    }
+}
+
+/// Octets that may still be written before the buffer is full.
+pub(crate) fn sendable(tcb: &Tcb) -> usize {
+    if check_sendable(tcb).is_err() {
+        return 0;
+    }
+    tcb.config.send_buffer.saturating_sub(octets(tcb.send.len())) as usize
+}

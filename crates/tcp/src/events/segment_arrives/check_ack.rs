@@ -1,0 +1,173 @@
+//! Fifth check: the ACK field (RFC 9293 3.10.7.4, RFC 5961 5.2).
+
+use core::ops::ControlFlow::{Break, Continue};
+
+use handwave_wire::{SeqNum, TcpFlags};
+
+use super::loss_recovery::{self, AckedText};
+use super::other_states::Step;
+use crate::error::DropReason;
+use crate::host::Context;
+use crate::notice::Events;
+use crate::output::restart_retransmission_timer;
+use crate::phase::{Cause, Phase};
+use crate::segment::SegmentIn;
+use crate::tcb::{LossState, Tcb, octets};
+use crate::timer::Timer;
+use crate::trace::Verdict;
+use crate::vars::RawWindow;
+
+/// Takes the acknowledgment and the window, and changes the states that wait for an acknowledgment.
+pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -> Step {
+    let header = &segment.header;
+    if !header.flags.contains(TcpFlags::ACK) {
+        return Break(Verdict::Dropped(DropReason::AckMissing));
+    }
+    if tcb.phase() == Phase::SynReceived {
+        check_handshake_ack(tcb, cx, segment)?;
+    }
+    check_range(tcb, cx, header.ack)?;
+    let before = Before { wnd: tcb.snd.wnd, flight: tcb.snd.flight(), una: tcb.snd.una };
+    take_window(tcb, segment);
+    let acked = take_acknowledgment(tcb, cx, header.ack, header.options.timestamps.map(|ts| ts.echo));
+    let duplicate = is_duplicate(tcb, segment, &before);
+    loss_recovery::on_ack(tcb, cx, &AckedText { acked, duplicate, flight_before: before.flight, sack: header.options.sack });
+    reopen(tcb, before.wnd);
+    if tcb.phase() == Phase::Closed {
+        return Break(Verdict::Accepted);
+    }
+    Continue(())
+}
+
+/// The send variables before the segment was taken.
+struct Before {
+    wnd: u32,
+    flight: u32,
+    una: SeqNum,
+}
+
+/// SYN-RECEIVED: only the acknowledgment of our SYN will do; anything else is answered with RST.
+fn check_handshake_ack(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -> Step {
+    let ack = segment.header.ack;
+    if !(ack.after(tcb.snd.una) && ack.at_or_before(tcb.snd.nxt)) {
+        // The RST goes out for this segment alone; the connection waits on.
+        tcb.intents.reset = Some(ack);
+        return Break(Verdict::ResetSent(DropReason::HandshakeAckUnacceptable));
+    }
+    tcb.snd.una = tcb.snd.iss + 1;
+    tcb.timers.stop(Timer::Retransmission);
+    tcb.intents.synack = false;
+    let wnd = RawWindow(segment.header.window) << tcb.snd.shift;
+    tcb.snd.take_window(wnd, segment.header.seq, ack);
+    tcb.advance(cx, Cause::SynAcknowledged);
+    Continue(())
+}
+
+/// SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT, or the segment was not written by our peer (RFC 5961 5.2 [MAY-12]).
+fn check_range(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum) -> Step {
+    if ack.after(tcb.snd.nxt) {
+        tcb.challenge(cx);
+        return Break(Verdict::Challenged(DropReason::AckUnacceptable));
+    }
+    if ack.before(tcb.snd.una) && tcb.snd.una.since(ack) > tcb.snd.wnd_max {
+        tcb.challenge(cx);
+        return Break(Verdict::Challenged(DropReason::AckUnacceptable));
+    }
+    Continue(())
+}
+
+/// The newest segment's window counts, not the last to arrive (SND.WL1, SND.WL2).
+fn take_window(tcb: &mut Tcb, segment: &SegmentIn) {
+    let header = &segment.header;
+    if header.ack.before(tcb.snd.una) {
+        return;
+    }
+    let newer = tcb.snd.wl1.before(header.seq)
+        || (tcb.snd.wl1 == header.seq && tcb.snd.wl2.at_or_before(header.ack));
+    if newer {
+        let wnd = RawWindow(header.window) << tcb.snd.shift;
+        tcb.snd.take_window(wnd, header.seq, header.ack);
+    }
+}
+
+/// Moves SND.UNA, frees what is acknowledged, measures, and changes state when our FIN is covered.
+///
+/// Returns the sequence numbers newly acknowledged.
+fn take_acknowledgment(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum, echo: Option<u32>) -> u32 {
+    if !ack.after(tcb.snd.una) {
+        return 0;
+    }
+    let acked = ack.since(tcb.snd.una);
+    let fin = tcb.fin_sent() && ack.after(tcb.text_end());
+    measure(tcb, cx, ack, echo);
+    let text = (acked - u32::from(fin)).min(octets(tcb.send.len()));
+    tcb.send.acknowledge(text as usize);
+    tcb.snd.una = ack;
+    tcb.stats.bytes_acked += u64::from(text);
+    if tcb.snd.up.is_some_and(|up| up.at_or_before(ack)) {
+        tcb.snd.up = None;
+    }
+    tcb.patience.tries = 0;
+    tcb.patience.since = None;
+    if tcb.is_outstanding() {
+        restart_retransmission_timer(tcb, cx.now);
+        if let Some(limit) = tcb.config.user_timeout {
+            tcb.timers.set(Timer::UserTimeout, cx.now + limit);
+        }
+    } else {
+        tcb.timers.stop(Timer::Retransmission);
+        tcb.timers.stop(Timer::UserTimeout);
+    }
+    if tcb.app.wants_write && text > 0 {
+        tcb.app.wants_write = false;
+        tcb.events |= Events::WRITABLE;
+    }
+    if fin {
+        tcb.events |= Events::FIN_ACKNOWLEDGED;
+        tcb.advance(cx, Cause::FinAcknowledged);
+    }
+    acked
+}
+
+/// Round-trip time: the octet being timed, else the echoed timestamp (RFC 6298 3, RFC 7323 4) [MUST-18].
+fn measure(tcb: &mut Tcb, cx: &Context<'_>, ack: SeqNum, echo: Option<u32>) {
+    if let Some((timed, sent_at)) = tcb.timed {
+        if ack.at_or_after(timed) {
+            tcb.rtt.on_sample(cx.now - sent_at);
+            tcb.rtt.reset_backoff();
+            tcb.timed = None;
+        }
+        return;
+    }
+    let Some(echo) = echo.filter(|&echo| tcb.negotiated.timestamps && echo != 0) else {
+        return;
+    };
+    let millis = tcb.clock.value(cx.now).wrapping_sub(echo);
+    // An echo of a number we have not sent yet tells nothing.
+    if millis < 1 << 30 {
+        tcb.rtt.on_sample(core::time::Duration::from_millis(u64::from(millis.max(1))));
+        tcb.rtt.reset_backoff();
+    }
+}
+
+/// A duplicate acknowledgment: nothing new in it but that a segment has left the network (RFC 5681 2).
+fn is_duplicate(tcb: &Tcb, segment: &SegmentIn, before: &Before) -> bool {
+    segment.header.ack == before.una
+        && before.flight > 0
+        && segment.seq_len() == 0
+        && tcb.snd.wnd == before.wnd
+}
+
+/// A window that opens again: what was sent into the shut one counts as lost and leaves at once.
+fn reopen(tcb: &mut Tcb, wnd_before: u32) {
+    if wnd_before != 0 || tcb.snd.wnd == 0 {
+        return;
+    }
+    tcb.timers.stop(Timer::Persist);
+    tcb.patience.tries = 0;
+    tcb.patience.since = None;
+    if tcb.is_outstanding() && tcb.loss == LossState::Open {
+        tcb.scoreboard.mark_lost_below(tcb.snd.nxt);
+        tcb.intents.retransmit = true;
+    }
+}

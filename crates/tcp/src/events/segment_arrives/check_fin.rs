@@ -1,0 +1,26 @@
+//! Eighth check: the FIN bit (RFC 9293 3.10.7.4), once everything before it has arrived.
+
+use crate::host::Context;
+use crate::notice::Events;
+use crate::phase::{Cause, Phase};
+use crate::tcb::Tcb;
+use crate::timer::Timer;
+
+/// Takes the peer's FIN when RCV.NXT has reached it; a repeated one is acknowledged by the sequence check.
+pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>) {
+    let Some(fin) = tcb.rcv.fin else {
+        return;
+    };
+    if fin.after(tcb.rcv.nxt) || !tcb.phase().can_receive() || tcb.phase() == Phase::SynReceived {
+        return;
+    }
+    // A peer that sent text beyond its own FIN has already been acknowledged past it.
+    if fin == tcb.rcv.nxt {
+        tcb.rcv.nxt += 1;
+    }
+    tcb.rcv.edge = tcb.rcv.edge.later(tcb.rcv.nxt);
+    tcb.intents.ack = true;
+    tcb.timers.stop(Timer::FinWait2);
+    tcb.events |= Events::READABLE | Events::PEER_CLOSED;
+    tcb.advance(cx, Cause::FinArrived);
+}

@@ -1,0 +1,160 @@
+//! First check: sequence number (RFC 9293 3.10.7.4), after the timestamp check of RFC 7323 5.3.
+
+use core::ops::ControlFlow::{Break, Continue};
+use core::time::Duration;
+
+use handwave_wire::{SackBlock, SeqNum, TcpFlags};
+
+use super::other_states::Step;
+use crate::error::DropReason;
+use crate::host::Context;
+use crate::phase::Phase;
+use crate::segment::SegmentIn;
+use crate::tcb::{Tcb, octets};
+use crate::trace::Verdict;
+
+/// TS.Recent is not believed after this long without a segment (RFC 7323 5.5).
+const TS_RECENT_MAX_AGE: Duration = Duration::from_secs(24 * 24 * 3600);
+
+/// Drops what lies outside the window and trims what straddles its edges.
+pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn) -> Step {
+    strip_repeated_syn(tcb, segment);
+    let rst = segment.header.flags.contains(TcpFlags::RST);
+    check_timestamp(tcb, cx, segment, rst)?;
+    let (seq, len) = (segment.header.seq, segment.seq_len());
+    if !is_acceptable(seq, len, tcb.rcv.nxt, tcb.rcv.wnd()) {
+        if rst {
+            return Break(Verdict::Dropped(DropReason::RstUnacceptable));
+        }
+        if !(tcb.rcv.wnd() == 0 && seq == tcb.rcv.nxt) {
+            return Break(refuse(tcb, cx, segment));
+        }
+        // The window is shut: text has no place, but ACK, URG and RST are heard [MUST-66], and a probe is answered.
+        segment.payload.truncate(0);
+        segment.header.flags = segment.header.flags.without(TcpFlags::FIN);
+        tcb.intents.ack = true;
+    }
+    take_timestamp(tcb, cx, segment, rst);
+    trim(tcb, segment);
+    Continue(())
+}
+
+/// The four cases of the acceptability test (RFC 9293 3.4, table 6).
+pub(crate) const fn is_acceptable(seq: SeqNum, len: u32, nxt: SeqNum, wnd: u32) -> bool {
+    if len == 0 {
+        return if wnd == 0 { seq.raw() == nxt.raw() } else { seq.in_window(nxt, wnd) };
+    }
+    wnd > 0 && (seq.in_window(nxt, wnd) || last_octet(seq, len).in_window(nxt, wnd))
+}
+
+const fn last_octet(seq: SeqNum, len: u32) -> SeqNum {
+    SeqNum::new(seq.raw().wrapping_add(len - 1))
+}
+
+/// In a simultaneous open the peer's SYN+ACK repeats the SYN we know; what counts is the rest (RFC 9293 3.5 figure 7).
+fn strip_repeated_syn(tcb: &mut Tcb, segment: &mut SegmentIn) {
+    let header = &mut segment.header;
+    let repeats = tcb.phase() == Phase::SynReceived
+        && header.flags.contains(TcpFlags::SYN)
+        && !header.flags.contains(TcpFlags::RST)
+        && header.seq == tcb.rcv.irs;
+    if repeats {
+        header.flags = header.flags.without(TcpFlags::SYN);
+        header.seq += 1;
+        if !header.flags.contains(TcpFlags::ACK) {
+            tcb.intents.synack = true;
+        }
+    }
+}
+
+/// PAWS: an old timestamp marks an old duplicate (RFC 7323 5.3 R1); never applied to RST.
+fn check_timestamp(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn, rst: bool) -> Step {
+    if !tcb.negotiated.timestamps || rst {
+        return Continue(());
+    }
+    let Some(timestamps) = segment.header.options.timestamps else {
+        if tcb.config.accept_missing_timestamps || segment.header.flags.contains(TcpFlags::SYN) {
+            return Continue(());
+        }
+        return Break(Verdict::Dropped(DropReason::TimestampMissing));
+    };
+    let older = SeqNum::new(timestamps.value).before(SeqNum::new(tcb.clock.recent));
+    let expired = cx.now - tcb.clock.recent_at > TS_RECENT_MAX_AGE;
+    if !older || expired {
+        return Continue(());
+    }
+    note_duplicate(tcb, segment);
+    acknowledge_limited(tcb, cx, segment);
+    Break(Verdict::Acknowledged(DropReason::Paws))
+}
+
+/// TS.Recent follows segments that start at or before the last acknowledgment (RFC 7323 4.3 (2)).
+fn take_timestamp(tcb: &mut Tcb, cx: &Context<'_>, segment: &SegmentIn, rst: bool) {
+    let Some(timestamps) = segment.header.options.timestamps.filter(|_| tcb.negotiated.timestamps && !rst) else {
+        return;
+    };
+    let covers = segment.header.seq.at_or_before(tcb.rcv.last_ack_sent);
+    let older = SeqNum::new(timestamps.value).before(SeqNum::new(tcb.clock.recent));
+    if covers && !(older && cx.now - tcb.clock.recent_at <= TS_RECENT_MAX_AGE) {
+        tcb.clock.recent = timestamps.value;
+        tcb.clock.recent_at = cx.now;
+    }
+}
+
+/// Answers a segment outside the window with an acknowledgment.
+fn refuse(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -> Verdict {
+    note_duplicate(tcb, segment);
+    acknowledge_limited(tcb, cx, segment);
+    Verdict::Acknowledged(DropReason::OutOfWindow)
+}
+
+/// Remembers text that arrived again, to be reported in the next acknowledgment (RFC 2883 4).
+fn note_duplicate(tcb: &mut Tcb, segment: &SegmentIn) {
+    let seq = segment.header.seq;
+    if !tcb.negotiated.sack || segment.payload.is_empty() || !seq.before(tcb.rcv.nxt) {
+        return;
+    }
+    let end = (seq + octets(segment.payload.len())).earlier_of(tcb.rcv.nxt);
+    if end.after(seq) {
+        tcb.ack.duplicate_block = Some(SackBlock { left: seq, right: end });
+    }
+}
+
+/// An acknowledgment at once; for segments without text at a limited rate, lest two ends answer each other forever.
+fn acknowledge_limited(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) {
+    let carries = !segment.payload.is_empty()
+        || segment.header.flags.contains(TcpFlags::SYN)
+        || segment.header.flags.contains(TcpFlags::FIN);
+    if carries || tcb.may_challenge(cx.now) {
+        tcb.intents.ack = true;
+    } else {
+        cx.host.counters.challenge_acks_skipped += 1;
+    }
+}
+
+/// Cuts off what was received before and what lies beyond the window, SYN and FIN included.
+pub(super) fn trim(tcb: &mut Tcb, segment: &mut SegmentIn) {
+    let header = &mut segment.header;
+    if header.seq.before(tcb.rcv.nxt) {
+        let mut old = tcb.rcv.nxt.since(header.seq);
+        if header.flags.contains(TcpFlags::SYN) {
+            header.flags = header.flags.without(TcpFlags::SYN);
+            header.seq += 1;
+            old -= 1;
+        }
+        let cut = old.min(octets(segment.payload.len()));
+        if cut > 0 && tcb.negotiated.sack {
+            tcb.ack.duplicate_block = Some(SackBlock { left: header.seq, right: header.seq + cut });
+        }
+        segment.payload.advance(cut as usize);
+        header.seq += cut;
+        if old > cut {
+            header.flags = header.flags.without(TcpFlags::FIN);
+        }
+    }
+    let room = tcb.rcv.edge.since(header.seq) as usize;
+    if header.seq.at_or_before(tcb.rcv.edge) && segment.payload.len() > room {
+        segment.payload.truncate(room);
+        header.flags = header.flags.without(TcpFlags::FIN);
+    }
+}

@@ -1,0 +1,111 @@
+//! Seventh check: the segment text (RFC 9293 3.10.7.4), and when to acknowledge it (RFC 9293 3.8.6.3).
+
+use core::ops::ControlFlow::{Break, Continue};
+
+use handwave_wire::TcpFlags;
+
+use super::other_states::Step;
+use crate::error::{ConnectionError, DropReason};
+use crate::host::{Context, Pressure};
+use crate::notice::Events;
+use crate::phase::{Cause, Phase};
+use crate::segment::SegmentIn;
+use crate::tcb::{Tcb, octets};
+use crate::timer::Timer;
+use crate::trace::Verdict;
+
+/// Queues the text, moves RCV.NXT over what is in order, and decides how soon to acknowledge.
+pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn) -> Step {
+    remember_fin(tcb, segment);
+    if let Some(fin) = tcb.rcv.fin.filter(|fin| fin.at_or_after(segment.header.seq)) {
+        segment.payload.truncate(fin.since(segment.header.seq) as usize);
+    }
+    let len = octets(segment.payload.len());
+    if len == 0 {
+        return Continue(());
+    }
+    if tcb.app.released {
+        return refuse_unread_text(tcb, cx, segment);
+    }
+    if !tcb.phase().can_receive() {
+        return Continue(());
+    }
+    let had_gap = tcb.receive.has_gap();
+    let offset = segment.header.seq.since(tcb.rcv.nxt);
+    let payload = core::mem::take(&mut segment.payload);
+    let advanced = octets(tcb.receive.insert(offset as usize, payload, segment.held));
+    tcb.rcv.nxt += advanced;
+    tcb.rcv.edge = tcb.rcv.edge.later(tcb.rcv.nxt);
+    tcb.stats.bytes_received += u64::from(advanced);
+    bound_memory(tcb, cx);
+    if advanced > 0 {
+        tcb.events |= Events::READABLE;
+    }
+    if advanced == 0 {
+        out_of_order(tcb, cx);
+    } else if had_gap {
+        // A segment that fills a gap, wholly or in part, is acknowledged at once (RFC 5681 4.2).
+        tcb.intents.ack = true;
+    } else {
+        acknowledge_in_order(tcb, cx, advanced);
+    }
+    Continue(())
+}
+
+/// Where the peer's FIN stands, even if text before it is still missing.
+fn remember_fin(tcb: &mut Tcb, segment: &SegmentIn) {
+    if segment.header.flags.contains(TcpFlags::FIN) && tcb.rcv.fin.is_none() {
+        let fin = segment.header.seq + octets(segment.payload.len());
+        if fin.after(tcb.rcv.nxt) && segment.payload.is_empty() {
+            tcb.intents.ack = true;
+        }
+        tcb.rcv.fin = Some(fin);
+    }
+}
+
+/// Text that nobody will read is refused, so that the sender learns of it (RFC 9293 3.6.1 [SHLD-3]).
+fn refuse_unread_text(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -> Step {
+    if !matches!(tcb.phase(), Phase::FinWait1 | Phase::FinWait2 | Phase::Established | Phase::SynReceived) {
+        return Continue(());
+    }
+    let seq = tcb.snd.nxt;
+    tcb.fail(cx, Cause::Abort, ConnectionError::Aborted);
+    tcb.intents.reset = Some(seq);
+    debug_assert!(!segment.payload.is_empty(), "only text is refused");
+    Break(Verdict::ResetSent(DropReason::NobodyReads))
+}
+
+/// A gap: one duplicate acknowledgment for each segment if the peer counts them, one with SACK blocks otherwise [SHLD-31].
+fn out_of_order(tcb: &mut Tcb, cx: &mut Context<'_>) {
+    cx.host.counters.out_of_order += 1;
+    if tcb.negotiated.sack {
+        tcb.intents.ack = true;
+    } else {
+        tcb.intents.duplicate_acks = tcb.intents.duplicate_acks.saturating_add(1);
+    }
+}
+
+/// At once at the start and for every second full segment, later otherwise [MUST-40] [SHLD-18] [SHLD-19].
+fn acknowledge_in_order(tcb: &mut Tcb, cx: &Context<'_>, advanced: u32) {
+    tcb.ack.pending = tcb.ack.pending.saturating_add(advanced);
+    if tcb.ack.quick_left > 0 {
+        tcb.ack.quick_left -= 1;
+        tcb.intents.ack = true;
+        return;
+    }
+    if tcb.ack.pending >= 2 * u32::from(tcb.mss.receive) {
+        tcb.intents.ack = true;
+    } else if !tcb.timers.is_set(Timer::DelayedAck) {
+        tcb.timers.set(Timer::DelayedAck, cx.now + tcb.config.delayed_ack);
+    }
+}
+
+/// Out-of-order text never makes a connection hold more than twice its buffer, and is given back under hard pressure.
+fn bound_memory(tcb: &mut Tcb, cx: &mut Context<'_>) {
+    let limit = 2 * tcb.config.receive_buffer as usize;
+    let limit = if cx.host.pressure == Pressure::Hard { tcb.receive.len() } else { limit };
+    if tcb.receive.held() > limit && tcb.receive.has_gap() {
+        let dropped = tcb.receive.prune(limit);
+        cx.host.counters.out_of_order_pruned += dropped as u64;
+    }
+}

@@ -1,0 +1,23 @@
+//! Sixth check: the URG bit (RFC 9293 3.10.7.4, 3.8.5).
+
+use handwave_wire::TcpFlags;
+
+use crate::notice::Events;
+use crate::segment::SegmentIn;
+use crate::tcb::Tcb;
+
+/// RCV.UP <- max(RCV.UP, SEG.UP); tells the application when the pointer appears or advances [MUST-30] [MUST-31] [MUST-32].
+pub(super) fn check(tcb: &mut Tcb, segment: &SegmentIn) {
+    if !segment.header.flags.contains(TcpFlags::URG) || !tcb.phase().can_receive() {
+        return;
+    }
+    let up = segment.header.seq + u32::from(segment.header.urgent);
+    if !up.after(tcb.read_position()) {
+        return;
+    }
+    let advances = tcb.rcv.up.is_none_or(|known| up.after(known));
+    if advances {
+        tcb.rcv.up = Some(up);
+        tcb.events |= Events::URGENT;
+    }
+}

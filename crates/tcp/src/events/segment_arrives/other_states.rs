@@ -1,0 +1,60 @@
+//! The states in which both initial sequence numbers are known (RFC 9293 3.10.7.4): the eight checks, in the RFC's order.
+
+use core::ops::ControlFlow;
+
+use super::{check_ack, check_fin, check_rst, check_sequence, check_syn, check_text, check_urg};
+use crate::host::Context;
+use crate::phase::Phase;
+use crate::segment::SegmentIn;
+use crate::tcb::Tcb;
+use crate::timer::Timer;
+use crate::trace::Verdict;
+
+/// Where processing stops before the end, with what became of the segment.
+pub(crate) type Step = ControlFlow<Verdict>;
+
+/// Processes one segment.
+pub(crate) fn handle(tcb: &mut Tcb, cx: &mut Context<'_>, segment: SegmentIn) -> Verdict {
+    tcb.stats.segments_in += 1;
+    match steps(tcb, cx, segment) {
+        ControlFlow::Continue(()) => Verdict::Accepted,
+        ControlFlow::Break(verdict) => verdict,
+    }
+}
+
+fn steps(tcb: &mut Tcb, cx: &mut Context<'_>, mut segment: SegmentIn) -> Step {
+    check_sequence::check(tcb, cx, &mut segment)?;
+    check_rst::check(tcb, cx, &segment)?;
+    // Third, security and compartment (RFC 9293 3.10.7.4): IP security options are not implemented; nothing to compare.
+    check_syn::check(tcb, cx, &segment)?;
+    heard(tcb, cx);
+    check_ack::check(tcb, cx, &segment)?;
+    check_urg::check(tcb, &segment);
+    check_text::check(tcb, cx, &mut segment)?;
+    check_fin::check(tcb, cx);
+    ControlFlow::Continue(())
+}
+
+/// The sixth to eighth checks for the rest of a SYN segment whose SYN, and ACK if any, have been taken (RFC 9293 3.10.7.3).
+pub(crate) fn take_text(tcb: &mut Tcb, cx: &mut Context<'_>, mut segment: SegmentIn) -> Verdict {
+    check_sequence::trim(tcb, &mut segment);
+    check_urg::check(tcb, &segment);
+    match check_text::check(tcb, cx, &mut segment) {
+        ControlFlow::Continue(()) => {
+            check_fin::check(tcb, cx);
+            Verdict::Accepted
+        }
+        ControlFlow::Break(verdict) => verdict,
+    }
+}
+
+/// The peer lives: keep-alive starts over (RFC 9293 3.8.4 [MUST-26]).
+fn heard(tcb: &mut Tcb, cx: &Context<'_>) {
+    tcb.patience.last_heard = cx.now;
+    tcb.patience.keepalive_probes = 0;
+    if let Some(keepalive) = tcb.config.keepalive
+        && !matches!(tcb.phase(), Phase::SynReceived | Phase::TimeWait)
+    {
+        tcb.timers.set(Timer::KeepAlive, cx.now + keepalive.idle);
+    }
+}

@@ -1,0 +1,189 @@
+//! SYN-SENT (RFC 9293 3.10.7.3): our SYN is out and nothing of the peer is known.
+
+use alloc::sync::Arc;
+
+use handwave_wire::{SeqNum, TcpFlags, TcpHeader};
+
+use crate::buffer::SendBuffer;
+use crate::config::Config;
+use crate::error::{ConnectionError, DropReason};
+use crate::host::Context;
+use crate::notice::Events;
+use crate::options::{Negotiated, TimestampClock, announced_mss, syn_options};
+use crate::output::{Bare, bare_segment, reset_for, restart_retransmission_timer, syn_window};
+use crate::phase::Cause;
+use crate::segment::{Path, SegmentIn, SegmentOut};
+use crate::tcb::{Origin, Tcb};
+use crate::time::Instant;
+use crate::trace::Verdict;
+use crate::tuple::Tuple;
+use crate::vars::{RawWindow, WindowShift};
+
+/// A connection whose SYN has not been answered.
+#[derive(Debug)]
+pub(crate) struct SynSent {
+    pub(crate) config: Arc<Config>,
+    pub(crate) tuple: Tuple,
+    pub(crate) path: Path,
+    pub(crate) iss: SeqNum,
+    pub(crate) clock: TimestampClock,
+    /// Text queued before the handshake completes; it leaves afterwards.
+    pub(crate) send: SendBuffer,
+    /// SYNs sent.
+    pub(crate) attempts: u8,
+    pub(crate) opened_at: Instant,
+    /// When the SYN is sent again.
+    pub(crate) deadline: Option<Instant>,
+    /// A SYN is to be sent.
+    pub(crate) syn_wanted: bool,
+    /// A RST for a segment that acknowledges what was never sent.
+    pub(crate) reset: Option<SegmentOut>,
+    /// A hard ICMP error that came while the SYN was out.
+    pub(crate) unreachable: Option<ConnectionError>,
+    pub(crate) events: Events,
+    pub(crate) wants_write: bool,
+}
+
+/// What becomes of the connection.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Still waiting.
+    Waiting(Verdict),
+    /// The peer is known: SYN-RECEIVED or beyond.
+    Known(Verdict),
+    /// The peer refused.
+    Refused,
+}
+
+impl SynSent {
+    pub(crate) fn new(cx: &mut Context<'_>, config: Arc<Config>, tuple: Tuple, path: Path) -> Self {
+        cx.host.counters.active_opens += 1;
+        let clock = TimestampClock { offset: cx.host.timestamp_offset(&tuple), recent: 0, recent_at: cx.now };
+        Self {
+            iss: cx.host.isn(&tuple, cx.now),
+            config,
+            tuple,
+            path,
+            clock,
+            send: SendBuffer::default(),
+            attempts: 0,
+            opened_at: cx.now,
+            deadline: None,
+            syn_wanted: true,
+            reset: None,
+            unreachable: None,
+            events: Events::NONE,
+            wants_write: false,
+        }
+    }
+
+    /// Builds the next segment: a RST that is owed, or the SYN.
+    pub(crate) fn poll_transmit(&mut self, now: Instant) -> Option<SegmentOut> {
+        if let Some(reset) = self.reset.take() {
+            return Some(reset);
+        }
+        if !core::mem::take(&mut self.syn_wanted) {
+            return None;
+        }
+        let doublings = u32::from(self.attempts.min(16));
+        self.attempts = self.attempts.saturating_add(1);
+        let rto = self.config.rto_initial.saturating_mul(1 << doublings).min(self.config.rto_max);
+        self.deadline = Some(now + rto);
+        let mss = announced_mss(&self.config, &self.tuple, self.path);
+        Some(bare_segment(&self.config, Bare {
+            tuple: self.tuple,
+            seq: self.iss,
+            ack: None,
+            flags: TcpFlags::SYN,
+            window: syn_window(self.config.receive_buffer),
+            options: syn_options(&self.config, mss, self.clock.stamp(now), None),
+        }))
+    }
+
+    /// The SYN's timer: again, or give up after R2 [MUST-22] [MUST-23].
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
+        if self.deadline.is_none_or(|deadline| deadline > now) {
+            return Ok(());
+        }
+        self.deadline = None;
+        if now - self.opened_at >= self.config.r2_syn {
+            return Err(self.unreachable.unwrap_or(ConnectionError::TimedOut));
+        }
+        if self.attempts >= self.config.r1 {
+            self.events |= Events::SOFT_ERROR;
+        }
+        self.syn_wanted = true;
+        Ok(())
+    }
+
+    /// Processes a segment; on [`Outcome::Known`] `known` holds the TCB that takes over.
+    pub(crate) fn handle_segment(&mut self, cx: &mut Context<'_>, segment: SegmentIn, known: &mut Option<Tcb>) -> Outcome {
+        let header = segment.header;
+        let acks = header.flags.contains(TcpFlags::ACK);
+        if acks && header.ack != self.iss + 1 {
+            if header.flags.contains(TcpFlags::RST) {
+                return Outcome::Waiting(Verdict::Dropped(DropReason::RstUnacceptable));
+            }
+            self.reset = reset_for(&self.config, self.tuple, &header, segment.payload.len());
+            cx.host.counters.resets_out += 1;
+            return Outcome::Waiting(Verdict::ResetSent(DropReason::HandshakeAckUnacceptable));
+        }
+        if header.flags.contains(TcpFlags::RST) {
+            if acks {
+                return Outcome::Refused;
+            }
+            return Outcome::Waiting(Verdict::Dropped(DropReason::RstUnacceptable));
+        }
+        if !header.flags.contains(TcpFlags::SYN) {
+            return Outcome::Waiting(Verdict::Dropped(DropReason::NotSyn));
+        }
+        let tcb = known.insert(self.become_known(cx.now, &header));
+        Outcome::Known(self.meet(cx, segment, tcb, acks))
+    }
+
+    /// The TCB for the peer whose SYN is `syn`, still in SYN-RECEIVED.
+    fn become_known(&mut self, now: Instant, syn: &TcpHeader) -> Tcb {
+        let mut clock = self.clock;
+        clock.recent = syn.options.timestamps.map_or(0, |ts| ts.value);
+        clock.recent_at = now;
+        let offered = u32::from(syn_window(self.config.receive_buffer));
+        let mut tcb = Tcb::new(now, Origin {
+            config: Arc::clone(&self.config),
+            tuple: self.tuple,
+            iss: self.iss,
+            irs: syn.seq,
+            path: self.path,
+            peer_mss: syn.options.mss,
+            negotiated: Negotiated::new(&self.config, &syn.options),
+            clock,
+            edge: syn.seq + 1 + offered,
+            handshake_retransmitted: self.attempts > 1,
+        });
+        tcb.send = core::mem::take(&mut self.send);
+        tcb.events = self.events;
+        tcb.app.wants_write = self.wants_write;
+        tcb
+    }
+
+    /// Continues with the peer's SYN: ESTABLISHED if it acknowledges ours, SYN-RECEIVED if both opened at once [MUST-10].
+    fn meet(&self, cx: &mut Context<'_>, segment: SegmentIn, tcb: &mut Tcb, acks: bool) -> Verdict {
+        let mut segment = segment;
+        let header = segment.header;
+        // The window of a SYN is never scaled (RFC 7323 2.2).
+        tcb.snd.take_window(RawWindow(header.window) << WindowShift::NONE, header.seq, header.ack);
+        if acks {
+            tcb.snd.una = self.iss + 1;
+            if self.attempts == 1 {
+                tcb.rtt.on_sample(cx.now - self.opened_at);
+            }
+            tcb.intents.ack = true;
+            tcb.advance(cx, Cause::SynAcknowledged);
+        } else {
+            tcb.intents.synack = true;
+            restart_retransmission_timer(tcb, cx.now);
+        }
+        segment.header.flags = header.flags.without(TcpFlags::SYN);
+        segment.header.seq += 1;
+        super::other_states::take_text(tcb, cx, segment)
+    }
+}

@@ -1,0 +1,138 @@
+//! Timeouts (RFC 9293 3.10.8): what each expired timer does.
+
+use crate::congestion::{Loss, LossEvent};
+use crate::error::ConnectionError;
+use crate::host::{Context, Pressure};
+use crate::notice::Events;
+use crate::output::restart_retransmission_timer;
+use crate::phase::{Cause, Phase};
+use crate::tcb::{LossState, Tcb};
+use crate::timer::Timer;
+use crate::trace::{TraceEvent, Verdict};
+
+/// Runs every timer that is due.
+pub(crate) fn handle(tcb: &mut Tcb, cx: &mut Context<'_>) {
+    while let Some(timer) = tcb.timers.take_due(cx.now) {
+        let before = tcb.phase();
+        expire(tcb, cx, timer);
+        if cx.host.is_traced() {
+            let entry = tcb.trace_entry(cx.now, TraceEvent::Timeout(timer), before, Verdict::Accepted);
+            cx.host.trace(&entry);
+        }
+    }
+}
+
+fn expire(tcb: &mut Tcb, cx: &mut Context<'_>, timer: Timer) {
+    match timer {
+        Timer::Retransmission if tcb.syn_unacknowledged() => on_handshake_timeout(tcb, cx),
+        Timer::Retransmission => on_retransmission_timeout(tcb, cx),
+        Timer::Persist => on_persist_timeout(tcb, cx),
+        Timer::DelayedAck => tcb.intents.ack = true,
+        Timer::KeepAlive => on_keepalive(tcb, cx),
+        Timer::UserTimeout => on_user_timeout(tcb, cx),
+        Timer::FinWait2 => tcb.advance(cx, Cause::FinWait2Elapsed),
+        Timer::TimeWait => tcb.advance(cx, Cause::TimeWaitElapsed),
+    }
+}
+
+/// Our SYN+ACK went unanswered in a simultaneous open [MUST-22].
+fn on_handshake_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
+    if note_try(tcb, cx) >= tcb.config.r2_syn {
+        return give_up(tcb, cx, ConnectionError::TimedOut);
+    }
+    tcb.rtt.back_off();
+    tcb.rtt.on_syn_retransmitted();
+    tcb.intents.synack = true;
+    restart_retransmission_timer(tcb, cx.now);
+}
+
+/// The oldest octet went unacknowledged for an RTO (RFC 6298 5.4 to 5.6, RFC 5681 3.1) [MUST-18] [MUST-19] [MUST-20].
+fn on_retransmission_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
+    let waited = note_try(tcb, cx);
+    let orphan_done = tcb.app.released && tcb.patience.tries > tcb.config.orphan_retries;
+    if waited >= tcb.config.r2 || orphan_done {
+        return give_up(tcb, cx, ConnectionError::TimedOut);
+    }
+    cx.host.counters.timeouts += 1;
+    tcb.stats.timeouts += 1;
+    let first = !matches!(tcb.loss, LossState::Timeout { .. });
+    let loss = LossEvent { now: cx.now, flight: tcb.snd.flight(), smss: u32::from(tcb.mss.send), kind: Loss::FastRetransmit };
+    tcb.congestion.on_timeout(&loss, first);
+    tcb.rtt.back_off();
+    tcb.timed = None;
+    tcb.ack.duplicates = 0;
+    tcb.scoreboard.on_timeout(tcb.snd.una);
+    tcb.scoreboard.mark_lost_below(tcb.snd.nxt);
+    tcb.loss = LossState::Timeout { recover: tcb.snd.nxt };
+    tcb.intents.retransmit = true;
+    restart_retransmission_timer(tcb, cx.now);
+}
+
+/// The window stayed shut, or too small, for a persist interval (RFC 9293 3.8.6.1).
+///
+/// The connection stays open while probes are answered [MUST-37] [SHLD-17]; what was let go by its application only until
+/// memory is short (RFC 6429).
+fn on_persist_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
+    if tcb.snd.wnd > 0 {
+        tcb.intents.override_silly_window = true;
+        return;
+    }
+    tcb.patience.tries = tcb.patience.tries.saturating_add(1);
+    let silent = cx.now - tcb.patience.last_heard >= tcb.config.r2;
+    let evicted = tcb.app.released && cx.host.pressure == Pressure::Hard;
+    if silent {
+        return give_up(tcb, cx, ConnectionError::TimedOut);
+    }
+    if evicted {
+        tcb.fail(cx, Cause::Abort, ConnectionError::Evicted);
+        tcb.intents.reset = Some(tcb.snd.nxt);
+        return;
+    }
+    tcb.intents.window_probe = true;
+}
+
+/// The peer has been silent: probe, or give up after enough probes [MUST-26] [MUST-29].
+fn on_keepalive(tcb: &mut Tcb, cx: &mut Context<'_>) {
+    let Some(keepalive) = tcb.config.keepalive else {
+        return;
+    };
+    let owed = tcb.is_outstanding() || tcb.has_unsent();
+    if owed {
+        // Retransmissions and window probes test the peer already.
+        tcb.timers.set(Timer::KeepAlive, cx.now + keepalive.idle);
+        return;
+    }
+    if tcb.patience.keepalive_probes >= keepalive.probes {
+        tcb.intents.reset = None;
+        let seq = tcb.snd.nxt;
+        give_up(tcb, cx, ConnectionError::KeepAliveTimeout);
+        tcb.intents.reset = Some(seq);
+        return;
+    }
+    tcb.patience.keepalive_probes += 1;
+    tcb.intents.keepalive_probe = true;
+    tcb.timers.set(Timer::KeepAlive, cx.now + keepalive.interval);
+}
+
+fn on_user_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
+    let seq = tcb.snd.nxt;
+    give_up(tcb, cx, ConnectionError::UserTimeout);
+    tcb.intents.reset = Some(seq);
+}
+
+/// Counts a try, reports trouble at R1 [SHLD-9] [SHLD-10], and returns how long the peer has owed an answer.
+fn note_try(tcb: &mut Tcb, cx: &Context<'_>) -> core::time::Duration {
+    tcb.patience.tries = tcb.patience.tries.saturating_add(1);
+    if tcb.patience.tries == tcb.config.r1 {
+        tcb.events |= Events::SOFT_ERROR;
+    }
+    let first_sent = cx.now.saturating_sub(tcb.rto());
+    let since = *tcb.patience.since.get_or_insert(first_sent);
+    cx.now - since
+}
+
+/// Ends the connection because the peer stays silent.
+fn give_up(tcb: &mut Tcb, cx: &mut Context<'_>, error: ConnectionError) {
+    debug_assert!(tcb.phase() != Phase::Closed, "a closed connection has no timers");
+    tcb.fail(cx, Cause::GaveUp, error);
+}

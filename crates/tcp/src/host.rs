@@ -1,0 +1,220 @@
+//! What all connections of one stack share: secrets, the challenge-ACK budget, memory pressure, counters, the tracer.
+
+use alloc::boxed::Box;
+use core::fmt;
+
+use crate::error::DropReason;
+use crate::isn::Keyed;
+use crate::time::Instant;
+use crate::trace::{TraceEntry, Tracer};
+use crate::tuple::Tuple;
+
+/// The moment and the shared state that a call into a connection works with.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The time of the call.
+    pub now: Instant,
+    /// What the connections of one stack share.
+    pub host: &'a mut Host,
+}
+
+impl<'a> Context<'a> {
+    /// Joins a moment and the shared state.
+    pub const fn new(now: Instant, host: &'a mut Host) -> Self {
+        Self { now, host }
+    }
+}
+
+/// Secrets that make sequence numbers and timestamps unguessable; configuration, never drawn here.
+#[derive(Clone)]
+pub struct Secrets {
+    /// Key of the initial sequence numbers (RFC 6528).
+    pub isn_key: [u8; 16],
+    /// Key of the timestamp offsets (RFC 7323 5.4).
+    pub timestamp_key: [u8; 16],
+    /// Key of hash tables and of everything else that an outsider must not predict.
+    pub table_key: [u8; 16],
+}
+
+impl Secrets {
+    /// Derives all secrets from one number, for simulation and tests: the same seed gives the same packets.
+    ///
+    /// Programs that face a network must fill the fields from the operating system's entropy.
+    #[must_use]
+    pub fn from_seed(seed: u64) -> Self {
+        let key = |label: u64| {
+            let mut key = [0; 16];
+            let hash = |part: u64| Keyed::new(&[0x5a; 16]).word(seed).word(label).word(part).finish();
+            key[..8].copy_from_slice(&hash(0).to_le_bytes());
+            key[8..].copy_from_slice(&hash(1).to_le_bytes());
+            key
+        };
+        Self { isn_key: key(1), timestamp_key: key(2), table_key: key(3) }
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secrets(..)")
+    }
+}
+
+/// How scarce memory is; the owner of the connections sets it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pressure {
+    /// Plenty.
+    #[default]
+    None,
+    /// Windows and buffers stop growing.
+    Soft,
+    /// Out-of-order text is given back; orphans with a shut window are ended (RFC 6429).
+    Hard,
+}
+
+/// What the connections of one stack share.
+#[derive(Debug)]
+pub struct Host {
+    /// Keys for sequence numbers and timestamps.
+    pub secrets: Secrets,
+    /// Host-wide limit on challenge ACKs.
+    pub challenge: ChallengeBudget,
+    /// How scarce memory is.
+    pub pressure: Pressure,
+    /// What happened so far, for `netstat -s` and its like.
+    pub counters: Counters,
+    tracer: Option<Box<dyn Tracer + Send>>,
+}
+
+impl Host {
+    /// A host with full budgets and no tracer.
+    #[must_use]
+    pub fn new(secrets: Secrets) -> Self {
+        Self {
+            challenge: ChallengeBudget::new(&secrets, ChallengeBudget::DEFAULT_PER_SECOND),
+            secrets,
+            pressure: Pressure::None,
+            counters: Counters::default(),
+            tracer: None,
+        }
+    }
+
+    /// Sends every later trace entry to `tracer`; `None` turns tracing off, which costs nothing per segment.
+    pub fn set_tracer(&mut self, tracer: Option<Box<dyn Tracer + Send>>) {
+        self.tracer = tracer;
+    }
+
+    /// Whether anyone looks at trace entries.
+    #[must_use]
+    pub const fn is_traced(&self) -> bool {
+        self.tracer.is_some()
+    }
+
+    pub(crate) fn trace(&mut self, entry: &TraceEntry) {
+        if let Some(tracer) = &mut self.tracer {
+            tracer.record(entry);
+        }
+    }
+
+    /// Initial sequence number for `tuple` at `now` (RFC 6528, RFC 9293 3.4.1 [MUST-8] [MUST-9] [SHLD-1]).
+    pub(crate) fn isn(&self, tuple: &Tuple, now: Instant) -> handwave_wire::SeqNum {
+        crate::isn::initial_sequence_number(&self.secrets.isn_key, tuple, now)
+    }
+
+    /// What is added to the millisecond clock for TSval on `tuple` (RFC 7323 5.4).
+    pub(crate) fn timestamp_offset(&self, tuple: &Tuple) -> u32 {
+        crate::isn::timestamp_offset(&self.secrets.timestamp_key, tuple)
+    }
+}
+
+/// Host-wide limit on challenge ACKs, a new random share each second (RFC 5961 7, RFC 9293 3.10.7.4).
+///
+/// A fixed limit would let an off-path attacker count how many remain and so learn about other connections
+/// (CVE-2016-5696); the limit of each second is drawn between half and one and a half of the mean.
+#[derive(Clone, Debug)]
+pub struct ChallengeBudget {
+    key: [u8; 16],
+    per_second: u32,
+    second: u64,
+    left: u32,
+}
+
+impl ChallengeBudget {
+    /// Mean number of challenge ACKs a host sends each second.
+    pub const DEFAULT_PER_SECOND: u32 = 1000;
+
+    /// A budget of `per_second` on average.
+    #[must_use]
+    pub fn new(secrets: &Secrets, per_second: u32) -> Self {
+        Self { key: secrets.table_key, per_second, second: u64::MAX, left: 0 }
+    }
+
+    /// Takes one challenge ACK from this second's share; `false` when it is used up.
+    pub fn take(&mut self, now: Instant) -> bool {
+        let second = now.as_millis() / 1000;
+        if second != self.second {
+            self.second = second;
+            let draw = Keyed::new(&self.key).word(second).finish();
+            let spread = u64::from(self.per_second).max(1);
+            let share = spread / 2 + draw % spread;
+            self.left = u32::try_from(share).unwrap_or(u32::MAX);
+        }
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// Counts of what happened, in the meaning of Linux's counters where there is one.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Segments handed to connections and listeners (`InSegs`).
+    pub segments_in: u64,
+    /// Segments built, retransmissions apart (`OutSegs` counts both).
+    pub segments_out: u64,
+    /// Segments that carried octets a second time (`RetransSegs`).
+    pub segments_retransmitted: u64,
+    /// RSTs sent (`OutRsts`).
+    pub resets_out: u64,
+    /// Connections opened actively (`ActiveOpens`).
+    pub active_opens: u64,
+    /// Connections opened passively, counted when established (`PassiveOpens`).
+    pub passive_opens: u64,
+    /// Handshakes that failed (`AttemptFails`).
+    pub attempt_fails: u64,
+    /// Established connections ended by RST (`EstabResets`).
+    pub established_resets: u64,
+    /// Retransmission timeouts (`TCPTimeouts`).
+    pub timeouts: u64,
+    /// Fast recoveries entered (`TCPSackRecovery` + `TCPRenoRecovery`).
+    pub fast_recoveries: u64,
+    /// Challenge ACKs sent (`TCPChallengeACK`).
+    pub challenge_acks: u64,
+    /// Challenge ACKs held back by a budget (`TCPACKSkippedChallenge`).
+    pub challenge_acks_skipped: u64,
+    /// Zero-window probes sent (`TCPWinProbe`).
+    pub window_probes: u64,
+    /// Keep-alive probes sent (`TCPKeepAlive`).
+    pub keepalive_probes: u64,
+    /// Out-of-order segments queued (`TCPOFOQueue`).
+    pub out_of_order: u64,
+    /// Octets of out-of-order text given back under memory pressure (`OfoPruned`).
+    pub out_of_order_pruned: u64,
+    dropped: [u64; DropReason::COUNT],
+}
+
+impl Counters {
+    /// How many segments were dropped for `reason`.
+    #[must_use]
+    pub const fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped[reason.index()]
+    }
+
+    /// Counts one segment dropped for `reason`.
+    pub const fn count_drop(&mut self, reason: DropReason) {
+        self.dropped[reason.index()] += 1;
+    }
+}

@@ -1,0 +1,89 @@
+//! Initial sequence numbers nobody can guess (RFC 6528) and timestamp offsets nobody can read a clock from (RFC 7323 5.4).
+
+use core::hash::Hasher as _;
+use core::net::IpAddr;
+
+use handwave_wire::SeqNum;
+use siphasher::sip::SipHasher24;
+
+use crate::time::Instant;
+use crate::tuple::{Endpoint, Tuple};
+
+/// ISN = M + F(tuple, key): a 4 µs clock plus a keyed hash of the connection (RFC 6528 3).
+///
+/// For one tuple the numbers rise with time, so that a new incarnation starts above the old one; between tuples they are
+/// unrelated to anyone without the key.
+pub(crate) fn initial_sequence_number(key: &[u8; 16], tuple: &Tuple, now: Instant) -> SeqNum {
+    SeqNum::new(low_half(Keyed::new(key).tuple(tuple).finish())) + low_half(now.as_micros() / 4)
+}
+
+/// What is added to the millisecond clock to give TSval on this tuple.
+pub(crate) fn timestamp_offset(key: &[u8; 16], tuple: &Tuple) -> u32 {
+    low_half(Keyed::new(key).tuple(tuple).finish())
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the clock and the hash count modulo 2^32")]
+const fn low_half(value: u64) -> u32 {
+    value as u32
+}
+
+/// A keyed hash (SipHash-2-4) fed piece by piece.
+pub(crate) struct Keyed(SipHasher24);
+
+impl Keyed {
+    pub(crate) fn new(key: &[u8; 16]) -> Self {
+        Self(SipHasher24::new_with_key(key))
+    }
+
+    pub(crate) fn word(mut self, word: u64) -> Self {
+        self.0.write(&word.to_le_bytes());
+        self
+    }
+
+    pub(crate) fn tuple(self, tuple: &Tuple) -> Self {
+        self.endpoint(&tuple.local).endpoint(&tuple.remote)
+    }
+
+    fn endpoint(mut self, endpoint: &Endpoint) -> Self {
+        match endpoint.addr {
+            IpAddr::V4(addr) => self.0.write(&addr.octets()),
+            IpAddr::V6(addr) => self.0.write(&addr.octets()),
+        }
+        self.0.write(&endpoint.port.to_le_bytes());
+        self
+    }
+
+    pub(crate) fn finish(self) -> u64 {
+        self.0.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    fn tuple(port: u16) -> Tuple {
+        let end = |last, port| Endpoint::new(IpAddr::from([192, 0, 2, last]), port);
+        Tuple::new(end(1, port), end(2, 80))
+    }
+
+    #[test]
+    fn the_clock_ticks_every_four_microseconds() {
+        // [MUST-8]
+        let at = |now| initial_sequence_number(&[7; 16], &tuple(1024), now);
+        let start = Instant::from_secs(9);
+        assert_eq!(at(start + Duration::from_micros(4)), at(start) + 1);
+        assert_eq!(at(start + Duration::from_secs(1)), at(start) + 250_000);
+    }
+
+    #[test]
+    fn tuples_and_keys_are_unrelated() {
+        // [MUST-9] [SHLD-1]
+        let at = |key: u8, port| initial_sequence_number(&[key; 16], &tuple(port), Instant::ZERO);
+        assert_ne!(at(1, 1024), at(1, 1025));
+        assert_ne!(at(1, 1024), at(2, 1024));
+        assert_ne!(timestamp_offset(&[1; 16], &tuple(1)), timestamp_offset(&[1; 16], &tuple(2)));
+    }
+}

@@ -1,0 +1,32 @@
+//! Established connections that wait for the application.
+
+use alloc::collections::VecDeque;
+
+/// A bounded queue of the owner's names for connections, oldest first.
+#[derive(Debug)]
+pub(super) struct AcceptQueue {
+    names: VecDeque<u64>,
+    max: usize,
+}
+
+impl AcceptQueue {
+    pub(super) const fn new(max: usize) -> Self {
+        Self { names: VecDeque::new(), max }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.names.len() >= self.max
+    }
+
+    pub(super) fn push(&mut self, name: u64) {
+        self.names.push_back(name);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<u64> {
+        self.names.pop_front()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+}

@@ -1,0 +1,145 @@
+//! A segment for a half-open record: SYN-RECEIVED of a passive open (RFC 9293 3.10.7.4).
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use handwave_wire::{SeqNum, TcpFlags};
+
+use super::syn_queue::HalfOpen;
+use super::{ListenVerdict, Listener, drop_segment};
+use crate::connection::Connection;
+use crate::error::DropReason;
+use crate::events::segment_arrives::is_acceptable;
+use crate::host::Context;
+use crate::phase::Phase;
+use crate::segment::{Path, SegmentIn};
+use crate::tcb::{Origin, Tcb};
+use crate::trace::Verdict;
+use crate::tuple::Tuple;
+
+impl Listener {
+    /// Sorts out what needs no connection; the acknowledgment of our SYN makes one and is processed by it in full.
+    pub(super) fn handle_half_open(
+        &mut self,
+        cx: &mut Context<'_>,
+        tuple: Tuple,
+        path: Path,
+        segment: SegmentIn,
+    ) -> ListenVerdict {
+        let Some(record) = self.syn_queue.get(&tuple) else {
+            return drop_segment(cx, DropReason::NoConnection);
+        };
+        let header = segment.header;
+        let (nxt, offered) = (record.irs + 1, u32::from(record.offered));
+        if header.flags.contains(TcpFlags::RST) {
+            return self.half_open_reset(cx, &tuple, &segment, nxt);
+        }
+        if header.flags.contains(TcpFlags::SYN) {
+            return self.half_open_syn(cx, &tuple, &segment);
+        }
+        if !is_acceptable(header.seq, segment.seq_len(), nxt, offered) || is_old(record, &segment) {
+            cx.host.counters.segments_in += 1;
+            cx.host.counters.count_drop(DropReason::OutOfWindow);
+            self.syn_queue.want_acknowledgment(&tuple);
+            return ListenVerdict::Queued;
+        }
+        if !header.flags.contains(TcpFlags::ACK) {
+            cx.host.counters.segments_in += 1;
+            return drop_segment(cx, DropReason::AckMissing);
+        }
+        if header.ack != record.iss + 1 {
+            cx.host.counters.segments_in += 1;
+            cx.host.counters.count_drop(DropReason::HandshakeAckUnacceptable);
+            return self.reset(cx, tuple, &segment);
+        }
+        if self.accept_queue.is_full() {
+            cx.host.counters.segments_in += 1;
+            return self.wait_for_room(cx, tuple, &segment);
+        }
+        self.establish(cx, tuple, path, segment)
+    }
+
+    /// Only a RST at RCV.NXT exactly returns the record to LISTEN, which for a record means being forgotten.
+    fn half_open_reset(&mut self, cx: &mut Context<'_>, tuple: &Tuple, segment: &SegmentIn, nxt: SeqNum) -> ListenVerdict {
+        cx.host.counters.segments_in += 1;
+        if segment.header.seq == nxt {
+            self.trace_arrival(cx, tuple, segment, Phase::SynReceived, Phase::Listen, Verdict::ConnectionReset);
+            self.syn_queue.remove(tuple);
+            self.counters.reset += 1;
+            cx.host.counters.attempt_fails += 1;
+            return ListenVerdict::Dropped(DropReason::RstUnacceptable);
+        }
+        if segment.header.seq.in_window(nxt, u32::from(u16::MAX)) && cx.host.challenge.take(cx.now) {
+            self.syn_queue.want_acknowledgment(tuple);
+            cx.host.counters.count_drop(DropReason::RstNotExact);
+            return ListenVerdict::Queued;
+        }
+        drop_segment(cx, DropReason::RstUnacceptable)
+    }
+
+    /// The same SYN again asks for the SYN+ACK again; another SYN is a stranger's or a peer's that restarted.
+    fn half_open_syn(&mut self, cx: &mut Context<'_>, tuple: &Tuple, segment: &SegmentIn) -> ListenVerdict {
+        cx.host.counters.segments_in += 1;
+        let same = self.syn_queue.get(tuple).is_some_and(|record| record.irs == segment.header.seq);
+        let verdict = if same {
+            self.counters.syns_repeated += 1;
+            self.syn_queue.want_syn_ack(tuple);
+            Verdict::Accepted
+        } else {
+            if cx.host.challenge.take(cx.now) {
+                self.syn_queue.want_acknowledgment(tuple);
+            }
+            cx.host.counters.count_drop(DropReason::SynInSynchronized);
+            Verdict::Challenged(DropReason::SynInSynchronized)
+        };
+        self.trace_arrival(cx, tuple, segment, Phase::SynReceived, Phase::SynReceived, verdict);
+        ListenVerdict::Queued
+    }
+
+    /// No room in the accept queue: the record stays, and its SYN+ACK, sent again, makes the client acknowledge again.
+    fn wait_for_room(&mut self, cx: &mut Context<'_>, tuple: Tuple, segment: &SegmentIn) -> ListenVerdict {
+        self.counters.accept_queue_full += 1;
+        if self.limits.reset_on_overflow {
+            self.syn_queue.remove(&tuple);
+            return self.reset(cx, tuple, segment);
+        }
+        drop_segment(cx, DropReason::AcceptQueueFull)
+    }
+
+    /// The handshake is complete: the record becomes a TCB, which processes the segment with its text and FIN.
+    fn establish(&mut self, cx: &mut Context<'_>, tuple: Tuple, path: Path, segment: SegmentIn) -> ListenVerdict {
+        let Some(record) = self.syn_queue.remove(&tuple) else {
+            return drop_segment(cx, DropReason::NoConnection);
+        };
+        let mut tcb = Tcb::new(cx.now, Origin {
+            config: Arc::clone(&self.config),
+            tuple,
+            iss: record.iss,
+            irs: record.irs,
+            path,
+            peer_mss: record.peer_mss,
+            negotiated: record.negotiated,
+            clock: record.clock(),
+            edge: record.irs + 1 + u32::from(record.offered),
+            handshake_retransmitted: record.sent > 1,
+        });
+        if record.sent == 1 {
+            tcb.rtt.on_sample(cx.now - record.arrived);
+        }
+        let mut connection = Connection::from_tcb(tcb);
+        connection.handle_segment(cx, segment);
+        self.counters.established += 1;
+        cx.host.counters.passive_opens += 1;
+        ListenVerdict::Established(Box::new(connection))
+    }
+}
+
+/// PAWS for the segments of a handshake (RFC 7323 5.3).
+fn is_old(record: &HalfOpen, segment: &SegmentIn) -> bool {
+    record.negotiated.timestamps
+        && segment
+            .header
+            .options
+            .timestamps
+            .is_some_and(|stamp| SeqNum::new(stamp.value).before(SeqNum::new(record.ts_recent)))
+}

@@ -1,0 +1,182 @@
+//! What goes out: the only place that builds segments. Event handlers set [`Intents`]; polling turns intents, and whatever
+//! text the windows admit, into segments, in one fixed order.
+
+mod header;
+mod reset;
+mod silly_window;
+mod text;
+mod window;
+
+use handwave_packet::Payload;
+use handwave_wire::{SeqNum, TcpFlags};
+
+use crate::host::Context;
+use crate::phase::Phase;
+use crate::segment::SegmentOut;
+use crate::tcb::Tcb;
+use crate::timer::Timer;
+use crate::trace::{SendReason, TraceEvent, Verdict};
+
+pub(crate) use header::{Bare, bare_segment};
+pub(crate) use reset::reset_for;
+pub(crate) use text::{has_text_to_send, restart_retransmission_timer};
+pub(crate) use window::{opens_enough_to_tell, syn_window};
+
+/// What handlers want sent; each is taken when the segment is built.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Intents {
+    /// Acknowledge at once.
+    pub(crate) ack: bool,
+    /// Duplicate acknowledgments owed to a peer that counts them (RFC 5681 4.2).
+    pub(crate) duplicate_acks: u8,
+    /// Challenge ACK (RFC 5961).
+    pub(crate) challenge: bool,
+    /// SYN+ACK, again or for the first time.
+    pub(crate) synack: bool,
+    /// RST with this sequence number.
+    pub(crate) reset: Option<SeqNum>,
+    /// Send the first lost segment whatever the congestion window says (RFC 6675 5 step 4.3).
+    pub(crate) retransmit: bool,
+    /// Zero-window probe.
+    pub(crate) window_probe: bool,
+    /// Keep-alive probe.
+    pub(crate) keepalive_probe: bool,
+    /// Send a small segment although it is silly: the override timer expired (RFC 9293 3.8.6.2.1 (4)).
+    pub(crate) override_silly_window: bool,
+}
+
+impl Intents {
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether anything but text is to be sent.
+    pub(crate) const fn is_pending(&self) -> bool {
+        self.ack
+            || self.duplicate_acks > 0
+            || self.challenge
+            || self.synack
+            || self.reset.is_some()
+            || self.retransmit
+            || self.window_probe
+            || self.keepalive_probe
+    }
+}
+
+/// Builds the next segment, or none when everything that may be sent has been.
+pub(crate) fn poll(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
+    let before = tcb.phase();
+    let Some((segment, reason)) = next(tcb, cx) else {
+        settle(tcb, cx);
+        tcb.check_invariants();
+        return None;
+    };
+    tcb.stats.segments_out += 1;
+    match reason {
+        SendReason::Retransmission => {
+            tcb.stats.retransmissions += 1;
+            cx.host.counters.segments_retransmitted += 1;
+        }
+        SendReason::Challenge => cx.host.counters.challenge_acks += 1,
+        SendReason::WindowProbe => cx.host.counters.window_probes += 1,
+        SendReason::KeepAlive => cx.host.counters.keepalive_probes += 1,
+        SendReason::Reset => cx.host.counters.resets_out += 1,
+        SendReason::Handshake | SendReason::Data | SendReason::Acknowledgment => {}
+    }
+    cx.host.counters.segments_out += 1;
+    if cx.host.is_traced() {
+        let event = TraceEvent::SegmentSent { header: segment.header, payload_len: segment.payload.len(), reason };
+        let entry = tcb.trace_entry(cx.now, event, before, Verdict::Accepted);
+        cx.host.trace(&entry);
+    }
+    Some(segment)
+}
+
+/// The order in which things leave.
+fn next(tcb: &mut Tcb, cx: &Context<'_>) -> Option<(SegmentOut, SendReason)> {
+    if let Some(seq) = tcb.intents.reset.take() {
+        return Some((reset::own_reset(tcb, seq), SendReason::Reset));
+    }
+    if tcb.phase() == Phase::Closed {
+        return None;
+    }
+    if tcb.syn_unacknowledged() {
+        return handshake(tcb, cx);
+    }
+    if core::mem::take(&mut tcb.intents.challenge) {
+        return Some((acknowledgment(tcb, cx), SendReason::Challenge));
+    }
+    if core::mem::take(&mut tcb.intents.window_probe)
+        && let Some(segment) = text::window_probe(tcb, cx)
+    {
+        return Some((segment, SendReason::WindowProbe));
+    }
+    if let Some(segment) = text::retransmission(tcb, cx) {
+        return Some((segment, SendReason::Retransmission));
+    }
+    if let Some(segment) = text::fresh(tcb, cx) {
+        return Some((segment, SendReason::Data));
+    }
+    if core::mem::take(&mut tcb.intents.keepalive_probe) {
+        return Some((keepalive_probe(tcb, cx), SendReason::KeepAlive));
+    }
+    if tcb.intents.duplicate_acks > 0 {
+        tcb.intents.duplicate_acks -= 1;
+        return Some((acknowledgment(tcb, cx), SendReason::Acknowledgment));
+    }
+    if tcb.intents.ack {
+        return Some((acknowledgment(tcb, cx), SendReason::Acknowledgment));
+    }
+    None
+}
+
+/// Before our SYN is acknowledged only the SYN+ACK and bare acknowledgments leave.
+fn handshake(tcb: &mut Tcb, cx: &Context<'_>) -> Option<(SegmentOut, SendReason)> {
+    if core::mem::take(&mut tcb.intents.synack) {
+        tcb.intents.ack = false;
+        let segment = header::syn_ack(tcb, cx);
+        if !tcb.timers.is_set(Timer::Retransmission) {
+            restart_retransmission_timer(tcb, cx.now);
+        }
+        return Some((segment, SendReason::Handshake));
+    }
+    let wanted = tcb.intents.ack || tcb.intents.challenge || tcb.intents.duplicate_acks > 0;
+    tcb.intents.challenge = false;
+    tcb.intents.duplicate_acks = 0;
+    wanted.then(|| (acknowledgment(tcb, cx), SendReason::Acknowledgment))
+}
+
+/// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`
+fn acknowledgment(tcb: &mut Tcb, cx: &Context<'_>) -> SegmentOut {
+    let seq = tcb.snd.nxt;
+    header::segment(tcb, cx, seq, TcpFlags::ACK, Payload::new())
+}
+
+/// One octet below the window and no text: an up-to-date peer must answer (RFC 9293 3.8.4 [SHLD-12]).
+fn keepalive_probe(tcb: &mut Tcb, cx: &Context<'_>) -> SegmentOut {
+    let seq = tcb.snd.una - 1;
+    header::segment(tcb, cx, seq, TcpFlags::ACK, Payload::new())
+}
+
+/// Nothing more can leave: sees to it that a timer runs for whatever is still owed.
+fn settle(tcb: &mut Tcb, cx: &Context<'_>) {
+    tcb.intents.override_silly_window = false;
+    tcb.intents.retransmit = false;
+    if tcb.phase() == Phase::Closed || tcb.syn_unacknowledged() {
+        return;
+    }
+    let shut = tcb.snd.wnd == 0 && (tcb.is_outstanding() || tcb.has_unsent());
+    let silly = !tcb.is_outstanding() && tcb.has_unsent();
+    if shut || silly {
+        tcb.timers.stop(Timer::Retransmission);
+        if !tcb.timers.is_set(Timer::Persist) {
+            let wait = silly_window::persist_interval(tcb);
+            tcb.timers.set(Timer::Persist, cx.now + wait);
+        }
+    } else {
+        tcb.timers.stop(Timer::Persist);
+        if tcb.is_outstanding() && !tcb.timers.is_set(Timer::Retransmission) {
+            restart_retransmission_timer(tcb, cx.now);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Headers: acknowledgment, window and options are the same for every segment of a connection.
+
+use handwave_packet::Payload;
+use handwave_wire::{Ecn, SeqNum, TcpFlags, TcpHeader, TcpOptions};
+
+use super::window;
+use crate::config::Config;
+use crate::host::Context;
+use crate::options::syn_options;
+use crate::segment::SegmentOut;
+use crate::tcb::Tcb;
+use crate::timer::Timer;
+use crate::tuple::Tuple;
+
+/// A segment of a synchronized connection. Carries the newest acknowledgment, so none is owed afterwards.
+pub(super) fn segment(tcb: &mut Tcb, cx: &Context<'_>, seq: SeqNum, flags: TcpFlags, payload: Payload) -> SegmentOut {
+    let options = options(tcb, cx);
+    let window = window::offer(tcb);
+    acknowledged(tcb);
+    let (flags, urgent) = urgent(tcb, seq, flags);
+    let header = TcpHeader {
+        source_port: tcb.tuple.local.port,
+        destination_port: tcb.tuple.remote.port,
+        seq,
+        ack: tcb.rcv.nxt,
+        flags: flags | TcpFlags::ACK,
+        window,
+        urgent,
+        options,
+    };
+    outgoing(&tcb.config, header, payload)
+}
+
+/// `<SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>`; the window of a SYN is never scaled (RFC 7323 2.2).
+pub(super) fn syn_ack(tcb: &mut Tcb, cx: &Context<'_>) -> SegmentOut {
+    let mss = tcb.mss.announced();
+    let options = syn_options(&tcb.config, mss, tcb.clock.stamp(cx.now), Some(&tcb.negotiated));
+    acknowledged(tcb);
+    let room = tcb.receive_room();
+    let window = window::syn_window(room);
+    tcb.rcv.edge = tcb.rcv.edge.later(tcb.rcv.nxt + u32::from(window));
+    let header = TcpHeader {
+        source_port: tcb.tuple.local.port,
+        destination_port: tcb.tuple.remote.port,
+        seq: tcb.snd.iss,
+        ack: tcb.rcv.nxt,
+        flags: TcpFlags::SYN | TcpFlags::ACK,
+        window,
+        urgent: 0,
+        options,
+    };
+    outgoing(&tcb.config, header, Payload::new())
+}
+
+/// Octets by which a segment's options exceed those that the effective MSS already allows for.
+pub(super) fn extra_options_len(tcb: &Tcb) -> u16 {
+    let blocks = u16::from(sack_blocks_wanted(tcb));
+    if blocks == 0 { 0 } else { 4 + 8 * blocks }
+}
+
+fn sack_blocks_wanted(tcb: &Tcb) -> u8 {
+    if !tcb.negotiated.sack {
+        return 0;
+    }
+    let room = if tcb.negotiated.timestamps { 3 } else { 4 };
+    let duplicate = u8::from(tcb.ack.duplicate_block.is_some());
+    let ranges = u8::try_from(tcb.receive.sack_blocks(tcb.rcv.nxt, 4).len()).unwrap_or(4);
+    room.min(duplicate + ranges)
+}
+
+fn options(tcb: &mut Tcb, cx: &Context<'_>) -> TcpOptions {
+    let mut options = TcpOptions::default();
+    if tcb.negotiated.timestamps {
+        options.timestamps = Some(tcb.clock.stamp(cx.now));
+    }
+    let wanted = sack_blocks_wanted(tcb);
+    if wanted == 0 {
+        return options;
+    }
+    if let Some(block) = tcb.ack.duplicate_block.take() {
+        options.sack.push(block);
+    }
+    for &block in tcb.receive.sack_blocks(tcb.rcv.nxt, 4).as_slice() {
+        if options.sack.len() < usize::from(wanted) {
+            options.sack.push(block);
+        }
+    }
+    options
+}
+
+/// Points at the octet after the urgent text, as far as 16 bits reach (RFC 9293 3.8.5 [MUST-30] [MUST-62]).
+fn urgent(tcb: &Tcb, seq: SeqNum, flags: TcpFlags) -> (TcpFlags, u16) {
+    match tcb.snd.up {
+        Some(up) if up.after(seq) => {
+            let ahead = u16::try_from(up.since(seq)).unwrap_or(u16::MAX);
+            (flags | TcpFlags::URG, ahead)
+        }
+        _ => (flags, 0),
+    }
+}
+
+/// What an acknowledgment that just left settles.
+fn acknowledged(tcb: &mut Tcb) {
+    tcb.intents.ack = false;
+    tcb.timers.stop(Timer::DelayedAck);
+    tcb.rcv.last_ack_sent = tcb.rcv.nxt;
+    tcb.ack.pending = 0;
+}
+
+/// A segment of no connection or of one without a TCB: the fields that matter, and nothing else.
+#[derive(Debug)]
+pub(crate) struct Bare {
+    pub(crate) tuple: Tuple,
+    pub(crate) seq: SeqNum,
+    pub(crate) ack: Option<SeqNum>,
+    pub(crate) flags: TcpFlags,
+    pub(crate) window: u16,
+    pub(crate) options: TcpOptions,
+}
+
+/// Builds a segment from its fields; `config` gives the IP settings.
+pub(crate) fn bare_segment(config: &Config, bare: Bare) -> SegmentOut {
+    let Bare { tuple, seq, ack, flags, window, options } = bare;
+    let header = TcpHeader {
+        source_port: tuple.local.port,
+        destination_port: tuple.remote.port,
+        seq,
+        ack: ack.unwrap_or_default(),
+        flags: if ack.is_some() { flags | TcpFlags::ACK } else { flags },
+        window,
+        urgent: 0,
+        options,
+    };
+    outgoing(config, header, Payload::new())
+}
+
+fn outgoing(config: &Config, header: TcpHeader, payload: Payload) -> SegmentOut {
+    SegmentOut {
+        header,
+        payload,
+        segment_size: None,
+        ecn: Ecn::NotEct,
+        dscp: config.dscp,
+        hop_limit: config.hop_limit,
+    }
+}

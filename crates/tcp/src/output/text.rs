@@ -1,0 +1,149 @@
+//! Text on its way out: what is lost first, then what is new, as much as both windows admit.
+
+use handwave_wire::{SeqNum, TcpFlags};
+
+use super::header;
+use super::silly_window::{Offer, is_worth_sending};
+use crate::host::Context;
+use crate::phase::Phase;
+use crate::segment::SegmentOut;
+use crate::tcb::{Tcb, octets};
+use crate::time::Instant;
+use crate::timer::Timer;
+
+/// Sends the next lost octets again, if the congestion window has room for them (RFC 6675 5, NextSeg rule 1).
+pub(super) fn retransmission(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
+    let (seq, missing) = tcb.scoreboard.next_lost(tcb.snd.una, tcb.snd.nxt)?;
+    let len = missing.min(u32::from(segment_size(tcb)));
+    if !may_retransmit(tcb, seq, len) {
+        return None;
+    }
+    tcb.intents.retransmit = false;
+    tcb.timed = None;
+    let segment = build(tcb, cx, seq, len);
+    tcb.scoreboard.on_retransmit(seq, octets(segment.payload.len()) + u32::from(segment.header.flags.contains(TcpFlags::FIN)));
+    Some(segment)
+}
+
+/// Text beyond a window that the peer shrank waits for it to reopen, the first octet excepted (RFC 9293 3.8.6 [SHLD-16]).
+fn may_retransmit(tcb: &Tcb, seq: SeqNum, len: u32) -> bool {
+    if tcb.snd.wnd == 0 {
+        return false;
+    }
+    let in_window = seq == tcb.snd.una || seq.since(tcb.snd.una) < tcb.snd.wnd;
+    let pipe = tcb.pipe();
+    in_window && (tcb.intents.retransmit || pipe == 0 || pipe + len <= tcb.congestion.window())
+}
+
+/// Sends text, or a FIN, or both, for the first time.
+pub(super) fn fresh(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
+    let offer = offer(tcb)?;
+    if !is_worth_sending(tcb, offer) {
+        return None;
+    }
+    if !tcb.is_outstanding() {
+        restart_after_idle(tcb, cx.now);
+    }
+    tcb.intents.override_silly_window = false;
+    let seq = tcb.snd.nxt;
+    let len = offer.len + u32::from(offer.fin);
+    tcb.snd.nxt = seq + len;
+    let segment = build(tcb, cx, seq, len);
+    tcb.patience.last_sent = cx.now;
+    if tcb.timed.is_none() {
+        tcb.timed = Some((tcb.snd.nxt, cx.now));
+    }
+    if let Some(limit) = tcb.config.user_timeout
+        && !tcb.timers.is_set(Timer::UserTimeout)
+    {
+        tcb.timers.set(Timer::UserTimeout, cx.now + limit);
+    }
+    if !tcb.timers.is_set(Timer::Retransmission) {
+        restart_retransmission_timer(tcb, cx.now);
+    }
+    Some(segment)
+}
+
+/// One octet into a window that is shut, or the first unacknowledged one again (RFC 9293 3.8.6.1 [MUST-35] [MUST-36]).
+pub(super) fn window_probe(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
+    let seq = tcb.snd.una;
+    if !tcb.is_outstanding() {
+        if !tcb.has_unsent() {
+            return None;
+        }
+        tcb.snd.nxt = seq + 1;
+    }
+    tcb.timed = None;
+    Some(build(tcb, cx, seq, 1))
+}
+
+/// Whether polling would find text to send.
+pub(crate) fn has_text_to_send(tcb: &Tcb) -> bool {
+    let lost = tcb.scoreboard.next_lost(tcb.snd.una, tcb.snd.nxt);
+    let again = lost.is_some_and(|(seq, missing)| may_retransmit(tcb, seq, missing.min(u32::from(segment_size(tcb)))));
+    again || offer(tcb).is_some_and(|offer| is_worth_sending(tcb, offer))
+}
+
+/// Arms the retransmission timer anew (RFC 6298 5.1, 5.3).
+pub(crate) fn restart_retransmission_timer(tcb: &mut Tcb, now: Instant) {
+    let rto = tcb.rto();
+    tcb.timers.set(Timer::Retransmission, now + rto);
+}
+
+/// What could leave in the next segment.
+fn offer(tcb: &Tcb) -> Option<Offer> {
+    let sends = matches!(
+        tcb.phase(),
+        Phase::Established | Phase::CloseWait | Phase::FinWait1 | Phase::Closing | Phase::LastAck
+    );
+    if !sends || !tcb.has_unsent() {
+        return None;
+    }
+    let unsent = tcb.unsent();
+    let usable = tcb.snd.usable();
+    let mss = u32::from(segment_size(tcb));
+    let room = tcb.congestion.window().saturating_sub(tcb.pipe());
+    let most = (tcb.mss.super_segment_max / mss.max(1) * mss).max(mss);
+    let mut len = unsent.min(usable).min(room).min(most);
+    if len > mss && len < unsent {
+        len -= len % mss;
+    }
+    let fin = tcb.app.closing && len == unsent && usable > len;
+    Some(Offer { unsent, len, mss, usable, fin })
+}
+
+/// Octets of text one segment carries beside its options.
+fn segment_size(tcb: &Tcb) -> u16 {
+    tcb.mss.send.saturating_sub(header::extra_options_len(tcb)).max(1)
+}
+
+/// The segment of `len` sequence numbers from `seq` on: text of the send buffer, then the FIN if `len` reaches it.
+fn build(tcb: &mut Tcb, cx: &Context<'_>, seq: SeqNum, len: u32) -> SegmentOut {
+    let size = segment_size(tcb);
+    let text_end = tcb.text_end();
+    let text_len = if seq.before(text_end) { len.min(text_end.since(seq)) } else { 0 };
+    let offset = seq.since(tcb.text_start());
+    let payload = tcb.send.slice(offset as usize, text_len as usize);
+    let end = seq + text_len;
+    let fin = tcb.app.closing && end == text_end && len > text_len;
+    let mut flags = TcpFlags::ACK;
+    if fin {
+        flags = flags | TcpFlags::FIN;
+    }
+    // Without PUSH in the interface the last octet that is buffered carries it (RFC 9293 3.9.1.2 [MUST-61] [SHLD-27]).
+    if text_len > 0 && end == text_end {
+        flags = flags | TcpFlags::PSH;
+    }
+    let mut segment = header::segment(tcb, cx, seq, flags, payload);
+    segment.segment_size = (text_len > u32::from(size)).then_some(size);
+    segment
+}
+
+/// After an idle RTO the congestion window starts small again (RFC 5681 4.1).
+fn restart_after_idle(tcb: &mut Tcb, now: Instant) {
+    let idle = now - tcb.patience.last_sent;
+    let rto = tcb.rto();
+    if idle > rto {
+        tcb.congestion.on_idle(idle, rto, u32::from(tcb.mss.send));
+    }
+}

@@ -1,0 +1,54 @@
+//! The window we offer: receiver-side silly-window avoidance (RFC 9293 3.8.6.2.2) and a right edge that never moves left.
+
+use handwave_wire::SeqNum;
+
+use crate::tcb::Tcb;
+
+/// The window field of a SYN or SYN+ACK: never scaled (RFC 7323 2.2).
+pub(crate) fn syn_window(room: u32) -> u16 {
+    u16::try_from(room).unwrap_or(u16::MAX)
+}
+
+/// The window field for a segment that leaves, moving the right edge if that is worth telling [MUST-39] [SHLD-14].
+pub(super) fn offer(tcb: &mut Tcb) -> u16 {
+    let shift = tcb.rcv.shift;
+    let edge = tcb.rcv.edge;
+    let target = if growth(tcb) >= worthwhile(tcb) { right_edge(tcb) } else { edge };
+    let octets = target.since(tcb.rcv.nxt);
+    let rounded_down = (octets >> shift.get()).min(u32::from(u16::MAX));
+    let reaches = |field: u32| tcb.rcv.nxt + (field << shift.get());
+    // Rounding down must not take back what was offered: the buffer then holds up to one unit more than its limit.
+    let field = if reaches(rounded_down).before(edge) {
+        octets.div_ceil(shift.unit()).min(u32::from(u16::MAX))
+    } else {
+        rounded_down
+    };
+    tcb.rcv.edge = edge.later(reaches(field));
+    u16::try_from(field).unwrap_or(u16::MAX)
+}
+
+/// Whether reading has opened the window so far that a peer who may be waiting should hear of it.
+///
+/// While more than half of the buffer is still offered the peer is not waiting, and the next acknowledgment tells.
+pub(crate) fn opens_enough_to_tell(tcb: &Tcb) -> bool {
+    let half = tcb.config.receive_buffer / 2;
+    let grown = growth(tcb);
+    grown >= half.max(1) || (grown >= worthwhile(tcb) && tcb.rcv.wnd() < half)
+}
+
+/// Octets by which the right edge could move.
+fn growth(tcb: &Tcb) -> u32 {
+    let candidate = right_edge(tcb);
+    if candidate.after(tcb.rcv.edge) { candidate.since(tcb.rcv.edge) } else { 0 }
+}
+
+/// The right edge that the free space allows.
+fn right_edge(tcb: &Tcb) -> SeqNum {
+    let reach = u32::from(u16::MAX) << tcb.rcv.shift.get();
+    tcb.rcv.nxt + tcb.receive_room().min(reach)
+}
+
+/// min(Fr * RCV.BUFF, Eff.snd.MSS) with Fr = 1/2 (RFC 9293 3.8.6.2.2).
+fn worthwhile(tcb: &Tcb) -> u32 {
+    (tcb.config.receive_buffer / 2).min(u32::from(tcb.mss.receive)).max(1)
+}

@@ -1,0 +1,76 @@
+//! Segments as they cross the border of this crate: headers in host order, text as refcounted slices.
+//!
+//! Ports are filled in from the connection's [`Tuple`](crate::Tuple); IP headers and checksums belong to the stack.
+
+use handwave_packet::Payload;
+use handwave_wire::{Ecn, SeqNum, TcpHeader};
+
+/// A segment that arrived, its checksum already verified.
+#[derive(Clone, Debug)]
+pub struct SegmentIn {
+    /// The parsed header.
+    pub header: TcpHeader,
+    /// The text.
+    pub payload: Payload,
+    /// Congestion mark of the IP header.
+    pub ecn: Ecn,
+    /// Octets of memory that holding `payload` pins (RFC-independent; at least its length).
+    pub held: usize,
+}
+
+impl SegmentIn {
+    /// Joins a header with its text; the memory pinned is the text itself.
+    #[must_use]
+    pub fn new(header: TcpHeader, payload: Payload) -> Self {
+        let held = payload.len();
+        Self { header, payload, ecn: Ecn::NotEct, held }
+    }
+
+    /// SEG.LEN: octets of sequence space the segment occupies, SYN and FIN counted (RFC 9293 3.4).
+    #[must_use]
+    pub fn seq_len(&self) -> u32 {
+        self.header.seq_len(self.payload.len())
+    }
+
+    /// The sequence number after the last octet of the segment.
+    #[must_use]
+    pub fn seq_end(&self) -> SeqNum {
+        self.header.seq + self.seq_len()
+    }
+}
+
+/// A segment to send.
+#[derive(Clone, Debug)]
+pub struct SegmentOut {
+    /// The header; ports are set, the checksum is the stack's to fill.
+    pub header: TcpHeader,
+    /// The text; longer than `segment_size` for a super-segment.
+    pub payload: Payload,
+    /// Where a super-segment must be cut; `None` when it is a single segment.
+    pub segment_size: Option<u16>,
+    /// Congestion mark for the IP header.
+    pub ecn: Ecn,
+    /// Differentiated services code point for the IP header.
+    pub dscp: u8,
+    /// TTL or hop limit for the IP header.
+    pub hop_limit: u8,
+}
+
+/// What the network layer says of the way to a peer when a connection begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// Largest packet, in octets, the path is believed to carry.
+    pub mtu: u16,
+    /// Largest packet, in octets, this host can receive on the interface (MMS_R plus the IP header).
+    pub receive_mtu: u16,
+    /// Largest super-segment, in octets of text, the device takes; 0 when it takes only single segments.
+    pub super_segment_max: u32,
+}
+
+impl Path {
+    /// A path of the given MTU both ways without super-segments.
+    #[must_use]
+    pub const fn with_mtu(mtu: u16) -> Self {
+        Self { mtu, receive_mtu: mtu, super_segment_max: 0 }
+    }
+}

@@ -1,0 +1,396 @@
+//! The transmission control block of a connection whose peer is known (RFC 9293 3.3.1), and its invariants.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use handwave_wire::SeqNum;
+
+use crate::buffer::{ReceiveBuffer, SendBuffer};
+use crate::config::Config;
+use crate::congestion::CongestionControl;
+use crate::error::ConnectionError;
+use crate::host::Context;
+use crate::notice::Events;
+use crate::options::{Mss, Negotiated, TimestampClock};
+use crate::output::Intents;
+use crate::phase::{Cause, Phase};
+use crate::recovery::{RttEstimator, Scoreboard};
+use crate::segment::Path;
+use crate::time::Instant;
+use crate::timer::{Timer, Timers};
+use crate::trace::{ReceiveSnapshot, SendSnapshot, TraceEntry, TraceEvent, Verdict};
+use crate::tuple::Tuple;
+use crate::vars::{ReceiveVars, SendVars};
+
+/// All that is known about a connection from SYN-RECEIVED on.
+#[derive(Debug)]
+pub(crate) struct Tcb {
+    phase: Phase,
+    pub(crate) config: Arc<Config>,
+    pub(crate) tuple: Tuple,
+    pub(crate) snd: SendVars,
+    pub(crate) rcv: ReceiveVars,
+    pub(crate) mss: Mss,
+    pub(crate) negotiated: Negotiated,
+    pub(crate) clock: TimestampClock,
+    pub(crate) send: SendBuffer,
+    pub(crate) receive: ReceiveBuffer,
+    pub(crate) rtt: RttEstimator,
+    /// The octet whose acknowledgment is being timed, and when it was sent (RFC 6298 3, Karn's algorithm).
+    pub(crate) timed: Option<(SeqNum, Instant)>,
+    pub(crate) scoreboard: Scoreboard,
+    pub(crate) loss: LossState,
+    pub(crate) congestion: Box<dyn CongestionControl>,
+    pub(crate) timers: Timers,
+    pub(crate) intents: Intents,
+    pub(crate) ack: AckState,
+    pub(crate) patience: Patience,
+    pub(crate) app: AppState,
+    pub(crate) events: Events,
+    pub(crate) error: Option<ConnectionError>,
+    pub(crate) stats: Stats,
+}
+
+/// Whether lost segments are being repaired (RFC 6675 5, RFC 6582 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LossState {
+    /// Nothing is known to be lost.
+    #[default]
+    Open,
+    /// Fast recovery until `recover` is acknowledged.
+    FastRecovery {
+        /// SND.NXT when the loss was noticed.
+        recover: SeqNum,
+    },
+    /// Slow start after a retransmission timeout, until `recover` is acknowledged.
+    Timeout {
+        /// SND.NXT when the timer expired.
+        recover: SeqNum,
+    },
+}
+
+/// What decides when to acknowledge.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AckState {
+    /// Octets received in order and not acknowledged.
+    pub(crate) pending: u32,
+    /// Segments to acknowledge at once while the peer is in slow start.
+    pub(crate) quick_left: u8,
+    /// Duplicate acknowledgments in a row (RFC 5681 2).
+    pub(crate) duplicates: u8,
+    /// The last challenge or out-of-window acknowledgment, for the limit per connection.
+    pub(crate) last_challenge: Option<Instant>,
+    /// A block that arrived a second time, to be reported once (RFC 2883).
+    pub(crate) duplicate_block: Option<handwave_wire::SackBlock>,
+}
+
+/// How long the peer has been silent about what it owes us.
+#[derive(Clone, Debug)]
+pub(crate) struct Patience {
+    /// Retransmissions or probes in a row without progress.
+    pub(crate) tries: u8,
+    /// When the first of them became due; R2 counts from the transmission before it.
+    pub(crate) since: Option<Instant>,
+    /// Keep-alive probes in a row without an answer.
+    pub(crate) keepalive_probes: u8,
+    /// When the last segment arrived.
+    pub(crate) last_heard: Instant,
+    /// When the last text was sent.
+    pub(crate) last_sent: Instant,
+}
+
+/// What the application has said and may still do.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AppState {
+    /// CLOSE was called: a FIN follows the text in the send buffer.
+    pub(crate) closing: bool,
+    /// The application let go of the connection.
+    pub(crate) released: bool,
+    /// A write found the buffer full; [`Events::WRITABLE`] is owed.
+    pub(crate) wants_write: bool,
+    /// The urgent octet the application was last told of.
+    pub(crate) urgent_told: Option<SeqNum>,
+}
+
+/// Totals for `tcp_info`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stats {
+    pub(crate) bytes_acked: u64,
+    pub(crate) bytes_received: u64,
+    pub(crate) segments_in: u64,
+    pub(crate) segments_out: u64,
+    pub(crate) retransmissions: u32,
+    pub(crate) timeouts: u32,
+}
+
+/// What a new TCB starts from; the handshake knows it all.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) config: Arc<Config>,
+    pub(crate) tuple: Tuple,
+    pub(crate) iss: SeqNum,
+    pub(crate) irs: SeqNum,
+    pub(crate) path: Path,
+    pub(crate) peer_mss: Option<u16>,
+    pub(crate) negotiated: Negotiated,
+    pub(crate) clock: TimestampClock,
+    /// Right edge of the window offered so far.
+    pub(crate) edge: SeqNum,
+    /// Whether a SYN or SYN+ACK had to be sent again.
+    pub(crate) handshake_retransmitted: bool,
+}
+
+impl Tcb {
+    /// A connection in SYN-RECEIVED, our SYN unacknowledged.
+    pub(crate) fn new(now: Instant, origin: Origin) -> Self {
+        let Origin { config, tuple, iss, irs, path, peer_mss, negotiated, clock, edge, handshake_retransmitted } = origin;
+        let mut snd = SendVars::new(iss);
+        snd.shift = negotiated.send_shift;
+        let mut rcv = ReceiveVars::new(irs);
+        rcv.shift = negotiated.receive_shift;
+        rcv.edge = edge;
+        let mss = Mss::new(&tuple, path, peer_mss, negotiated.timestamps, &config);
+        let mut rtt = RttEstimator::new(config.rtt());
+        if handshake_retransmitted {
+            rtt.on_syn_retransmitted();
+        }
+        let segments = if handshake_retransmitted { 1 } else { config.initial_window };
+        let congestion = config.congestion.build(initial_window(segments, mss.send), u32::from(mss.send));
+        Self {
+            phase: Phase::SynReceived,
+            ack: AckState { quick_left: config.quick_acks, ..AckState::default() },
+            patience: Patience { tries: 0, since: None, keepalive_probes: 0, last_heard: now, last_sent: now },
+            config,
+            tuple,
+            snd,
+            rcv,
+            mss,
+            negotiated,
+            clock,
+            send: SendBuffer::default(),
+            receive: ReceiveBuffer::default(),
+            rtt,
+            timed: None,
+            scoreboard: Scoreboard::default(),
+            loss: LossState::Open,
+            congestion,
+            timers: Timers::default(),
+            intents: Intents::default(),
+            app: AppState::default(),
+            events: Events::NONE,
+            error: None,
+            stats: Stats::default(),
+        }
+    }
+
+    pub(crate) const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Changes the state: the only place that does.
+    pub(crate) fn advance(&mut self, cx: &mut Context<'_>, cause: Cause) {
+        let Some(next) = self.phase.next(cause) else {
+            debug_assert!(false, "{:?} cannot occur in {}", cause, self.phase);
+            return;
+        };
+        self.phase = next;
+        match next {
+            Phase::Established => self.enter_established(cx),
+            Phase::TimeWait => self.enter_time_wait(cx.now),
+            Phase::Closed => self.enter_closed(),
+            Phase::FinWait2 if self.app.released => {
+                self.timers.set(Timer::FinWait2, cx.now + self.config.fin_wait2_timeout);
+            }
+            Phase::Listen
+            | Phase::SynSent
+            | Phase::SynReceived
+            | Phase::FinWait1
+            | Phase::FinWait2
+            | Phase::CloseWait
+            | Phase::Closing
+            | Phase::LastAck => {}
+        }
+    }
+
+    fn enter_established(&mut self, cx: &mut Context<'_>) {
+        self.events |= Events::CONNECTED | Events::WRITABLE;
+        self.patience.tries = 0;
+        self.patience.since = None;
+        if self.app.closing {
+            self.advance(cx, Cause::Close);
+        }
+        if let Some(keepalive) = self.config.keepalive {
+            self.timers.set(Timer::KeepAlive, cx.now + keepalive.idle);
+        }
+    }
+
+    /// Starts the 2 MSL wait and turns off the other timers (RFC 9293 3.10.7.4, eighth check).
+    fn enter_time_wait(&mut self, now: Instant) {
+        self.timers.stop_all();
+        self.timers.set(Timer::TimeWait, now + self.config.time_wait);
+        self.events |= Events::CLOSED;
+    }
+
+    fn enter_closed(&mut self) {
+        self.timers.stop_all();
+        self.intents.clear();
+        self.send.clear();
+        self.scoreboard.clear();
+        self.events |= Events::CLOSED | Events::READABLE | Events::WRITABLE;
+        if self.app.released {
+            self.receive.discard();
+        }
+    }
+
+    /// Ends the connection for a reason the application is told.
+    pub(crate) fn fail(&mut self, cx: &mut Context<'_>, cause: Cause, error: ConnectionError) {
+        if self.phase == Phase::SynReceived {
+            cx.host.counters.attempt_fails += 1;
+        } else if cause == Cause::Reset {
+            cx.host.counters.established_resets += 1;
+        }
+        self.error = Some(error);
+        self.advance(cx, cause);
+    }
+
+    /// Whether our SYN still takes a sequence number before the text.
+    pub(crate) fn syn_unacknowledged(&self) -> bool {
+        self.snd.una == self.snd.iss
+    }
+
+    /// Sequence number of the first octet in the send buffer.
+    pub(crate) fn text_start(&self) -> SeqNum {
+        if self.syn_unacknowledged() { self.snd.una + 1 } else { self.snd.una }
+    }
+
+    /// Sequence number after the last octet in the send buffer: where a FIN stands.
+    pub(crate) fn text_end(&self) -> SeqNum {
+        if self.fin_acknowledged() {
+            return self.snd.una - 1;
+        }
+        self.text_start() + octets(self.send.len())
+    }
+
+    /// Whether a FIN was sent at least once.
+    pub(crate) fn fin_sent(&self) -> bool {
+        self.app.closing && self.snd.nxt.after(self.text_end())
+    }
+
+    /// Whether our FIN is acknowledged; known from the state, which the acknowledgment changed.
+    pub(crate) const fn fin_acknowledged(&self) -> bool {
+        matches!(self.phase, Phase::FinWait2 | Phase::TimeWait)
+    }
+
+    /// Whether something awaits its acknowledgment.
+    pub(crate) const fn is_outstanding(&self) -> bool {
+        self.snd.flight() != 0
+    }
+
+    /// Octets of text not sent yet.
+    pub(crate) fn unsent(&self) -> u32 {
+        let end = self.text_end();
+        if self.snd.nxt.after(end) { 0 } else { end.since(self.snd.nxt) }
+    }
+
+    /// Whether text or a FIN waits to be sent for the first time.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.unsent() > 0 || (self.app.closing && !self.fin_acknowledged() && !self.fin_sent())
+    }
+
+    /// Octets the network is believed to hold (RFC 6675 SetPipe).
+    pub(crate) fn pipe(&self) -> u32 {
+        self.scoreboard.pipe(self.snd.una, self.snd.nxt)
+    }
+
+    /// Whether text of ours, a FIN apart, has not been acknowledged.
+    pub(crate) fn has_unacknowledged_text(&self) -> bool {
+        !self.send.is_empty()
+    }
+
+    /// Whether the peer's FIN has been taken.
+    pub(crate) fn fin_received(&self) -> bool {
+        self.rcv.fin.is_some_and(|fin| self.rcv.nxt.after(fin))
+    }
+
+    /// Sequence number of the next octet the application will read.
+    pub(crate) fn read_position(&self) -> SeqNum {
+        self.rcv.nxt - octets(self.receive.len()) - u32::from(self.fin_received())
+    }
+
+    /// Whether this connection may send another challenge ACK (RFC 5961 7); if so, counts it.
+    pub(crate) fn may_challenge(&mut self, now: Instant) -> bool {
+        let due = self.ack.last_challenge.is_none_or(|last| now - last >= self.config.challenge_interval);
+        if due {
+            self.ack.last_challenge = Some(now);
+        }
+        due
+    }
+
+    /// Answers something a stranger might have sent: the peer, if it is the peer, will show it (RFC 5961).
+    pub(crate) fn challenge(&mut self, cx: &mut Context<'_>) {
+        if self.may_challenge(cx.now) && cx.host.challenge.take(cx.now) {
+            self.intents.challenge = true;
+        } else {
+            cx.host.counters.challenge_acks_skipped += 1;
+        }
+    }
+
+    /// Describes an input that was just processed.
+    pub(crate) fn trace_entry(&self, now: Instant, event: TraceEvent, before: Phase, verdict: Verdict) -> TraceEntry {
+        let snd = SendSnapshot {
+            iss: self.snd.iss,
+            una: self.snd.una,
+            nxt: self.snd.nxt,
+            wnd: self.snd.wnd,
+            cwnd: self.congestion.window(),
+            ssthresh: self.congestion.ssthresh(),
+            pipe: self.pipe(),
+        };
+        let rcv = ReceiveSnapshot { irs: self.rcv.irs, nxt: self.rcv.nxt, wnd: self.rcv.wnd() };
+        TraceEntry { now, tuple: self.tuple, event, before, after: self.phase, verdict, snd, rcv }
+    }
+
+    /// Room left in the receive buffer beyond RCV.NXT.
+    pub(crate) fn receive_room(&self) -> u32 {
+        self.config.receive_buffer.saturating_sub(octets(self.receive.len()))
+    }
+
+    /// Time after which the retransmission timer expires if armed at `now`.
+    pub(crate) fn rto(&self) -> Duration {
+        self.rtt.rto()
+    }
+
+    /// What must hold between any two calls; checked in tests, simulation and fuzzing.
+    pub(crate) fn check_invariants(&self) {
+        if !cfg!(debug_assertions) || self.phase == Phase::Closed {
+            return;
+        }
+        let Self { snd, rcv, .. } = self;
+        assert!(snd.una.at_or_before(snd.nxt), "SND.UNA {} after SND.NXT {}", snd.una, snd.nxt);
+        assert!(rcv.nxt.at_or_before(rcv.edge), "RCV.NXT {} beyond the window {}", rcv.nxt, rcv.edge);
+        assert!(rcv.last_ack_sent.at_or_before(rcv.nxt), "acknowledged what did not arrive");
+        let end = self.text_end() + u32::from(self.app.closing);
+        assert!(snd.nxt.at_or_before(end), "SND.NXT {} beyond what was written {end}", snd.nxt);
+        assert!(snd.wnd <= snd.wnd_max, "the largest window is smaller than the current one");
+        let owes = self.is_outstanding() || (self.phase.is_synchronized() && self.has_unsent());
+        let armed = self.timers.is_set(Timer::Retransmission) || self.timers.is_set(Timer::Persist);
+        assert!(!owes || armed || self.intents.is_pending() || self.may_transmit(), "something is owed and no timer runs");
+    }
+
+    /// Whether `poll_transmit` would find text to send.
+    fn may_transmit(&self) -> bool {
+        crate::output::has_text_to_send(self)
+    }
+}
+
+/// A length held in memory as a count of sequence numbers. Buffers are limited to `u32` by configuration.
+pub(crate) fn octets(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// min(segments x SMSS, max(2 x SMSS, 14,600)) for ten segments (RFC 6928 2), scaled for other counts.
+fn initial_window(segments: u8, smss: u16) -> u32 {
+    let (segments, smss) = (u32::from(segments.max(1)), u32::from(smss));
+    (segments * smss).min((2 * smss).max(segments * 1460)).max(smss)
+}
