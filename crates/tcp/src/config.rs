@@ -6,6 +6,7 @@
 use core::time::Duration;
 
 use crate::congestion::Algorithm;
+use crate::recovery::RttConfig;
 
 /// How a connection behaves. Shared between connections (`Arc<Config>`).
 ///
@@ -17,7 +18,10 @@ use crate::congestion::Algorithm;
 /// assert_eq!(config.time_wait, Duration::from_secs(240)); // 2 MSL
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "independent switches, each named after what it switches")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches, each named after what it switches"
+)]
 pub struct Config {
     /// Most octets the application may have unacknowledged or unsent.
     pub send_buffer: u32,
@@ -79,6 +83,17 @@ pub struct Config {
     pub hop_limit: u8,
 }
 
+impl Config {
+    /// The bounds of the retransmission timeout.
+    pub(crate) const fn rtt(&self) -> RttConfig {
+        RttConfig {
+            initial_rto: self.rto_initial,
+            min_rto: self.rto_min,
+            max_rto: self.rto_max,
+        }
+    }
+}
+
 /// When and how often to probe a silent peer (RFC 9293 3.8.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
@@ -92,7 +107,11 @@ pub struct KeepAlive {
 
 impl Default for KeepAlive {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(7200), interval: Duration::from_secs(75), probes: 9 }
+        Self {
+            idle: Duration::from_secs(7200),
+            interval: Duration::from_secs(75),
+            probes: 9,
+        }
     }
 }
 
@@ -197,8 +216,15 @@ impl Profile {
             accept_missing_timestamps: true,
             ..Config::default()
         };
-        let listener = ListenerConfig { accept_queue_max: 4096, ..ListenerConfig::default() };
-        Self { name: "linux", connection, listener }
+        let listener = ListenerConfig {
+            accept_queue_max: 4096,
+            ..ListenerConfig::default()
+        };
+        Self {
+            name: "linux",
+            connection,
+            listener,
+        }
     }
 
     /// The profile of that name.

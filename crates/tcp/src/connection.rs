@@ -19,7 +19,9 @@ use crate::status::TcpInfo;
 use crate::tcb::Tcb;
 use crate::time::Instant;
 use crate::time_wait::{TimeWait, TimeWaitVerdict};
-use crate::trace::{ReceiveSnapshot, SendReason, SendSnapshot, TraceEntry, TraceEvent, UserCall, Verdict};
+use crate::trace::{
+    ReceiveSnapshot, SendReason, SendSnapshot, TraceEntry, TraceEvent, UserCall, Verdict,
+};
 use crate::tuple::Tuple;
 
 /// A TCP connection without I/O: segments, time and calls go in, segments and events come out.
@@ -52,12 +54,21 @@ pub struct Connection {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly every connection is synchronized; a box would cost each of them")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every connection is synchronized; a box would cost each of them"
+)]
 enum State {
     SynSent(SynSent),
     Known(Tcb),
     /// Ended before the peer was known.
-    Stillborn { tuple: Tuple, config: Arc<Config>, error: Option<ConnectionError>, events: Events, released: bool },
+    Stillborn {
+        tuple: Tuple,
+        config: Arc<Config>,
+        error: Option<ConnectionError>,
+        events: Events,
+        released: bool,
+    },
 }
 
 impl Connection {
@@ -66,14 +77,23 @@ impl Connection {
     /// The owner has made sure that the remote address is neither broadcast nor multicast nor unspecified [MUST-46].
     #[must_use]
     pub fn connect(cx: &mut Context<'_>, config: Arc<Config>, tuple: Tuple, path: Path) -> Self {
-        let connection = Self { state: State::SynSent(SynSent::new(cx, config, tuple, path)) };
-        connection.trace(cx, TraceEvent::Call(UserCall::Open), Phase::Closed, Verdict::Accepted);
+        let connection = Self {
+            state: State::SynSent(SynSent::new(cx, config, tuple, path)),
+        };
+        connection.trace(
+            cx,
+            TraceEvent::Call(UserCall::Open),
+            Phase::Closed,
+            Verdict::Accepted,
+        );
         connection
     }
 
     /// A connection whose handshake a listener carried out.
     pub(crate) const fn from_tcb(tcb: Tcb) -> Self {
-        Self { state: State::Known(tcb) }
+        Self {
+            state: State::Known(tcb),
+        }
     }
 
     // ----- input -----
@@ -88,8 +108,12 @@ impl Connection {
         });
         let verdict = match &mut self.state {
             State::SynSent(_) => self.meet_peer(cx, segment),
-            State::Known(tcb) if tcb.phase() == Phase::TimeWait => time_wait_segment(tcb, cx, &segment),
-            State::Known(tcb) if tcb.phase() != Phase::Closed => other_states::handle(tcb, cx, segment),
+            State::Known(tcb) if tcb.phase() == Phase::TimeWait => {
+                time_wait_segment(tcb, cx, &segment)
+            }
+            State::Known(tcb) if tcb.phase() != Phase::Closed => {
+                other_states::handle(tcb, cx, segment)
+            }
             State::Known(_) | State::Stillborn { .. } => {
                 Verdict::Dropped(crate::error::DropReason::NoConnection)
             }
@@ -128,7 +152,13 @@ impl Connection {
         cx.host.counters.attempt_fails += 1;
         let events = opening.events | Events::CLOSED | Events::READABLE | Events::WRITABLE;
         let (tuple, config) = (opening.tuple, Arc::clone(&opening.config));
-        self.state = State::Stillborn { tuple, config, error, events, released: false };
+        self.state = State::Stillborn {
+            tuple,
+            config,
+            error,
+            events,
+            released: false,
+        };
     }
 
     /// TIMEOUTS (RFC 9293 3.10.8): runs what is due at `cx.now`; harmless when nothing is.
@@ -141,7 +171,12 @@ impl Connection {
                     self.end_stillborn(cx, Some(error));
                 }
                 if due {
-                    self.trace(cx, TraceEvent::Timeout(crate::timer::Timer::Retransmission), Phase::SynSent, Verdict::Accepted);
+                    self.trace(
+                        cx,
+                        TraceEvent::Timeout(crate::timer::Timer::Retransmission),
+                        Phase::SynSent,
+                        Verdict::Accepted,
+                    );
                 }
             }
             State::Stillborn { .. } => {}
@@ -194,13 +229,22 @@ impl Connection {
         let taken = match &mut self.state {
             State::Known(tcb) => calls::write(tcb, data)?,
             State::SynSent(opening) => {
-                let taken = opening.send.write(data, opening.config.send_buffer as usize);
+                let taken = opening
+                    .send
+                    .write(data, opening.config.send_buffer as usize);
                 opening.wants_write |= taken < data.len();
                 taken
             }
-            State::Stillborn { error, .. } => return Err(error.map_or(SendError::Closed, SendError::Lost)),
+            State::Stillborn { error, .. } => {
+                return Err(error.map_or(SendError::Closed, SendError::Lost));
+            }
         };
-        self.trace(cx, TraceEvent::Call(UserCall::Send(taken)), before, Verdict::Accepted);
+        self.trace(
+            cx,
+            TraceEvent::Call(UserCall::Send(taken)),
+            before,
+            Verdict::Accepted,
+        );
         Ok(taken)
     }
 
@@ -215,13 +259,22 @@ impl Connection {
             State::Known(tcb) => calls::write_chunk(tcb, chunk)?,
             State::SynSent(opening) => {
                 let len = chunk.len();
-                let taken = opening.send.write_chunk(chunk, opening.config.send_buffer as usize);
+                let taken = opening
+                    .send
+                    .write_chunk(chunk, opening.config.send_buffer as usize);
                 opening.wants_write |= taken < len;
                 taken
             }
-            State::Stillborn { error, .. } => return Err(error.map_or(SendError::Closed, SendError::Lost)),
+            State::Stillborn { error, .. } => {
+                return Err(error.map_or(SendError::Closed, SendError::Lost));
+            }
         };
-        self.trace(cx, TraceEvent::Call(UserCall::Send(taken)), before, Verdict::Accepted);
+        self.trace(
+            cx,
+            TraceEvent::Call(UserCall::Send(taken)),
+            before,
+            Verdict::Accepted,
+        );
         Ok(taken)
     }
 
@@ -238,7 +291,12 @@ impl Connection {
         };
         let before = tcb.phase();
         let taken = calls::write_urgent(tcb, data)?;
-        self.trace(cx, TraceEvent::Call(UserCall::Send(taken)), before, Verdict::Accepted);
+        self.trace(
+            cx,
+            TraceEvent::Call(UserCall::Send(taken)),
+            before,
+            Verdict::Accepted,
+        );
         Ok(taken)
     }
 
@@ -255,9 +313,16 @@ impl Connection {
         let taken = match &mut self.state {
             State::Known(tcb) => calls::read(tcb, buffer)?,
             State::SynSent(_) => return Err(ReceiveError::WouldBlock),
-            State::Stillborn { error, .. } => return error.map_or(Ok(0), |error| Err(ReceiveError::Lost(error))),
+            State::Stillborn { error, .. } => {
+                return error.map_or(Ok(0), |error| Err(ReceiveError::Lost(error)));
+            }
         };
-        self.trace(cx, TraceEvent::Call(UserCall::Receive(taken)), before, Verdict::Accepted);
+        self.trace(
+            cx,
+            TraceEvent::Call(UserCall::Receive(taken)),
+            before,
+            Verdict::Accepted,
+        );
         Ok(taken)
     }
 
@@ -275,7 +340,12 @@ impl Connection {
                 return error.map_or(Ok(Bytes::new()), |error| Err(ReceiveError::Lost(error)));
             }
         };
-        self.trace(cx, TraceEvent::Call(UserCall::Receive(chunk.len())), before, Verdict::Accepted);
+        self.trace(
+            cx,
+            TraceEvent::Call(UserCall::Receive(chunk.len())),
+            before,
+            Verdict::Accepted,
+        );
         Ok(chunk)
     }
 
@@ -298,7 +368,12 @@ impl Connection {
             State::SynSent(_) => self.end_stillborn(cx, None),
             State::Stillborn { .. } => return,
         }
-        self.trace(cx, TraceEvent::Call(UserCall::Close), before, Verdict::Accepted);
+        self.trace(
+            cx,
+            TraceEvent::Call(UserCall::Close),
+            before,
+            Verdict::Accepted,
+        );
     }
 
     /// Lets go of the connection: [`close`](Self::close), and nothing will be read.
@@ -315,7 +390,12 @@ impl Connection {
             State::Stillborn { released, .. } => *released = true,
             State::SynSent(_) => {}
         }
-        self.trace(cx, TraceEvent::Call(UserCall::Release), before, Verdict::Accepted);
+        self.trace(
+            cx,
+            TraceEvent::Call(UserCall::Release),
+            before,
+            Verdict::Accepted,
+        );
     }
 
     /// ABORT (RFC 9293 3.10.5): the peer gets a RST, everything queued is thrown away.
@@ -326,14 +406,24 @@ impl Connection {
             State::SynSent(_) => self.end_stillborn(cx, Some(ConnectionError::Aborted)),
             State::Stillborn { .. } => return,
         }
-        self.trace(cx, TraceEvent::Call(UserCall::Abort), before, Verdict::Accepted);
+        self.trace(
+            cx,
+            TraceEvent::Call(UserCall::Abort),
+            before,
+            Verdict::Accepted,
+        );
     }
 
     /// Replaces the settings; sizes already agreed with the peer stay [MUST-17] [MUST-21] [MUST-24] [SHLD-21].
     pub fn set_config(&mut self, cx: &mut Context<'_>, config: Arc<Config>) {
         match &mut self.state {
             State::Known(tcb) => calls::set_config(tcb, cx, config),
-            State::SynSent(SynSent { config: current, .. }) | State::Stillborn { config: current, .. } => *current = config,
+            State::SynSent(SynSent {
+                config: current, ..
+            })
+            | State::Stillborn {
+                config: current, ..
+            } => *current = config,
         }
     }
 
@@ -449,7 +539,9 @@ impl Connection {
     pub fn sendable(&self) -> usize {
         match &self.state {
             State::Known(tcb) => calls::sendable(tcb),
-            State::SynSent(opening) => (opening.config.send_buffer as usize).saturating_sub(opening.send.len()),
+            State::SynSent(opening) => {
+                (opening.config.send_buffer as usize).saturating_sub(opening.send.len())
+            }
             State::Stillborn { .. } => 0,
         }
     }
@@ -486,7 +578,11 @@ impl Connection {
     #[must_use]
     pub const fn is_finished(&self) -> bool {
         match &self.state {
-            State::Known(tcb) => matches!(tcb.phase(), Phase::Closed) && tcb.app.released && !tcb.intents.is_pending(),
+            State::Known(tcb) => {
+                matches!(tcb.phase(), Phase::Closed)
+                    && tcb.app.released
+                    && !tcb.intents.is_pending()
+            }
             State::SynSent(_) => false,
             State::Stillborn { released, .. } => *released,
         }
@@ -507,7 +603,10 @@ impl Connection {
     pub fn info(&self) -> TcpInfo {
         match &self.state {
             State::Known(tcb) => TcpInfo::of(tcb),
-            State::SynSent(_) | State::Stillborn { .. } => TcpInfo { phase: self.phase(), ..TcpInfo::default() },
+            State::SynSent(_) | State::Stillborn { .. } => TcpInfo {
+                phase: self.phase(),
+                ..TcpInfo::default()
+            },
         }
     }
 
@@ -524,7 +623,12 @@ impl Connection {
                 before,
                 after: Phase::SynSent,
                 verdict,
-                snd: SendSnapshot { iss: opening.iss, una: opening.iss, nxt: opening.iss + 1, ..SendSnapshot::default() },
+                snd: SendSnapshot {
+                    iss: opening.iss,
+                    una: opening.iss,
+                    nxt: opening.iss + 1,
+                    ..SendSnapshot::default()
+                },
                 rcv: ReceiveSnapshot::default(),
             },
             State::Stillborn { tuple, .. } => TraceEntry {
@@ -548,7 +652,8 @@ fn time_wait_segment(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -
     match record.judge(cx, segment) {
         TimeWaitVerdict::Dropped(reason) => Verdict::Dropped(reason),
         TimeWaitVerdict::Reply { reason, .. } | TimeWaitVerdict::Reopen { reason, .. } => {
-            tcb.timers.set(crate::timer::Timer::TimeWait, record.deadline());
+            tcb.timers
+                .set(crate::timer::Timer::TimeWait, record.deadline());
             tcb.intents.ack = true;
             Verdict::Acknowledged(reason)
         }

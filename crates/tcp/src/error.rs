@@ -62,7 +62,9 @@ impl fmt::Display for ConnectionError {
             Self::Reset => f.write_str("connection reset by peer"),
             Self::Aborted => f.write_str("connection aborted by this side"),
             Self::Evicted => f.write_str("connection dropped: this host has no room left for it"),
-            Self::TimedOut => f.write_str("connection timed out: no acknowledgment of retransmissions"),
+            Self::TimedOut => {
+                f.write_str("connection timed out: no acknowledgment of retransmissions")
+            }
             Self::UserTimeout => f.write_str("connection timed out: user timeout expired"),
             Self::KeepAliveTimeout => {
                 f.write_str("connection timed out: keep-alive probes unanswered")

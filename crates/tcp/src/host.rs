@@ -44,12 +44,22 @@ impl Secrets {
     pub fn from_seed(seed: u64) -> Self {
         let key = |label: u64| {
             let mut key = [0; 16];
-            let hash = |part: u64| Keyed::new(&[0x5a; 16]).word(seed).word(label).word(part).finish();
+            let hash = |part: u64| {
+                Keyed::new(&[0x5a; 16])
+                    .word(seed)
+                    .word(label)
+                    .word(part)
+                    .finish()
+            };
             key[..8].copy_from_slice(&hash(0).to_le_bytes());
             key[8..].copy_from_slice(&hash(1).to_le_bytes());
             key
         };
-        Self { isn_key: key(1), timestamp_key: key(2), table_key: key(3) }
+        Self {
+            isn_key: key(1),
+            timestamp_key: key(2),
+            table_key: key(3),
+        }
     }
 }
 
@@ -145,7 +155,12 @@ impl ChallengeBudget {
     /// A budget of `per_second` on average.
     #[must_use]
     pub fn new(secrets: &Secrets, per_second: u32) -> Self {
-        Self { key: secrets.table_key, per_second, second: u64::MAX, left: 0 }
+        Self {
+            key: secrets.table_key,
+            per_second,
+            second: u64::MAX,
+            left: 0,
+        }
     }
 
     /// Takes one challenge ACK from this second's share; `false` when it is used up.

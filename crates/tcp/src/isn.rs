@@ -22,7 +22,10 @@ pub(crate) fn timestamp_offset(key: &[u8; 16], tuple: &Tuple) -> u32 {
     low_half(Keyed::new(key).tuple(tuple).finish())
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the clock and the hash count modulo 2^32")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the clock and the hash count modulo 2^32"
+)]
 const fn low_half(value: u64) -> u32 {
     value as u32
 }
@@ -84,6 +87,9 @@ mod tests {
         let at = |key: u8, port| initial_sequence_number(&[key; 16], &tuple(port), Instant::ZERO);
         assert_ne!(at(1, 1024), at(1, 1025));
         assert_ne!(at(1, 1024), at(2, 1024));
-        assert_ne!(timestamp_offset(&[1; 16], &tuple(1)), timestamp_offset(&[1; 16], &tuple(2)));
+        assert_ne!(
+            timestamp_offset(&[1; 16], &tuple(1)),
+            timestamp_offset(&[1; 16], &tuple(2))
+        );
     }
 }

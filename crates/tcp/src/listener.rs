@@ -169,7 +169,14 @@ impl Listener {
         let record = HalfOpen::new(&self.config, cx, &tuple, path, &segment.header, iss);
         self.syn_queue.insert(tuple, record);
         self.counters.syns_received += 1;
-        self.trace_arrival(cx, &tuple, segment, Phase::Listen, Phase::SynReceived, Verdict::Accepted);
+        self.trace_arrival(
+            cx,
+            &tuple,
+            segment,
+            Phase::Listen,
+            Phase::SynReceived,
+            Verdict::Accepted,
+        );
         ListenVerdict::Queued
     }
 
@@ -198,8 +205,19 @@ impl Listener {
             } else {
                 SendReason::Challenge
             };
-            let event = TraceEvent::SegmentSent { header: segment.header, payload_len: 0, reason };
-            let entry = record_entry(cx.now, tuple, &record, event, (Phase::SynReceived, Phase::SynReceived), Verdict::Accepted);
+            let event = TraceEvent::SegmentSent {
+                header: segment.header,
+                payload_len: 0,
+                reason,
+            };
+            let entry = record_entry(
+                cx.now,
+                tuple,
+                &record,
+                event,
+                (Phase::SynReceived, Phase::SynReceived),
+                Verdict::Accepted,
+            );
             cx.host.trace(&entry);
         }
         Some((tuple, segment))
@@ -221,7 +239,14 @@ impl Listener {
             cx.host.counters.attempt_fails += 1;
             if cx.host.is_traced() {
                 let event = TraceEvent::Timeout(crate::timer::Timer::Retransmission);
-                let entry = record_entry(cx.now, tuple, &record, event, (Phase::SynReceived, Phase::Listen), Verdict::Accepted);
+                let entry = record_entry(
+                    cx.now,
+                    tuple,
+                    &record,
+                    event,
+                    (Phase::SynReceived, Phase::Listen),
+                    Verdict::Accepted,
+                );
                 cx.host.trace(&entry);
             }
         }
@@ -302,7 +327,10 @@ impl Listener {
             return;
         }
         if let Some(record) = self.syn_queue.get(tuple) {
-            let event = TraceEvent::SegmentArrived { header: segment.header, payload_len: segment.payload.len() };
+            let event = TraceEvent::SegmentArrived {
+                header: segment.header,
+                payload_len: segment.payload.len(),
+            };
             let entry = record_entry(cx.now, *tuple, record, event, (before, after), verdict);
             cx.host.trace(&entry);
         }
@@ -329,6 +357,19 @@ fn record_entry(
         wnd: u32::from(record.peer_window),
         ..SendSnapshot::default()
     };
-    let rcv = ReceiveSnapshot { irs: record.irs, nxt: record.irs + 1, wnd: u32::from(record.offered) };
-    TraceEntry { now, tuple, event, before, after, verdict, snd, rcv }
+    let rcv = ReceiveSnapshot {
+        irs: record.irs,
+        nxt: record.irs + 1,
+        wnd: u32::from(record.offered),
+    };
+    TraceEntry {
+        now,
+        tuple,
+        event,
+        before,
+        after,
+        verdict,
+        snd,
+        rcv,
+    }
 }

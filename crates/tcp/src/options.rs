@@ -45,13 +45,20 @@ impl Negotiated {
             sack: config.sack && peer.sack_permitted,
             window_scaling: scale.is_some(),
             send_shift: scale.map_or(WindowShift::NONE, WindowShift::new),
-            receive_shift: scale.map_or(WindowShift::NONE, |_| WindowShift::for_buffer(config.receive_buffer)),
+            receive_shift: scale.map_or(WindowShift::NONE, |_| {
+                WindowShift::for_buffer(config.receive_buffer)
+            }),
         }
     }
 }
 
 /// Options of our SYN (`answer` is `None`) or SYN+ACK (RFC 9293 3.7.1 [MUST-14] [SHLD-5], RFC 7323, RFC 2018).
-pub(crate) fn syn_options(config: &Config, mss: u16, timestamps: Timestamps, answer: Option<&Negotiated>) -> TcpOptions {
+pub(crate) fn syn_options(
+    config: &Config,
+    mss: u16,
+    timestamps: Timestamps,
+    answer: Option<&Negotiated>,
+) -> TcpOptions {
     let offer = Negotiated {
         timestamps: config.timestamps,
         sack: config.sack,
@@ -71,8 +78,13 @@ pub(crate) fn syn_options(config: &Config, mss: u16, timestamps: Timestamps, ans
 
 /// The MSS to announce: what the interface can receive, less the headers (RFC 9293 3.7.1 [MUST-67], 3.7.3 [SHLD-6]).
 pub(crate) fn announced_mss(config: &Config, tuple: &Tuple, path: Path) -> u16 {
-    let fits = path.receive_mtu.saturating_sub(ip_header_len(tuple) + TCP_HEADER_LEN);
-    config.mss_max.map_or(fits, |limit| fits.min(limit)).max(MSS_FLOOR)
+    let fits = path
+        .receive_mtu
+        .saturating_sub(ip_header_len(tuple) + TCP_HEADER_LEN);
+    config
+        .mss_max
+        .map_or(fits, |limit| fits.min(limit))
+        .max(MSS_FLOOR)
 }
 
 /// Segment sizes of a connection, in octets of text.
@@ -91,7 +103,13 @@ pub(crate) struct Mss {
 }
 
 impl Mss {
-    pub(crate) fn new(tuple: &Tuple, path: Path, peer: Option<u16>, timestamps: bool, config: &Config) -> Self {
+    pub(crate) fn new(
+        tuple: &Tuple,
+        path: Path,
+        peer: Option<u16>,
+        timestamps: bool,
+        config: &Config,
+    ) -> Self {
         let option_len = if timestamps { TIMESTAMPS_LEN } else { 0 };
         let announced = announced_mss(config, tuple, path);
         let mut mss = Self {
@@ -99,7 +117,10 @@ impl Mss {
             receive: announced.saturating_sub(option_len),
             announced,
             super_segment_max: path.super_segment_max,
-            peer: peer.unwrap_or_else(|| default_mss(tuple)).max(MSS_FLOOR).saturating_sub(option_len),
+            peer: peer
+                .unwrap_or_else(|| default_mss(tuple))
+                .max(MSS_FLOOR)
+                .saturating_sub(option_len),
             headers: ip_header_len(tuple) + TCP_HEADER_LEN + option_len,
             path_mtu: path.mtu,
         };
@@ -110,7 +131,9 @@ impl Mss {
     /// Effective send MSS: the smaller of what the peer takes and what the path carries (RFC 9293 3.7.1 [MUST-16]).
     pub(crate) fn set_path_mtu(&mut self, mtu: u16) {
         self.path_mtu = mtu;
-        let fits = mtu.saturating_sub(self.headers).max(MSS_FLOOR - TIMESTAMPS_LEN);
+        let fits = mtu
+            .saturating_sub(self.headers)
+            .max(MSS_FLOOR - TIMESTAMPS_LEN);
         self.send = self.peer.min(fits);
     }
 
@@ -144,7 +167,10 @@ impl TimestampClock {
 
     /// The option for a segment sent at `now`.
     pub(crate) fn stamp(&self, now: Instant) -> Timestamps {
-        Timestamps { value: self.value(now), echo: self.recent }
+        Timestamps {
+            value: self.value(now),
+            echo: self.recent,
+        }
     }
 }
 
@@ -156,7 +182,9 @@ mod tests {
     use crate::tuple::Endpoint;
 
     fn tuple(v6: bool) -> Tuple {
-        let addr = if v6 { "2001:db8::1" } else { "192.0.2.1" }.parse::<IpAddr>().unwrap();
+        let addr = if v6 { "2001:db8::1" } else { "192.0.2.1" }
+            .parse::<IpAddr>()
+            .unwrap();
         Tuple::new(Endpoint::new(addr, 1), Endpoint::new(addr, 2))
     }
 
@@ -172,7 +200,9 @@ mod tests {
     fn the_effective_mss_is_the_smaller_of_peer_and_path_less_options() {
         // [MUST-16]
         let config = Config::default();
-        let mss = |mtu, peer, ts| Mss::new(&tuple(false), Path::with_mtu(mtu), Some(peer), ts, &config).send;
+        let mss = |mtu, peer, ts| {
+            Mss::new(&tuple(false), Path::with_mtu(mtu), Some(peer), ts, &config).send
+        };
         assert_eq!(mss(1500, 9000, false), 1460);
         assert_eq!(mss(1500, 1000, true), 988);
         assert_eq!(mss(600, 1460, true), 548);
@@ -182,8 +212,17 @@ mod tests {
     #[test]
     fn the_announced_mss_fits_what_can_be_received() {
         // [MUST-67]
-        let config = Config { mss_max: Some(1300), ..Config::default() };
-        assert_eq!(announced_mss(&Config::default(), &tuple(true), Path::with_mtu(1500)), 1440);
-        assert_eq!(announced_mss(&config, &tuple(false), Path::with_mtu(1500)), 1300);
+        let config = Config {
+            mss_max: Some(1300),
+            ..Config::default()
+        };
+        assert_eq!(
+            announced_mss(&Config::default(), &tuple(true), Path::with_mtu(1500)),
+            1440
+        );
+        assert_eq!(
+            announced_mss(&config, &tuple(false), Path::with_mtu(1500)),
+            1300
+        );
     }
 }

@@ -85,7 +85,11 @@ pub(crate) fn poll(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
     }
     cx.host.counters.segments_out += 1;
     if cx.host.is_traced() {
-        let event = TraceEvent::SegmentSent { header: segment.header, payload_len: segment.payload.len(), reason };
+        let event = TraceEvent::SegmentSent {
+            header: segment.header,
+            payload_len: segment.payload.len(),
+            reason,
+        };
         let entry = tcb.trace_entry(cx.now, event, before, Verdict::Accepted);
         cx.host.trace(&entry);
     }
@@ -116,6 +120,9 @@ fn next(tcb: &mut Tcb, cx: &Context<'_>) -> Option<(SegmentOut, SendReason)> {
     }
     if let Some(segment) = text::fresh(tcb, cx) {
         return Some((segment, SendReason::Data));
+    }
+    if let Some(segment) = text::uncertain(tcb, cx) {
+        return Some((segment, SendReason::Retransmission));
     }
     if core::mem::take(&mut tcb.intents.keepalive_probe) {
         return Some((keepalive_probe(tcb, cx), SendReason::KeepAlive));

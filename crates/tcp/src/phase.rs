@@ -169,13 +169,19 @@ impl Phase {
     /// Whether the peer may still send text in this state.
     #[must_use]
     pub const fn can_receive(self) -> bool {
-        matches!(self, Self::SynReceived | Self::Established | Self::FinWait1 | Self::FinWait2)
+        matches!(
+            self,
+            Self::SynReceived | Self::Established | Self::FinWait1 | Self::FinWait2
+        )
     }
 
     /// Whether the application may still send text in this state.
     #[must_use]
     pub const fn can_send(self) -> bool {
-        matches!(self, Self::SynSent | Self::SynReceived | Self::Established | Self::CloseWait)
+        matches!(
+            self,
+            Self::SynSent | Self::SynReceived | Self::Established | Self::CloseWait
+        )
     }
 
     /// The RFC's name of the state.

@@ -23,7 +23,12 @@ impl SegmentIn {
     #[must_use]
     pub fn new(header: TcpHeader, payload: Payload) -> Self {
         let held = payload.len();
-        Self { header, payload, ecn: Ecn::NotEct, held }
+        Self {
+            header,
+            payload,
+            ecn: Ecn::NotEct,
+            held,
+        }
     }
 
     /// SEG.LEN: octets of sequence space the segment occupies, SYN and FIN counted (RFC 9293 3.4).
@@ -71,6 +76,10 @@ impl Path {
     /// A path of the given MTU both ways without super-segments.
     #[must_use]
     pub const fn with_mtu(mtu: u16) -> Self {
-        Self { mtu, receive_mtu: mtu, super_segment_max: 0 }
+        Self {
+            mtu,
+            receive_mtu: mtu,
+            super_segment_max: 0,
+        }
     }
 }

@@ -35,7 +35,7 @@ pub struct TcpInfo {
     /// Smoothed round-trip time, once measured.
     pub rtt: Option<Duration>,
     /// Mean deviation of the round-trip time.
-    pub rttvar: Duration,
+    pub rttvar: Option<Duration>,
     /// Least round-trip time.
     pub min_rtt: Option<Duration>,
     /// Congestion window, in octets.
@@ -86,7 +86,7 @@ impl Default for TcpInfo {
             rcv_mss: 0,
             pmtu: 0,
             rtt: None,
-            rttvar: Duration::ZERO,
+            rttvar: None,
             min_rtt: None,
             snd_cwnd: 0,
             snd_ssthresh: 0,
@@ -113,7 +113,11 @@ impl TcpInfo {
         Self {
             phase: tcb.phase(),
             retransmits: if probing { 0 } else { tcb.patience.tries },
-            probes: if probing { tcb.patience.tries } else { tcb.patience.keepalive_probes },
+            probes: if probing {
+                tcb.patience.tries
+            } else {
+                tcb.patience.keepalive_probes
+            },
             backoff: tcb.rtt.backoff(),
             timestamps: tcb.negotiated.timestamps,
             sack: tcb.negotiated.sack,

@@ -8,7 +8,7 @@ use handwave_wire::SeqNum;
 
 use crate::buffer::{ReceiveBuffer, SendBuffer};
 use crate::config::Config;
-use crate::congestion::CongestionControl;
+use crate::congestion::{CongestionControl, initial_window};
 use crate::error::ConnectionError;
 use crate::host::Context;
 use crate::notice::Events;
@@ -109,8 +109,6 @@ pub(crate) struct AppState {
     pub(crate) released: bool,
     /// A write found the buffer full; [`Events::WRITABLE`] is owed.
     pub(crate) wants_write: bool,
-    /// The urgent octet the application was last told of.
-    pub(crate) urgent_told: Option<SeqNum>,
 }
 
 /// Totals for `tcp_info`.
@@ -144,7 +142,18 @@ pub(crate) struct Origin {
 impl Tcb {
     /// A connection in SYN-RECEIVED, our SYN unacknowledged.
     pub(crate) fn new(now: Instant, origin: Origin) -> Self {
-        let Origin { config, tuple, iss, irs, path, peer_mss, negotiated, clock, edge, handshake_retransmitted } = origin;
+        let Origin {
+            config,
+            tuple,
+            iss,
+            irs,
+            path,
+            peer_mss,
+            negotiated,
+            clock,
+            edge,
+            handshake_retransmitted,
+        } = origin;
         let mut snd = SendVars::new(iss);
         snd.shift = negotiated.send_shift;
         let mut rcv = ReceiveVars::new(irs);
@@ -155,12 +164,27 @@ impl Tcb {
         if handshake_retransmitted {
             rtt.on_syn_retransmitted();
         }
-        let segments = if handshake_retransmitted { 1 } else { config.initial_window };
-        let congestion = config.congestion.build(initial_window(segments, mss.send), u32::from(mss.send));
+        let segments = if handshake_retransmitted {
+            1
+        } else {
+            config.initial_window
+        };
+        let congestion = config
+            .congestion
+            .build(initial_window(segments, u32::from(mss.send)));
         Self {
             phase: Phase::SynReceived,
-            ack: AckState { quick_left: config.quick_acks, ..AckState::default() },
-            patience: Patience { tries: 0, since: None, keepalive_probes: 0, last_heard: now, last_sent: now },
+            ack: AckState {
+                quick_left: config.quick_acks,
+                ..AckState::default()
+            },
+            patience: Patience {
+                tries: 0,
+                since: None,
+                keepalive_probes: 0,
+                last_heard: now,
+                last_sent: now,
+            },
             config,
             tuple,
             snd,
@@ -200,7 +224,8 @@ impl Tcb {
             Phase::TimeWait => self.enter_time_wait(cx.now),
             Phase::Closed => self.enter_closed(),
             Phase::FinWait2 if self.app.released => {
-                self.timers.set(Timer::FinWait2, cx.now + self.config.fin_wait2_timeout);
+                self.timers
+                    .set(Timer::FinWait2, cx.now + self.config.fin_wait2_timeout);
             }
             Phase::Listen
             | Phase::SynSent
@@ -228,7 +253,8 @@ impl Tcb {
     /// Starts the 2 MSL wait and turns off the other timers (RFC 9293 3.10.7.4, eighth check).
     fn enter_time_wait(&mut self, now: Instant) {
         self.timers.stop_all();
-        self.timers.set(Timer::TimeWait, now + self.config.time_wait);
+        self.timers
+            .set(Timer::TimeWait, now + self.config.time_wait);
         self.events |= Events::CLOSED;
     }
 
@@ -261,7 +287,11 @@ impl Tcb {
 
     /// Sequence number of the first octet in the send buffer.
     pub(crate) fn text_start(&self) -> SeqNum {
-        if self.syn_unacknowledged() { self.snd.una + 1 } else { self.snd.una }
+        if self.syn_unacknowledged() {
+            self.snd.una + 1
+        } else {
+            self.snd.una
+        }
     }
 
     /// Sequence number after the last octet in the send buffer: where a FIN stands.
@@ -290,7 +320,11 @@ impl Tcb {
     /// Octets of text not sent yet.
     pub(crate) fn unsent(&self) -> u32 {
         let end = self.text_end();
-        if self.snd.nxt.after(end) { 0 } else { end.since(self.snd.nxt) }
+        if self.snd.nxt.after(end) {
+            0
+        } else {
+            end.since(self.snd.nxt)
+        }
     }
 
     /// Whether text or a FIN waits to be sent for the first time.
@@ -320,7 +354,10 @@ impl Tcb {
 
     /// Whether this connection may send another challenge ACK (RFC 5961 7); if so, counts it.
     pub(crate) fn may_challenge(&mut self, now: Instant) -> bool {
-        let due = self.ack.last_challenge.is_none_or(|last| now - last >= self.config.challenge_interval);
+        let due = self
+            .ack
+            .last_challenge
+            .is_none_or(|last| now - last >= self.config.challenge_interval);
         if due {
             self.ack.last_challenge = Some(now);
         }
@@ -336,8 +373,21 @@ impl Tcb {
         }
     }
 
+    /// Everything in flight is to be sent again, for a reason that says nothing about congestion.
+    pub(crate) fn count_flight_as_lost(&mut self) {
+        self.scoreboard.begin_recovery();
+        self.scoreboard.mark_lost_below(self.snd.nxt);
+        self.intents.retransmit = true;
+    }
+
     /// Describes an input that was just processed.
-    pub(crate) fn trace_entry(&self, now: Instant, event: TraceEvent, before: Phase, verdict: Verdict) -> TraceEntry {
+    pub(crate) fn trace_entry(
+        &self,
+        now: Instant,
+        event: TraceEvent,
+        before: Phase,
+        verdict: Verdict,
+    ) -> TraceEntry {
         let snd = SendSnapshot {
             iss: self.snd.iss,
             una: self.snd.una,
@@ -347,13 +397,28 @@ impl Tcb {
             ssthresh: self.congestion.ssthresh(),
             pipe: self.pipe(),
         };
-        let rcv = ReceiveSnapshot { irs: self.rcv.irs, nxt: self.rcv.nxt, wnd: self.rcv.wnd() };
-        TraceEntry { now, tuple: self.tuple, event, before, after: self.phase, verdict, snd, rcv }
+        let rcv = ReceiveSnapshot {
+            irs: self.rcv.irs,
+            nxt: self.rcv.nxt,
+            wnd: self.rcv.wnd(),
+        };
+        TraceEntry {
+            now,
+            tuple: self.tuple,
+            event,
+            before,
+            after: self.phase,
+            verdict,
+            snd,
+            rcv,
+        }
     }
 
     /// Room left in the receive buffer beyond RCV.NXT.
     pub(crate) fn receive_room(&self) -> u32 {
-        self.config.receive_buffer.saturating_sub(octets(self.receive.len()))
+        self.config
+            .receive_buffer
+            .saturating_sub(octets(self.receive.len()))
     }
 
     /// Time after which the retransmission timer expires if armed at `now`.
@@ -367,15 +432,38 @@ impl Tcb {
             return;
         }
         let Self { snd, rcv, .. } = self;
-        assert!(snd.una.at_or_before(snd.nxt), "SND.UNA {} after SND.NXT {}", snd.una, snd.nxt);
-        assert!(rcv.nxt.at_or_before(rcv.edge), "RCV.NXT {} beyond the window {}", rcv.nxt, rcv.edge);
-        assert!(rcv.last_ack_sent.at_or_before(rcv.nxt), "acknowledged what did not arrive");
+        assert!(
+            snd.una.at_or_before(snd.nxt),
+            "SND.UNA {} after SND.NXT {}",
+            snd.una,
+            snd.nxt
+        );
+        assert!(
+            rcv.nxt.at_or_before(rcv.edge),
+            "RCV.NXT {} beyond the window {}",
+            rcv.nxt,
+            rcv.edge
+        );
+        assert!(
+            rcv.last_ack_sent.at_or_before(rcv.nxt),
+            "acknowledged what did not arrive"
+        );
         let end = self.text_end() + u32::from(self.app.closing);
-        assert!(snd.nxt.at_or_before(end), "SND.NXT {} beyond what was written {end}", snd.nxt);
-        assert!(snd.wnd <= snd.wnd_max, "the largest window is smaller than the current one");
+        assert!(
+            snd.nxt.at_or_before(end),
+            "SND.NXT {} beyond what was written {end}",
+            snd.nxt
+        );
+        assert!(
+            snd.wnd <= snd.wnd_max,
+            "the largest window is smaller than the current one"
+        );
         let owes = self.is_outstanding() || (self.phase.is_synchronized() && self.has_unsent());
         let armed = self.timers.is_set(Timer::Retransmission) || self.timers.is_set(Timer::Persist);
-        assert!(!owes || armed || self.intents.is_pending() || self.may_transmit(), "something is owed and no timer runs");
+        assert!(
+            !owes || armed || self.intents.is_pending() || self.may_transmit(),
+            "something is owed and no timer runs"
+        );
     }
 
     /// Whether `poll_transmit` would find text to send.
@@ -387,10 +475,4 @@ impl Tcb {
 /// A length held in memory as a count of sequence numbers. Buffers are limited to `u32` by configuration.
 pub(crate) fn octets(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
-}
-
-/// min(segments x SMSS, max(2 x SMSS, 14,600)) for ten segments (RFC 6928 2), scaled for other counts.
-fn initial_window(segments: u8, smss: u16) -> u32 {
-    let (segments, smss) = (u32::from(segments.max(1)), u32::from(smss));
-    (segments * smss).min((2 * smss).max(segments * 1460)).max(smss)
 }

@@ -56,7 +56,10 @@ pub enum TimeWaitVerdict {
 
 impl TimeWait {
     pub(crate) fn of(tcb: &Tcb) -> Self {
-        let deadline = tcb.timers.deadline(crate::timer::Timer::TimeWait).unwrap_or_default();
+        let deadline = tcb
+            .timers
+            .deadline(crate::timer::Timer::TimeWait)
+            .unwrap_or_default();
         Self {
             tuple: tcb.tuple,
             config: Arc::clone(&tcb.config),
@@ -87,18 +90,32 @@ impl TimeWait {
         let verdict = self.judge(cx, segment);
         let (summary, after) = match &verdict {
             TimeWaitVerdict::Dropped(reason) => (Verdict::Dropped(*reason), Phase::TimeWait),
-            TimeWaitVerdict::Reply { reason, .. } => (Verdict::Acknowledged(*reason), Phase::TimeWait),
+            TimeWaitVerdict::Reply { reason, .. } => {
+                (Verdict::Acknowledged(*reason), Phase::TimeWait)
+            }
             TimeWaitVerdict::Reopen { .. } => (Verdict::Accepted, Phase::Closed),
             TimeWaitVerdict::Closed => (Verdict::ConnectionReset, Phase::Closed),
         };
         if let Verdict::Dropped(reason) | Verdict::Acknowledged(reason) = summary {
             cx.host.counters.count_drop(reason);
         }
-        self.trace(cx, TraceEvent::SegmentArrived { header: segment.header, payload_len: segment.payload.len() }, summary, after);
+        self.trace(
+            cx,
+            TraceEvent::SegmentArrived {
+                header: segment.header,
+                payload_len: segment.payload.len(),
+            },
+            summary,
+            after,
+        );
         if let TimeWaitVerdict::Reply { segment, .. } = &verdict {
             cx.host.counters.segments_out += 1;
             let reason = SendReason::Acknowledgment;
-            let event = TraceEvent::SegmentSent { header: segment.header, payload_len: 0, reason };
+            let event = TraceEvent::SegmentSent {
+                header: segment.header,
+                payload_len: 0,
+                reason,
+            };
             self.trace(cx, event, Verdict::Accepted, Phase::TimeWait);
         }
         verdict
@@ -144,7 +161,10 @@ impl TimeWait {
             None => higher_seq,
         };
         if newer {
-            TimeWaitVerdict::Reopen { iss_floor: self.snd_nxt + 1, reason: DropReason::SynInSynchronized }
+            TimeWaitVerdict::Reopen {
+                iss_floor: self.snd_nxt + 1,
+                reason: DropReason::SynInSynchronized,
+            }
         } else {
             self.reply(cx, DropReason::SynInSynchronized)
         }
@@ -152,23 +172,27 @@ impl TimeWait {
 
     fn is_older(&self, segment: &SegmentIn) -> bool {
         self.timestamps
-            && segment
-                .header
-                .options
-                .timestamps
-                .is_some_and(|stamp| SeqNum::new(stamp.value).before(SeqNum::new(self.clock.recent)))
+            && segment.header.options.timestamps.is_some_and(|stamp| {
+                SeqNum::new(stamp.value).before(SeqNum::new(self.clock.recent))
+            })
     }
 
     fn reply(&self, cx: &Context<'_>, reason: DropReason) -> TimeWaitVerdict {
         let timestamps = self.timestamps.then(|| self.clock.stamp(cx.now));
-        let segment = bare_segment(&self.config, Bare {
-            tuple: self.tuple,
-            seq: self.snd_nxt,
-            ack: Some(self.rcv_nxt),
-            flags: TcpFlags::ACK,
-            window: self.window,
-            options: TcpOptions { timestamps, ..TcpOptions::default() },
-        });
+        let segment = bare_segment(
+            &self.config,
+            Bare {
+                tuple: self.tuple,
+                seq: self.snd_nxt,
+                ack: Some(self.rcv_nxt),
+                flags: TcpFlags::ACK,
+                window: self.window,
+                options: TcpOptions {
+                    timestamps,
+                    ..TcpOptions::default()
+                },
+            },
+        );
         TimeWaitVerdict::Reply { segment, reason }
     }
 
@@ -183,8 +207,15 @@ impl TimeWait {
             before: Phase::TimeWait,
             after,
             verdict,
-            snd: SendSnapshot { una: self.snd_nxt, nxt: self.snd_nxt, ..SendSnapshot::default() },
-            rcv: ReceiveSnapshot { nxt: self.rcv_nxt, ..ReceiveSnapshot::default() },
+            snd: SendSnapshot {
+                una: self.snd_nxt,
+                nxt: self.snd_nxt,
+                ..SendSnapshot::default()
+            },
+            rcv: ReceiveSnapshot {
+                nxt: self.rcv_nxt,
+                ..ReceiveSnapshot::default()
+            },
         };
         cx.host.trace(&entry);
     }

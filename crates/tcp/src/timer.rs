@@ -61,7 +61,9 @@ const OFF: u64 = u64::MAX;
 
 impl Default for Timers {
     fn default() -> Self {
-        Self { deadlines: [OFF; Timer::ALL.len()] }
+        Self {
+            deadlines: [OFF; Timer::ALL.len()],
+        }
     }
 }
 
@@ -97,7 +99,9 @@ impl Timers {
 
     /// Stops and names one timer that is due.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<Timer> {
-        let due = Timer::ALL.into_iter().find(|&timer| self.deadlines[timer as usize] <= now.as_nanos())?;
+        let due = Timer::ALL
+            .into_iter()
+            .find(|&timer| self.deadlines[timer as usize] <= now.as_nanos())?;
         self.stop(due);
         Some(due)
     }
@@ -115,8 +119,14 @@ mod tests {
         timers.set(Timer::Retransmission, Instant::from_millis(30));
         assert_eq!(timers.next_deadline(), Some(Instant::from_millis(30)));
         assert_eq!(timers.take_due(Instant::from_millis(29)), None);
-        assert_eq!(timers.take_due(Instant::from_millis(50)), Some(Timer::Retransmission));
-        assert_eq!(timers.take_due(Instant::from_millis(50)), Some(Timer::DelayedAck));
+        assert_eq!(
+            timers.take_due(Instant::from_millis(50)),
+            Some(Timer::Retransmission)
+        );
+        assert_eq!(
+            timers.take_due(Instant::from_millis(50)),
+            Some(Timer::DelayedAck)
+        );
         assert_eq!(timers.take_due(Instant::from_millis(50)), None);
         assert!(!timers.is_set(Timer::DelayedAck));
     }

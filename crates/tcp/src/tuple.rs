@@ -23,7 +23,10 @@ impl Endpoint {
 
 impl From<SocketAddr> for Endpoint {
     fn from(socket: SocketAddr) -> Self {
-        Self { addr: socket.ip(), port: socket.port() }
+        Self {
+            addr: socket.ip(),
+            port: socket.port(),
+        }
     }
 }
 
@@ -64,7 +67,10 @@ impl Tuple {
     /// The same connection as its other end names it.
     #[must_use]
     pub const fn reversed(self) -> Self {
-        Self { local: self.remote, remote: self.local }
+        Self {
+            local: self.remote,
+            remote: self.local,
+        }
     }
 
     /// Whether the connection runs over IPv6.

@@ -127,7 +127,15 @@ pub(crate) struct ReceiveVars {
 impl ReceiveVars {
     pub(crate) fn new(irs: SeqNum) -> Self {
         let nxt = irs + 1;
-        Self { irs, nxt, edge: nxt, up: None, fin: None, last_ack_sent: nxt, shift: WindowShift::NONE }
+        Self {
+            irs,
+            nxt,
+            edge: nxt,
+            up: None,
+            fin: None,
+            last_ack_sent: nxt,
+            shift: WindowShift::NONE,
+        }
     }
 
     /// RCV.WND: octets the peer may still send.

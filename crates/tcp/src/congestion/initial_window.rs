@@ -1,28 +1,27 @@
 //! The window that a connection starts with.
 
-/// Segments in the initial window (RFC 6928 section 2).
-const SEGMENTS: u32 = 10;
-/// Octets in the initial window, however large the segments, unless two segments are more (RFC 6928 section 2).
-const OCTETS: u32 = 14_600;
+/// Octets that one segment of the count stands for when segments are large (RFC 6928 section 2: 14,600 for ten).
+const OCTETS_PER_SEGMENT: u32 = 1_460;
 
-/// The initial window in octets for segments of `smss` octets.
+/// The initial window in octets: `segments` of `smss` octets each.
 ///
-/// Ten segments (RFC 6928), bounded for large ones; a single one if the SYN or the SYN+ACK was lost (RFC 5681 3.1).
+/// Ten segments by default (RFC 6928), bounded for large ones; a single one if the SYN or the SYN+ACK was lost
+/// (RFC 5681 3.1).
 ///
 /// ```
 /// use handwave_tcp::congestion::initial_window;
 ///
-/// assert_eq!(initial_window(1_460, false), 14_600);
-/// assert_eq!(initial_window(8_960, false), 17_920);
-/// assert_eq!(initial_window(1_460, true), 1_460);
+/// assert_eq!(initial_window(10, 1_460), 14_600);
+/// assert_eq!(initial_window(10, 8_960), 17_920);
+/// assert_eq!(initial_window(1, 1_460), 1_460);
 /// ```
 #[must_use]
-pub fn initial_window(smss: u32, syn_lost: bool) -> u32 {
-    if syn_lost {
-        return smss;
-    }
+pub fn initial_window(segments: u8, smss: u32) -> u32 {
+    let segments = u32::from(segments.max(1));
     let two_segments = smss.saturating_mul(2);
-    smss.saturating_mul(SEGMENTS).min(two_segments.max(OCTETS))
+    smss.saturating_mul(segments)
+        .min(two_segments.max(segments * OCTETS_PER_SEGMENT))
+        .max(smss)
 }
 
 #[cfg(test)]
@@ -38,12 +37,12 @@ mod tests {
             (1_500, 14_600),
             (9_000, 18_000),
         ] {
-            assert_eq!(initial_window(smss, false), octets);
+            assert_eq!(initial_window(10, smss), octets);
         }
     }
 
     #[test]
     fn rfc5681_3_1_is_one_segment_after_a_lost_syn() {
-        assert_eq!(initial_window(536, true), 536);
+        assert_eq!(initial_window(1, 536), 536);
     }
 }

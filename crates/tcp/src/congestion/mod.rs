@@ -72,7 +72,7 @@ pub struct LossEvent {
 /// use handwave_tcp::congestion::{Algorithm, Loss, LossEvent, initial_window};
 /// use handwave_tcp::time::Instant;
 ///
-/// let mut congestion = Algorithm::Reno.build(initial_window(1_460, false));
+/// let mut congestion = Algorithm::Reno.build(initial_window(10, 1_460));
 /// assert_eq!(congestion.window(), 14_600);
 /// let loss = LossEvent { now: Instant::ZERO, flight: 14_600, smss: 1_460, kind: Loss::FastRetransmit };
 /// congestion.on_congestion(&loss);

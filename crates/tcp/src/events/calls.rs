@@ -1,7 +1,10 @@
 //! Calls of the application on a connection whose peer is known (RFC 9293 3.10.2 to 3.10.5).
 
+use alloc::sync::Arc;
+
 use bytes::Bytes;
 
+use crate::config::Config;
 use crate::error::{ConnectionError, ReceiveError, SendError};
 use crate::host::Context;
 use crate::output::opens_enough_to_tell;
@@ -83,7 +86,11 @@ fn at_end(tcb: &Tcb) -> Result<usize, ReceiveError> {
 
 /// Tells the peer when reading has opened the window far enough (RFC 9293 3.8.6.2.2).
 fn after_read(tcb: &mut Tcb) {
-    if tcb.rcv.up.is_some_and(|up| tcb.read_position().at_or_after(up)) {
+    if tcb
+        .rcv
+        .up
+        .is_some_and(|up| tcb.read_position().at_or_after(up))
+    {
         tcb.rcv.up = None;
     }
     if tcb.phase().can_receive() && tcb.phase() != Phase::SynReceived && opens_enough_to_tell(tcb) {
@@ -120,7 +127,8 @@ pub(crate) fn release(tcb: &mut Tcb, cx: &mut Context<'_>) {
     tcb.receive.discard();
     close(tcb, cx);
     if tcb.phase() == Phase::FinWait2 {
-        tcb.timers.set(Timer::FinWait2, cx.now + tcb.config.fin_wait2_timeout);
+        tcb.timers
+            .set(Timer::FinWait2, cx.now + tcb.config.fin_wait2_timeout);
     }
 }
 
@@ -140,6 +148,24 @@ pub(crate) fn abort(tcb: &mut Tcb, cx: &mut Context<'_>) {
     tcb.receive.discard();
 }
 
+/// Replaces the settings of a running connection; timers that they switch on or off follow.
+pub(crate) fn set_config(tcb: &mut Tcb, cx: &Context<'_>, config: Arc<Config>) {
+    tcb.config = config;
+    if tcb.phase() == Phase::Closed || tcb.phase() == Phase::TimeWait {
+        return;
+    }
+    match tcb.config.keepalive {
+        Some(keepalive) => tcb
+            .timers
+            .set(Timer::KeepAlive, tcb.patience.last_heard + keepalive.idle),
+        None => tcb.timers.stop(Timer::KeepAlive),
+    }
+    match tcb.config.user_timeout {
+        Some(limit) if tcb.is_outstanding() => tcb.timers.set(Timer::UserTimeout, cx.now + limit),
+        Some(_) | None => tcb.timers.stop(Timer::UserTimeout),
+    }
+}
+
 /// Octets of urgent text the application has not read (RFC 9293 3.8.5 [MUST-33]).
 pub(crate) fn urgent_pending(tcb: &Tcb) -> u32 {
     match tcb.rcv.up {
@@ -153,5 +179,7 @@ pub(crate) fn sendable(tcb: &Tcb) -> usize {
     if check_sendable(tcb).is_err() {
         return 0;
     }
-    tcb.config.send_buffer.saturating_sub(octets(tcb.send.len())) as usize
+    tcb.config
+        .send_buffer
+        .saturating_sub(octets(tcb.send.len())) as usize
 }

@@ -38,10 +38,12 @@ impl IcmpKind {
     /// (RFC 9293 3.9.2.2 [SHLD-26], RFC 1122 4.2.3.9).
     pub(crate) const fn hard_error(self) -> Option<ConnectionError> {
         match self {
-            Self::Unreachable(why @ (Unreachable::Protocol | Unreachable::Port | Unreachable::Prohibited)) => {
-                Some(ConnectionError::Unreachable(why))
-            }
-            Self::Unreachable(Unreachable::Network | Unreachable::Host | Unreachable::SourceRoute)
+            Self::Unreachable(
+                why @ (Unreachable::Protocol | Unreachable::Port | Unreachable::Prohibited),
+            ) => Some(ConnectionError::Unreachable(why)),
+            Self::Unreachable(
+                Unreachable::Network | Unreachable::Host | Unreachable::SourceRoute,
+            )
             | Self::TimeExceeded
             | Self::ParameterProblem
             | Self::PacketTooBig { .. } => None,
@@ -75,10 +77,10 @@ pub(crate) fn set_path_mtu(tcb: &mut Tcb, mtu: u16) {
     if tcb.mss.send == before {
         return;
     }
-    tcb.congestion.on_mss_change(u32::from(before), u32::from(tcb.mss.send));
+    tcb.congestion
+        .on_mss_change(u32::from(before), u32::from(tcb.mss.send));
     if tcb.mss.send < before && tcb.is_outstanding() && !tcb.syn_unacknowledged() {
-        tcb.scoreboard.mark_lost_below(tcb.snd.nxt);
+        tcb.count_flight_as_lost();
         tcb.timed = None;
-        tcb.intents.retransmit = true;
     }
 }

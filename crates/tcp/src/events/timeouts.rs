@@ -16,7 +16,12 @@ pub(crate) fn handle(tcb: &mut Tcb, cx: &mut Context<'_>) {
         let before = tcb.phase();
         expire(tcb, cx, timer);
         if cx.host.is_traced() {
-            let entry = tcb.trace_entry(cx.now, TraceEvent::Timeout(timer), before, Verdict::Accepted);
+            let entry = tcb.trace_entry(
+                cx.now,
+                TraceEvent::Timeout(timer),
+                before,
+                Verdict::Accepted,
+            );
             cx.host.trace(&entry);
         }
     }
@@ -56,14 +61,21 @@ fn on_retransmission_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
     cx.host.counters.timeouts += 1;
     tcb.stats.timeouts += 1;
     let first = !matches!(tcb.loss, LossState::Timeout { .. });
-    let loss = LossEvent { now: cx.now, flight: tcb.snd.flight(), smss: u32::from(tcb.mss.send), kind: Loss::FastRetransmit };
+    let loss = LossEvent {
+        now: cx.now,
+        flight: tcb.snd.flight(),
+        smss: u32::from(tcb.mss.send),
+        kind: Loss::FastRetransmit,
+    };
     tcb.congestion.on_timeout(&loss, first);
     tcb.rtt.back_off();
     tcb.timed = None;
     tcb.ack.duplicates = 0;
     tcb.scoreboard.on_timeout(tcb.snd.una);
     tcb.scoreboard.mark_lost_below(tcb.snd.nxt);
-    tcb.loss = LossState::Timeout { recover: tcb.snd.nxt };
+    tcb.loss = LossState::Timeout {
+        recover: tcb.snd.nxt,
+    };
     tcb.intents.retransmit = true;
     restart_retransmission_timer(tcb, cx.now);
 }
@@ -111,7 +123,8 @@ fn on_keepalive(tcb: &mut Tcb, cx: &mut Context<'_>) {
     }
     tcb.patience.keepalive_probes += 1;
     tcb.intents.keepalive_probe = true;
-    tcb.timers.set(Timer::KeepAlive, cx.now + keepalive.interval);
+    tcb.timers
+        .set(Timer::KeepAlive, cx.now + keepalive.interval);
 }
 
 fn on_user_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
@@ -133,6 +146,9 @@ fn note_try(tcb: &mut Tcb, cx: &Context<'_>) -> core::time::Duration {
 
 /// Ends the connection because the peer stays silent.
 fn give_up(tcb: &mut Tcb, cx: &mut Context<'_>, error: ConnectionError) {
-    debug_assert!(tcb.phase() != Phase::Closed, "a closed connection has no timers");
+    debug_assert!(
+        tcb.phase() != Phase::Closed,
+        "a closed connection has no timers"
+    );
     tcb.fail(cx, Cause::GaveUp, error);
 }

@@ -11,7 +11,10 @@ pub(super) struct AcceptQueue {
 
 impl AcceptQueue {
     pub(super) const fn new(max: usize) -> Self {
-        Self { names: VecDeque::new(), max }
+        Self {
+            names: VecDeque::new(),
+            max,
+        }
     }
 
     pub(super) fn is_full(&self) -> bool {

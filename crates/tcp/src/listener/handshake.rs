@@ -49,7 +49,9 @@ impl Listener {
         }
         if header.ack != record.iss + 1 {
             cx.host.counters.segments_in += 1;
-            cx.host.counters.count_drop(DropReason::HandshakeAckUnacceptable);
+            cx.host
+                .counters
+                .count_drop(DropReason::HandshakeAckUnacceptable);
             return self.reset(cx, tuple, &segment);
         }
         if self.accept_queue.is_full() {
@@ -60,16 +62,30 @@ impl Listener {
     }
 
     /// Only a RST at RCV.NXT exactly returns the record to LISTEN, which for a record means being forgotten.
-    fn half_open_reset(&mut self, cx: &mut Context<'_>, tuple: &Tuple, segment: &SegmentIn, nxt: SeqNum) -> ListenVerdict {
+    fn half_open_reset(
+        &mut self,
+        cx: &mut Context<'_>,
+        tuple: &Tuple,
+        segment: &SegmentIn,
+        nxt: SeqNum,
+    ) -> ListenVerdict {
         cx.host.counters.segments_in += 1;
         if segment.header.seq == nxt {
-            self.trace_arrival(cx, tuple, segment, Phase::SynReceived, Phase::Listen, Verdict::ConnectionReset);
+            self.trace_arrival(
+                cx,
+                tuple,
+                segment,
+                Phase::SynReceived,
+                Phase::Listen,
+                Verdict::ConnectionReset,
+            );
             self.syn_queue.remove(tuple);
             self.counters.reset += 1;
             cx.host.counters.attempt_fails += 1;
             return ListenVerdict::Dropped(DropReason::RstUnacceptable);
         }
-        if segment.header.seq.in_window(nxt, u32::from(u16::MAX)) && cx.host.challenge.take(cx.now) {
+        if segment.header.seq.in_window(nxt, u32::from(u16::MAX)) && cx.host.challenge.take(cx.now)
+        {
             self.syn_queue.want_acknowledgment(tuple);
             cx.host.counters.count_drop(DropReason::RstNotExact);
             return ListenVerdict::Queued;
@@ -78,9 +94,17 @@ impl Listener {
     }
 
     /// The same SYN again asks for the SYN+ACK again; another SYN is a stranger's or a peer's that restarted.
-    fn half_open_syn(&mut self, cx: &mut Context<'_>, tuple: &Tuple, segment: &SegmentIn) -> ListenVerdict {
+    fn half_open_syn(
+        &mut self,
+        cx: &mut Context<'_>,
+        tuple: &Tuple,
+        segment: &SegmentIn,
+    ) -> ListenVerdict {
         cx.host.counters.segments_in += 1;
-        let same = self.syn_queue.get(tuple).is_some_and(|record| record.irs == segment.header.seq);
+        let same = self
+            .syn_queue
+            .get(tuple)
+            .is_some_and(|record| record.irs == segment.header.seq);
         let verdict = if same {
             self.counters.syns_repeated += 1;
             self.syn_queue.want_syn_ack(tuple);
@@ -92,12 +116,24 @@ impl Listener {
             cx.host.counters.count_drop(DropReason::SynInSynchronized);
             Verdict::Challenged(DropReason::SynInSynchronized)
         };
-        self.trace_arrival(cx, tuple, segment, Phase::SynReceived, Phase::SynReceived, verdict);
+        self.trace_arrival(
+            cx,
+            tuple,
+            segment,
+            Phase::SynReceived,
+            Phase::SynReceived,
+            verdict,
+        );
         ListenVerdict::Queued
     }
 
     /// No room in the accept queue: the record stays, and its SYN+ACK, sent again, makes the client acknowledge again.
-    fn wait_for_room(&mut self, cx: &mut Context<'_>, tuple: Tuple, segment: &SegmentIn) -> ListenVerdict {
+    fn wait_for_room(
+        &mut self,
+        cx: &mut Context<'_>,
+        tuple: Tuple,
+        segment: &SegmentIn,
+    ) -> ListenVerdict {
         self.counters.accept_queue_full += 1;
         if self.limits.reset_on_overflow {
             self.syn_queue.remove(&tuple);
@@ -107,22 +143,31 @@ impl Listener {
     }
 
     /// The handshake is complete: the record becomes a TCB, which processes the segment with its text and FIN.
-    fn establish(&mut self, cx: &mut Context<'_>, tuple: Tuple, path: Path, segment: SegmentIn) -> ListenVerdict {
+    fn establish(
+        &mut self,
+        cx: &mut Context<'_>,
+        tuple: Tuple,
+        path: Path,
+        segment: SegmentIn,
+    ) -> ListenVerdict {
         let Some(record) = self.syn_queue.remove(&tuple) else {
             return drop_segment(cx, DropReason::NoConnection);
         };
-        let mut tcb = Tcb::new(cx.now, Origin {
-            config: Arc::clone(&self.config),
-            tuple,
-            iss: record.iss,
-            irs: record.irs,
-            path,
-            peer_mss: record.peer_mss,
-            negotiated: record.negotiated,
-            clock: record.clock(),
-            edge: record.irs + 1 + u32::from(record.offered),
-            handshake_retransmitted: record.sent > 1,
-        });
+        let mut tcb = Tcb::new(
+            cx.now,
+            Origin {
+                config: Arc::clone(&self.config),
+                tuple,
+                iss: record.iss,
+                irs: record.irs,
+                path,
+                peer_mss: record.peer_mss,
+                negotiated: record.negotiated,
+                clock: record.clock(),
+                edge: record.irs + 1 + u32::from(record.offered),
+                handshake_retransmitted: record.sent > 1,
+            },
+        );
         if record.sent == 1 {
             tcb.rtt.on_sample(cx.now - record.arrived);
         }

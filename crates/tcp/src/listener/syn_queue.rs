@@ -43,7 +43,14 @@ pub(super) struct HalfOpen {
 }
 
 impl HalfOpen {
-    pub(super) fn new(config: &Config, cx: &Context<'_>, tuple: &Tuple, path: Path, syn: &TcpHeader, iss: SeqNum) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        cx: &Context<'_>,
+        tuple: &Tuple,
+        path: Path,
+        syn: &TcpHeader,
+        iss: SeqNum,
+    ) -> Self {
         Self {
             iss,
             irs: syn.seq,
@@ -70,26 +77,40 @@ impl HalfOpen {
     }
 
     fn syn_ack(&self, config: &Config, tuple: Tuple, now: Instant) -> SegmentOut {
-        bare_segment(config, Bare {
-            tuple,
-            seq: self.iss,
-            ack: Some(self.irs + 1),
-            flags: TcpFlags::SYN,
-            window: self.offered,
-            options: syn_options(config, self.mss, self.clock().stamp(now), Some(&self.negotiated)),
-        })
+        bare_segment(
+            config,
+            Bare {
+                tuple,
+                seq: self.iss,
+                ack: Some(self.irs + 1),
+                flags: TcpFlags::SYN,
+                window: self.offered,
+                options: syn_options(
+                    config,
+                    self.mss,
+                    self.clock().stamp(now),
+                    Some(&self.negotiated),
+                ),
+            },
+        )
     }
 
     fn acknowledgment(&self, config: &Config, tuple: Tuple, now: Instant) -> SegmentOut {
         let timestamps = self.negotiated.timestamps.then(|| self.clock().stamp(now));
-        bare_segment(config, Bare {
-            tuple,
-            seq: self.iss + 1,
-            ack: Some(self.irs + 1),
-            flags: TcpFlags::ACK,
-            window: self.offered >> self.negotiated.receive_shift.get(),
-            options: handwave_wire::TcpOptions { timestamps, ..handwave_wire::TcpOptions::default() },
-        })
+        bare_segment(
+            config,
+            Bare {
+                tuple,
+                seq: self.iss + 1,
+                ack: Some(self.irs + 1),
+                flags: TcpFlags::ACK,
+                window: self.offered >> self.negotiated.receive_shift.get(),
+                options: handwave_wire::TcpOptions {
+                    timestamps,
+                    ..handwave_wire::TcpOptions::default()
+                },
+            },
+        )
     }
 }
 
@@ -178,23 +199,36 @@ impl SynQueue {
     }
 
     /// The next segment and a copy of its record as it stands afterwards.
-    pub(super) fn poll_transmit(&mut self, config: &Config, now: Instant) -> Option<(Tuple, SegmentOut, HalfOpen)> {
+    pub(super) fn poll_transmit(
+        &mut self,
+        config: &Config,
+        now: Instant,
+    ) -> Option<(Tuple, SegmentOut, HalfOpen)> {
         while let Some(tuple) = self.ready.pop_front() {
             let Some(record) = self.records.get_mut(&tuple) else {
                 continue;
             };
             if core::mem::take(&mut record.queued) {
                 let level = usize::from(record.sent).min(self.waiting.len() - 1);
-                let first = record.sent == 0 || usize::from(record.sent) <= usize::from(self.retries);
+                let first =
+                    record.sent == 0 || usize::from(record.sent) <= usize::from(self.retries);
                 record.sent = record.sent.saturating_add(1);
                 if first {
                     let due = now + self.timeout.saturating_mul(1 << level.min(16));
-                    self.waiting[level].push_back(Waiting { due, tuple, iss: record.iss });
+                    self.waiting[level].push_back(Waiting {
+                        due,
+                        tuple,
+                        iss: record.iss,
+                    });
                 }
                 return Some((tuple, record.syn_ack(config, tuple, now), record.clone()));
             }
             if core::mem::take(&mut record.ack_queued) {
-                return Some((tuple, record.acknowledgment(config, tuple, now), record.clone()));
+                return Some((
+                    tuple,
+                    record.acknowledgment(config, tuple, now),
+                    record.clone(),
+                ));
             }
         }
         None
@@ -202,14 +236,19 @@ impl SynQueue {
 
     /// The earliest moment at which a SYN+ACK is due again or a record expires.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.waiting.iter().filter_map(|queue| queue.front()).map(|first| first.due).min()
+        self.waiting
+            .iter()
+            .filter_map(|queue| queue.front())
+            .map(|first| first.due)
+            .min()
     }
 
     /// Handles one record that is due: its SYN+ACK is queued again, or it is removed and returned.
     ///
     /// `None` when nothing more is due.
     pub(super) fn expire(&mut self, now: Instant) -> Option<(Tuple, Option<HalfOpen>)> {
-        let level = (0..self.waiting.len()).find(|&level| self.waiting[level].front().is_some_and(|w| w.due <= now))?;
+        let level = (0..self.waiting.len())
+            .find(|&level| self.waiting[level].front().is_some_and(|w| w.due <= now))?;
         let Waiting { tuple, iss, .. } = self.waiting[level].pop_front()?;
         let Some(record) = self.records.get(&tuple).filter(|record| record.iss == iss) else {
             return Some((tuple, None));

@@ -13,7 +13,13 @@ use crate::timer::Timer;
 use crate::tuple::Tuple;
 
 /// A segment of a synchronized connection. Carries the newest acknowledgment, so none is owed afterwards.
-pub(super) fn segment(tcb: &mut Tcb, cx: &Context<'_>, seq: SeqNum, flags: TcpFlags, payload: Payload) -> SegmentOut {
+pub(super) fn segment(
+    tcb: &mut Tcb,
+    cx: &Context<'_>,
+    seq: SeqNum,
+    flags: TcpFlags,
+    payload: Payload,
+) -> SegmentOut {
     let options = options(tcb, cx);
     let window = window::offer(tcb);
     acknowledged(tcb);
@@ -34,7 +40,12 @@ pub(super) fn segment(tcb: &mut Tcb, cx: &Context<'_>, seq: SeqNum, flags: TcpFl
 /// `<SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>`; the window of a SYN is never scaled (RFC 7323 2.2).
 pub(super) fn syn_ack(tcb: &mut Tcb, cx: &Context<'_>) -> SegmentOut {
     let mss = tcb.mss.announced();
-    let options = syn_options(&tcb.config, mss, tcb.clock.stamp(cx.now), Some(&tcb.negotiated));
+    let options = syn_options(
+        &tcb.config,
+        mss,
+        tcb.clock.stamp(cx.now),
+        Some(&tcb.negotiated),
+    );
     acknowledged(tcb);
     let room = tcb.receive_room();
     let window = window::syn_window(room);
@@ -120,13 +131,24 @@ pub(crate) struct Bare {
 
 /// Builds a segment from its fields; `config` gives the IP settings.
 pub(crate) fn bare_segment(config: &Config, bare: Bare) -> SegmentOut {
-    let Bare { tuple, seq, ack, flags, window, options } = bare;
+    let Bare {
+        tuple,
+        seq,
+        ack,
+        flags,
+        window,
+        options,
+    } = bare;
     let header = TcpHeader {
         source_port: tuple.local.port,
         destination_port: tuple.remote.port,
         seq,
         ack: ack.unwrap_or_default(),
-        flags: if ack.is_some() { flags | TcpFlags::ACK } else { flags },
+        flags: if ack.is_some() {
+            flags | TcpFlags::ACK
+        } else {
+            flags
+        },
         window,
         urgent: 0,
         options,

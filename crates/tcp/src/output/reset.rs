@@ -10,29 +10,50 @@ use crate::tuple::Tuple;
 
 /// `<SEQ=seq><ACK=RCV.NXT><CTL=RST,ACK>` for a connection that ends.
 pub(super) fn own_reset(tcb: &Tcb, seq: SeqNum) -> SegmentOut {
-    bare_segment(&tcb.config, Bare {
-        tuple: tcb.tuple,
-        seq,
-        ack: Some(tcb.rcv.nxt),
-        flags: TcpFlags::RST,
-        window: 0,
-        options: TcpOptions::default(),
-    })
+    bare_segment(
+        &tcb.config,
+        Bare {
+            tuple: tcb.tuple,
+            seq,
+            ack: Some(tcb.rcv.nxt),
+            flags: TcpFlags::RST,
+            window: 0,
+            options: TcpOptions::default(),
+        },
+    )
 }
 
 /// The RST that makes the sender of `header` give up, or none if it carries RST itself.
 ///
 /// With an ACK the RST takes the acknowledged number as its own; without one it acknowledges all of the segment
 /// (RFC 9293 3.10.7.1).
-pub(crate) fn reset_for(config: &Config, tuple: Tuple, header: &TcpHeader, payload_len: usize) -> Option<SegmentOut> {
+pub(crate) fn reset_for(
+    config: &Config,
+    tuple: Tuple,
+    header: &TcpHeader,
+    payload_len: usize,
+) -> Option<SegmentOut> {
     if header.flags.contains(TcpFlags::RST) {
         return None;
     }
     let (seq, ack) = if header.flags.contains(TcpFlags::ACK) {
         (header.ack, None)
     } else {
-        (SeqNum::default(), Some(header.seq + header.seq_len(payload_len)))
+        (
+            SeqNum::default(),
+            Some(header.seq + header.seq_len(payload_len)),
+        )
     };
     let options = TcpOptions::default();
-    Some(bare_segment(config, Bare { tuple, seq, ack, flags: TcpFlags::RST, window: 0, options }))
+    Some(bare_segment(
+        config,
+        Bare {
+            tuple,
+            seq,
+            ack,
+            flags: TcpFlags::RST,
+            window: 0,
+            options,
+        },
+    ))
 }

@@ -24,7 +24,13 @@ pub(super) struct Offer {
 
 /// Whether the segment described by `offer` is worth sending [MUST-38] [MUST-17] [SHLD-7] [SHLD-28].
 pub(super) fn is_worth_sending(tcb: &Tcb, offer: Offer) -> bool {
-    let Offer { unsent, len, mss, usable, fin } = offer;
+    let Offer {
+        unsent,
+        len,
+        mss,
+        usable,
+        fin,
+    } = offer;
     if len == 0 {
         return fin;
     }
@@ -50,5 +56,7 @@ pub(super) fn persist_interval(tcb: &Tcb) -> Duration {
         return OVERRIDE;
     }
     let doublings = u32::from(tcb.patience.tries.min(16));
-    tcb.rto().saturating_mul(1 << doublings).min(tcb.config.persist_max)
+    tcb.rto()
+        .saturating_mul(1 << doublings)
+        .min(tcb.config.persist_max)
 }

@@ -7,7 +7,7 @@ use super::silly_window::{Offer, is_worth_sending};
 use crate::host::Context;
 use crate::phase::Phase;
 use crate::segment::SegmentOut;
-use crate::tcb::{Tcb, octets};
+use crate::tcb::{LossState, Tcb};
 use crate::time::Instant;
 use crate::timer::Timer;
 
@@ -21,8 +21,36 @@ pub(super) fn retransmission(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentO
     tcb.intents.retransmit = false;
     tcb.timed = None;
     let segment = build(tcb, cx, seq, len);
-    tcb.scoreboard.on_retransmit(seq, octets(segment.payload.len()) + u32::from(segment.header.flags.contains(TcpFlags::FIN)));
+    tcb.scoreboard.on_retransmit(seq, len);
     Some(segment)
+}
+
+/// With nothing known to be lost and nothing new to send, recovery sends what may be missing, and once the tail
+/// (RFC 6675 5, NextSeg rules 3 and 4).
+pub(super) fn uncertain(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
+    let LossState::FastRecovery { recover } = tcb.loss else {
+        return None;
+    };
+    if !tcb.negotiated.sack {
+        return None;
+    }
+    let size = u32::from(segment_size(tcb));
+    if let Some((seq, missing)) = tcb.scoreboard.next_uncertain(tcb.snd.una, tcb.snd.nxt) {
+        let len = missing.min(size);
+        if !may_retransmit(tcb, seq, len) {
+            return None;
+        }
+        tcb.timed = None;
+        tcb.scoreboard.on_retransmit(seq, len);
+        return Some(build(tcb, cx, seq, len));
+    }
+    let (seq, len) = tcb.scoreboard.next_rescue(tcb.snd.una, tcb.snd.nxt, size)?;
+    if !may_retransmit(tcb, seq, len) {
+        return None;
+    }
+    tcb.timed = None;
+    tcb.scoreboard.on_rescue(recover);
+    Some(build(tcb, cx, seq, len))
 }
 
 /// Text beyond a window that the peer shrank waits for it to reopen, the first octet excepted (RFC 9293 3.8.6 [SHLD-16]).
@@ -80,7 +108,9 @@ pub(super) fn window_probe(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut
 /// Whether polling would find text to send.
 pub(crate) fn has_text_to_send(tcb: &Tcb) -> bool {
     let lost = tcb.scoreboard.next_lost(tcb.snd.una, tcb.snd.nxt);
-    let again = lost.is_some_and(|(seq, missing)| may_retransmit(tcb, seq, missing.min(u32::from(segment_size(tcb)))));
+    let again = lost.is_some_and(|(seq, missing)| {
+        may_retransmit(tcb, seq, missing.min(u32::from(segment_size(tcb))))
+    });
     again || offer(tcb).is_some_and(|offer| is_worth_sending(tcb, offer))
 }
 
@@ -109,19 +139,32 @@ fn offer(tcb: &Tcb) -> Option<Offer> {
         len -= len % mss;
     }
     let fin = tcb.app.closing && len == unsent && usable > len;
-    Some(Offer { unsent, len, mss, usable, fin })
+    Some(Offer {
+        unsent,
+        len,
+        mss,
+        usable,
+        fin,
+    })
 }
 
 /// Octets of text one segment carries beside its options.
 fn segment_size(tcb: &Tcb) -> u16 {
-    tcb.mss.send.saturating_sub(header::extra_options_len(tcb)).max(1)
+    tcb.mss
+        .send
+        .saturating_sub(header::extra_options_len(tcb))
+        .max(1)
 }
 
 /// The segment of `len` sequence numbers from `seq` on: text of the send buffer, then the FIN if `len` reaches it.
 fn build(tcb: &mut Tcb, cx: &Context<'_>, seq: SeqNum, len: u32) -> SegmentOut {
     let size = segment_size(tcb);
     let text_end = tcb.text_end();
-    let text_len = if seq.before(text_end) { len.min(text_end.since(seq)) } else { 0 };
+    let text_len = if seq.before(text_end) {
+        len.min(text_end.since(seq))
+    } else {
+        0
+    };
     let offset = seq.since(tcb.text_start());
     let payload = tcb.send.slice(offset as usize, text_len as usize);
     let end = seq + text_len;

@@ -13,7 +13,11 @@ pub(crate) fn syn_window(room: u32) -> u16 {
 pub(super) fn offer(tcb: &mut Tcb) -> u16 {
     let shift = tcb.rcv.shift;
     let edge = tcb.rcv.edge;
-    let target = if growth(tcb) >= worthwhile(tcb) { right_edge(tcb) } else { edge };
+    let target = if growth(tcb) >= worthwhile(tcb) {
+        right_edge(tcb)
+    } else {
+        edge
+    };
     let octets = target.since(tcb.rcv.nxt);
     let rounded_down = (octets >> shift.get()).min(u32::from(u16::MAX));
     let reaches = |field: u32| tcb.rcv.nxt + (field << shift.get());
@@ -39,7 +43,11 @@ pub(crate) fn opens_enough_to_tell(tcb: &Tcb) -> bool {
 /// Octets by which the right edge could move.
 fn growth(tcb: &Tcb) -> u32 {
     let candidate = right_edge(tcb);
-    if candidate.after(tcb.rcv.edge) { candidate.since(tcb.rcv.edge) } else { 0 }
+    if candidate.after(tcb.rcv.edge) {
+        candidate.since(tcb.rcv.edge)
+    } else {
+        0
+    }
 }
 
 /// The right edge that the free space allows.
@@ -50,5 +58,7 @@ fn right_edge(tcb: &Tcb) -> SeqNum {
 
 /// min(Fr * RCV.BUFF, Eff.snd.MSS) with Fr = 1/2 (RFC 9293 3.8.6.2.2).
 fn worthwhile(tcb: &Tcb) -> u32 {
-    (tcb.config.receive_buffer / 2).min(u32::from(tcb.mss.receive)).max(1)
+    (tcb.config.receive_buffer / 2)
+        .min(u32::from(tcb.mss.receive))
+        .max(1)
 }

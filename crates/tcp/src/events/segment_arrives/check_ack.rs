@@ -27,11 +27,29 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) ->
         check_handshake_ack(tcb, cx, segment)?;
     }
     check_range(tcb, cx, header.ack)?;
-    let before = Before { wnd: tcb.snd.wnd, flight: tcb.snd.flight(), una: tcb.snd.una };
+    let before = Before {
+        wnd: tcb.snd.wnd,
+        flight: tcb.snd.flight(),
+        una: tcb.snd.una,
+    };
     take_window(tcb, segment);
-    let acked = take_acknowledgment(tcb, cx, header.ack, header.options.timestamps.map(|ts| ts.echo));
+    let acked = take_acknowledgment(
+        tcb,
+        cx,
+        header.ack,
+        header.options.timestamps.map(|ts| ts.echo),
+    );
     let duplicate = is_duplicate(tcb, segment, &before);
-    loss_recovery::on_ack(tcb, cx, &AckedText { acked, duplicate, flight_before: before.flight, sack: header.options.sack });
+    loss_recovery::on_ack(
+        tcb,
+        cx,
+        &AckedText {
+            acked,
+            duplicate,
+            flight_before: before.flight,
+            sack: header.options.sack,
+        },
+    );
     reopen(tcb, before.wnd);
     if tcb.phase() == Phase::Closed {
         return Break(Verdict::Accepted);
@@ -145,7 +163,8 @@ fn measure(tcb: &mut Tcb, cx: &Context<'_>, ack: SeqNum, echo: Option<u32>) {
     let millis = tcb.clock.value(cx.now).wrapping_sub(echo);
     // An echo of a number we have not sent yet tells nothing.
     if millis < 1 << 30 {
-        tcb.rtt.on_sample(core::time::Duration::from_millis(u64::from(millis.max(1))));
+        tcb.rtt
+            .on_sample(core::time::Duration::from_millis(u64::from(millis.max(1))));
         tcb.rtt.reset_backoff();
     }
 }
@@ -167,7 +186,6 @@ fn reopen(tcb: &mut Tcb, wnd_before: u32) {
     tcb.patience.tries = 0;
     tcb.patience.since = None;
     if tcb.is_outstanding() && tcb.loss == LossState::Open {
-        tcb.scoreboard.mark_lost_below(tcb.snd.nxt);
-        tcb.intents.retransmit = true;
+        tcb.count_flight_as_lost();
     }
 }

@@ -42,7 +42,11 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
 /// The four cases of the acceptability test (RFC 9293 3.4, table 6).
 pub(crate) const fn is_acceptable(seq: SeqNum, len: u32, nxt: SeqNum, wnd: u32) -> bool {
     if len == 0 {
-        return if wnd == 0 { seq.raw() == nxt.raw() } else { seq.in_window(nxt, wnd) };
+        return if wnd == 0 {
+            seq.raw() == nxt.raw()
+        } else {
+            seq.in_window(nxt, wnd)
+        };
     }
     wnd > 0 && (seq.in_window(nxt, wnd) || last_octet(seq, len).in_window(nxt, wnd))
 }
@@ -90,7 +94,12 @@ fn check_timestamp(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn, rst
 
 /// TS.Recent follows segments that start at or before the last acknowledgment (RFC 7323 4.3 (2)).
 fn take_timestamp(tcb: &mut Tcb, cx: &Context<'_>, segment: &SegmentIn, rst: bool) {
-    let Some(timestamps) = segment.header.options.timestamps.filter(|_| tcb.negotiated.timestamps && !rst) else {
+    let Some(timestamps) = segment
+        .header
+        .options
+        .timestamps
+        .filter(|_| tcb.negotiated.timestamps && !rst)
+    else {
         return;
     };
     let covers = segment.header.seq.at_or_before(tcb.rcv.last_ack_sent);
@@ -116,7 +125,10 @@ fn note_duplicate(tcb: &mut Tcb, segment: &SegmentIn) {
     }
     let end = (seq + octets(segment.payload.len())).earlier_of(tcb.rcv.nxt);
     if end.after(seq) {
-        tcb.ack.duplicate_block = Some(SackBlock { left: seq, right: end });
+        tcb.ack.duplicate_block = Some(SackBlock {
+            left: seq,
+            right: end,
+        });
     }
 }
 
@@ -144,7 +156,10 @@ pub(super) fn trim(tcb: &mut Tcb, segment: &mut SegmentIn) {
         }
         let cut = old.min(octets(segment.payload.len()));
         if cut > 0 && tcb.negotiated.sack {
-            tcb.ack.duplicate_block = Some(SackBlock { left: header.seq, right: header.seq + cut });
+            tcb.ack.duplicate_block = Some(SackBlock {
+                left: header.seq,
+                right: header.seq + cut,
+            });
         }
         segment.payload.advance(cut as usize);
         header.seq += cut;

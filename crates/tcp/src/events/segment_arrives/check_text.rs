@@ -17,8 +17,14 @@ use crate::trace::Verdict;
 /// Queues the text, moves RCV.NXT over what is in order, and decides how soon to acknowledge.
 pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn) -> Step {
     remember_fin(tcb, segment);
-    if let Some(fin) = tcb.rcv.fin.filter(|fin| fin.at_or_after(segment.header.seq)) {
-        segment.payload.truncate(fin.since(segment.header.seq) as usize);
+    if let Some(fin) = tcb
+        .rcv
+        .fin
+        .filter(|fin| fin.at_or_after(segment.header.seq))
+    {
+        segment
+            .payload
+            .truncate(fin.since(segment.header.seq) as usize);
     }
     let len = octets(segment.payload.len());
     if len == 0 {
@@ -65,7 +71,10 @@ fn remember_fin(tcb: &mut Tcb, segment: &SegmentIn) {
 
 /// Text that nobody will read is refused, so that the sender learns of it (RFC 9293 3.6.1 [SHLD-3]).
 fn refuse_unread_text(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -> Step {
-    if !matches!(tcb.phase(), Phase::FinWait1 | Phase::FinWait2 | Phase::Established | Phase::SynReceived) {
+    if !matches!(
+        tcb.phase(),
+        Phase::FinWait1 | Phase::FinWait2 | Phase::Established | Phase::SynReceived
+    ) {
         return Continue(());
     }
     let seq = tcb.snd.nxt;
@@ -96,14 +105,19 @@ fn acknowledge_in_order(tcb: &mut Tcb, cx: &Context<'_>, advanced: u32) {
     if tcb.ack.pending >= 2 * u32::from(tcb.mss.receive) {
         tcb.intents.ack = true;
     } else if !tcb.timers.is_set(Timer::DelayedAck) {
-        tcb.timers.set(Timer::DelayedAck, cx.now + tcb.config.delayed_ack);
+        tcb.timers
+            .set(Timer::DelayedAck, cx.now + tcb.config.delayed_ack);
     }
 }
 
 /// Out-of-order text never makes a connection hold more than twice its buffer, and is given back under hard pressure.
 fn bound_memory(tcb: &mut Tcb, cx: &mut Context<'_>) {
     let limit = 2 * tcb.config.receive_buffer as usize;
-    let limit = if cx.host.pressure == Pressure::Hard { tcb.receive.len() } else { limit };
+    let limit = if cx.host.pressure == Pressure::Hard {
+        tcb.receive.len()
+    } else {
+        limit
+    };
     if tcb.receive.held() > limit && tcb.receive.has_gap() {
         let dropped = tcb.receive.prune(limit);
         cx.host.counters.out_of_order_pruned += dropped as u64;

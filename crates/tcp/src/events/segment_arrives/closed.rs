@@ -22,6 +22,11 @@ use crate::tuple::Tuple;
 /// assert!(rst.header.flags.contains(TcpFlags::RST));
 /// ```
 #[must_use]
-pub fn reply_to_closed(config: &Config, tuple: Tuple, header: &TcpHeader, payload_len: usize) -> Option<SegmentOut> {
+pub fn reply_to_closed(
+    config: &Config,
+    tuple: Tuple,
+    header: &TcpHeader,
+    payload_len: usize,
+) -> Option<SegmentOut> {
     reset_for(config, tuple, header, payload_len)
 }

@@ -8,7 +8,7 @@ use crate::host::Context;
 use crate::tcb::{LossState, Tcb};
 
 /// Duplicate acknowledgments, or segments SACKed above, that make a segment count as lost (RFC 5681 3.2).
-const DUP_THRESH: u8 = 3;
+const DUP_THRESH: u32 = 3;
 
 /// One acknowledgment, as loss recovery sees it.
 #[derive(Debug)]
@@ -32,7 +32,10 @@ pub(super) fn on_ack(tcb: &mut Tcb, cx: &mut Context<'_>, ack: &AckedText) {
     }
     let mut newly_sacked = 0;
     if tcb.negotiated.sack && !ack.sack.is_empty() {
-        newly_sacked = tcb.scoreboard.on_sack(tcb.snd.una, tcb.snd.nxt, &ack.sack).newly_sacked;
+        newly_sacked = tcb
+            .scoreboard
+            .on_sack(tcb.snd.una, tcb.snd.nxt, &ack.sack)
+            .newly_sacked;
     }
     let counts = ack.duplicate && (!tcb.negotiated.sack || newly_sacked > 0);
     if counts {
@@ -41,36 +44,44 @@ pub(super) fn on_ack(tcb: &mut Tcb, cx: &mut Context<'_>, ack: &AckedText) {
             tcb.scoreboard.on_duplicate_ack(smss);
         }
     }
-    leave_recovery(tcb, cx);
+    leave_recovery(tcb);
     match tcb.loss {
         LossState::Open => grow_or_enter(tcb, cx, ack, newly_sacked),
         LossState::FastRecovery { .. } => continue_fast_recovery(tcb, ack, smss),
         LossState::Timeout { .. } => {
             grow(tcb, cx, ack, newly_sacked);
             if tcb.negotiated.sack {
-                tcb.scoreboard.update_lost(tcb.snd.una, tcb.snd.nxt, smss, DUP_THRESH);
+                tcb.scoreboard
+                    .update_lost(tcb.snd.una, tcb.snd.nxt, smss, DUP_THRESH);
             }
         }
     }
 }
 
 /// Recovery ends when everything sent before the loss was noticed is acknowledged.
-fn leave_recovery(tcb: &mut Tcb, cx: &Context<'_>) {
+fn leave_recovery(tcb: &mut Tcb) {
     match tcb.loss {
         LossState::FastRecovery { recover } if tcb.snd.una.at_or_after(recover) => {
             let (flight, smss) = (tcb.snd.flight(), u32::from(tcb.mss.send));
-            tcb.congestion.on_recovery_end(&LossEvent { now: cx.now, flight, smss, kind: Loss::FastRetransmit });
+            tcb.congestion.on_recovery_end(flight, smss);
+            tcb.scoreboard.end_recovery();
             tcb.loss = LossState::Open;
         }
-        LossState::Timeout { recover } if tcb.snd.una.at_or_after(recover) => tcb.loss = LossState::Open,
+        LossState::Timeout { recover } if tcb.snd.una.at_or_after(recover) => {
+            tcb.scoreboard.end_recovery();
+            tcb.loss = LossState::Open;
+        }
         LossState::Open | LossState::FastRecovery { .. } | LossState::Timeout { .. } => {}
     }
 }
 
 fn grow_or_enter(tcb: &mut Tcb, cx: &mut Context<'_>, ack: &AckedText, newly_sacked: u32) {
     let smss = u32::from(tcb.mss.send);
-    let lost = tcb.negotiated.sack && tcb.scoreboard.update_lost(tcb.snd.una, tcb.snd.nxt, smss, DUP_THRESH);
-    let duplicates = tcb.ack.duplicates >= DUP_THRESH;
+    let lost = tcb.negotiated.sack
+        && tcb
+            .scoreboard
+            .update_lost(tcb.snd.una, tcb.snd.nxt, smss, DUP_THRESH);
+    let duplicates = u32::from(tcb.ack.duplicates) >= DUP_THRESH;
     if (lost || duplicates) && tcb.is_outstanding() {
         enter_fast_recovery(tcb, cx, smss);
     } else {
@@ -81,9 +92,18 @@ fn grow_or_enter(tcb: &mut Tcb, cx: &mut Context<'_>, ack: &AckedText, newly_sac
 /// Halves the window and sends the first lost segment at once (RFC 5681 3.2, RFC 6675 5 steps 4.1 to 4.3).
 fn enter_fast_recovery(tcb: &mut Tcb, cx: &mut Context<'_>, smss: u32) {
     let flight = tcb.snd.flight();
-    tcb.scoreboard.mark_lost_below((tcb.snd.una + smss).earlier_of(tcb.snd.nxt));
-    tcb.congestion.on_congestion(&LossEvent { now: cx.now, flight, smss, kind: Loss::FastRetransmit });
-    tcb.loss = LossState::FastRecovery { recover: tcb.snd.nxt };
+    tcb.scoreboard.begin_recovery();
+    tcb.scoreboard
+        .mark_lost_below((tcb.snd.una + smss).earlier_of(tcb.snd.nxt));
+    tcb.congestion.on_congestion(&LossEvent {
+        now: cx.now,
+        flight,
+        smss,
+        kind: Loss::FastRetransmit,
+    });
+    tcb.loss = LossState::FastRecovery {
+        recover: tcb.snd.nxt,
+    };
     tcb.intents.retransmit = true;
     tcb.ack.duplicates = 0;
     cx.host.counters.fast_recoveries += 1;
@@ -92,10 +112,11 @@ fn enter_fast_recovery(tcb: &mut Tcb, cx: &mut Context<'_>, smss: u32) {
 /// A partial acknowledgment names the next hole (RFC 6582 3.2 step 3); with SACK the scoreboard knows it already.
 fn continue_fast_recovery(tcb: &mut Tcb, ack: &AckedText, smss: u32) {
     if tcb.negotiated.sack {
-        tcb.scoreboard.update_lost(tcb.snd.una, tcb.snd.nxt, smss, DUP_THRESH);
-    }
-    if ack.acked > 0 && tcb.is_outstanding() {
-        tcb.scoreboard.mark_lost_below((tcb.snd.una + smss).earlier_of(tcb.snd.nxt));
+        tcb.scoreboard
+            .update_lost(tcb.snd.una, tcb.snd.nxt, smss, DUP_THRESH);
+    } else if ack.acked > 0 && tcb.is_outstanding() {
+        tcb.scoreboard
+            .mark_lost_below((tcb.snd.una + smss).earlier_of(tcb.snd.nxt));
         tcb.intents.retransmit = true;
     }
 }

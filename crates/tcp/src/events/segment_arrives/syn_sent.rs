@@ -7,6 +7,7 @@ use handwave_wire::{SeqNum, TcpFlags, TcpHeader};
 use crate::buffer::SendBuffer;
 use crate::config::Config;
 use crate::error::{ConnectionError, DropReason};
+use crate::events::icmp::IcmpKind;
 use crate::host::Context;
 use crate::notice::Events;
 use crate::options::{Negotiated, TimestampClock, announced_mss, syn_options};
@@ -38,7 +39,7 @@ pub(crate) struct SynSent {
     pub(crate) syn_wanted: bool,
     /// A RST for a segment that acknowledges what was never sent.
     pub(crate) reset: Option<SegmentOut>,
-    /// A hard ICMP error that came while the SYN was out.
+    /// What a router last said against the SYN.
     pub(crate) unreachable: Option<ConnectionError>,
     pub(crate) events: Events,
     pub(crate) wants_write: bool,
@@ -58,7 +59,11 @@ pub(crate) enum Outcome {
 impl SynSent {
     pub(crate) fn new(cx: &mut Context<'_>, config: Arc<Config>, tuple: Tuple, path: Path) -> Self {
         cx.host.counters.active_opens += 1;
-        let clock = TimestampClock { offset: cx.host.timestamp_offset(&tuple), recent: 0, recent_at: cx.now };
+        let clock = TimestampClock {
+            offset: cx.host.timestamp_offset(&tuple),
+            recent: 0,
+            recent_at: cx.now,
+        };
         Self {
             iss: cx.host.isn(&tuple, cx.now),
             config,
@@ -87,17 +92,24 @@ impl SynSent {
         }
         let doublings = u32::from(self.attempts.min(16));
         self.attempts = self.attempts.saturating_add(1);
-        let rto = self.config.rto_initial.saturating_mul(1 << doublings).min(self.config.rto_max);
+        let rto = self
+            .config
+            .rto_initial
+            .saturating_mul(1 << doublings)
+            .min(self.config.rto_max);
         self.deadline = Some(now + rto);
         let mss = announced_mss(&self.config, &self.tuple, self.path);
-        Some(bare_segment(&self.config, Bare {
-            tuple: self.tuple,
-            seq: self.iss,
-            ack: None,
-            flags: TcpFlags::SYN,
-            window: syn_window(self.config.receive_buffer),
-            options: syn_options(&self.config, mss, self.clock.stamp(now), None),
-        }))
+        Some(bare_segment(
+            &self.config,
+            Bare {
+                tuple: self.tuple,
+                seq: self.iss,
+                ack: None,
+                flags: TcpFlags::SYN,
+                window: syn_window(self.config.receive_buffer),
+                options: syn_options(&self.config, mss, self.clock.stamp(now), None),
+            },
+        ))
     }
 
     /// The SYN's timer: again, or give up after R2 [MUST-22] [MUST-23].
@@ -116,8 +128,27 @@ impl SynSent {
         Ok(())
     }
 
+    /// A soft ICMP error: the attempt goes on, and the error is named if it fails in the end (RFC 9293 3.9.2.2 [SHLD-25]).
+    pub(crate) fn handle_soft_error(&mut self, kind: IcmpKind) {
+        match kind {
+            IcmpKind::PacketTooBig { mtu } => self.path.mtu = mtu,
+            IcmpKind::Unreachable(why) => {
+                self.unreachable = Some(ConnectionError::Unreachable(why));
+                self.events |= Events::SOFT_ERROR;
+            }
+            IcmpKind::TimeExceeded | IcmpKind::ParameterProblem => {
+                self.events |= Events::SOFT_ERROR
+            }
+        }
+    }
+
     /// Processes a segment; on [`Outcome::Known`] `known` holds the TCB that takes over.
-    pub(crate) fn handle_segment(&mut self, cx: &mut Context<'_>, segment: SegmentIn, known: &mut Option<Tcb>) -> Outcome {
+    pub(crate) fn handle_segment(
+        &mut self,
+        cx: &mut Context<'_>,
+        segment: SegmentIn,
+        known: &mut Option<Tcb>,
+    ) -> Outcome {
         let header = segment.header;
         let acks = header.flags.contains(TcpFlags::ACK);
         if acks && header.ack != self.iss + 1 {
@@ -147,18 +178,21 @@ impl SynSent {
         clock.recent = syn.options.timestamps.map_or(0, |ts| ts.value);
         clock.recent_at = now;
         let offered = u32::from(syn_window(self.config.receive_buffer));
-        let mut tcb = Tcb::new(now, Origin {
-            config: Arc::clone(&self.config),
-            tuple: self.tuple,
-            iss: self.iss,
-            irs: syn.seq,
-            path: self.path,
-            peer_mss: syn.options.mss,
-            negotiated: Negotiated::new(&self.config, &syn.options),
-            clock,
-            edge: syn.seq + 1 + offered,
-            handshake_retransmitted: self.attempts > 1,
-        });
+        let mut tcb = Tcb::new(
+            now,
+            Origin {
+                config: Arc::clone(&self.config),
+                tuple: self.tuple,
+                iss: self.iss,
+                irs: syn.seq,
+                path: self.path,
+                peer_mss: syn.options.mss,
+                negotiated: Negotiated::new(&self.config, &syn.options),
+                clock,
+                edge: syn.seq + 1 + offered,
+                handshake_retransmitted: self.attempts > 1,
+            },
+        );
         tcb.send = core::mem::take(&mut self.send);
         tcb.events = self.events;
         tcb.app.wants_write = self.wants_write;
@@ -170,7 +204,11 @@ impl SynSent {
         let mut segment = segment;
         let header = segment.header;
         // The window of a SYN is never scaled (RFC 7323 2.2).
-        tcb.snd.take_window(RawWindow(header.window) << WindowShift::NONE, header.seq, header.ack);
+        tcb.snd.take_window(
+            RawWindow(header.window) << WindowShift::NONE,
+            header.seq,
+            header.ack,
+        );
         if acks {
             tcb.snd.una = self.iss + 1;
             if self.attempts == 1 {
