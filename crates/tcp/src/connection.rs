@@ -54,10 +54,6 @@ pub struct Connection {
 }
 
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every connection is synchronized; a box would cost each of them"
-)]
 enum State {
     SynSent(SynSent),
     Known(Tcb),

@@ -173,8 +173,7 @@ impl Listener {
             cx,
             &tuple,
             segment,
-            Phase::Listen,
-            Phase::SynReceived,
+            (Phase::Listen, Phase::SynReceived),
             Verdict::Accepted,
         );
         ListenVerdict::Queued
@@ -319,8 +318,7 @@ impl Listener {
         cx: &mut Context<'_>,
         tuple: &Tuple,
         segment: &SegmentIn,
-        before: Phase,
-        after: Phase,
+        change: (Phase, Phase),
         verdict: Verdict,
     ) {
         if !cx.host.is_traced() {
@@ -331,7 +329,7 @@ impl Listener {
                 header: segment.header,
                 payload_len: segment.payload.len(),
             };
-            let entry = record_entry(cx.now, *tuple, record, event, (before, after), verdict);
+            let entry = record_entry(cx.now, *tuple, record, event, change, verdict);
             cx.host.trace(&entry);
         }
     }

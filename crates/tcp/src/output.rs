@@ -24,6 +24,7 @@ pub(crate) use window::{opens_enough_to_tell, syn_window};
 
 /// What handlers want sent; each is taken when the segment is built.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is taken on its own")]
 pub(crate) struct Intents {
     /// Acknowledge at once.
     pub(crate) ack: bool,

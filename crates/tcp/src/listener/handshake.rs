@@ -75,8 +75,7 @@ impl Listener {
                 cx,
                 tuple,
                 segment,
-                Phase::SynReceived,
-                Phase::Listen,
+                (Phase::SynReceived, Phase::Listen),
                 Verdict::ConnectionReset,
             );
             self.syn_queue.remove(tuple);
@@ -120,8 +119,7 @@ impl Listener {
             cx,
             tuple,
             segment,
-            Phase::SynReceived,
-            Phase::SynReceived,
+            (Phase::SynReceived, Phase::SynReceived),
             verdict,
         );
         ListenVerdict::Queued

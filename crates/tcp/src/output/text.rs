@@ -171,11 +171,11 @@ fn build(tcb: &mut Tcb, cx: &Context<'_>, seq: SeqNum, len: u32) -> SegmentOut {
     let fin = tcb.app.closing && end == text_end && len > text_len;
     let mut flags = TcpFlags::ACK;
     if fin {
-        flags = flags | TcpFlags::FIN;
+        flags |= TcpFlags::FIN;
     }
     // Without PUSH in the interface the last octet that is buffered carries it (RFC 9293 3.9.1.2 [MUST-61] [SHLD-27]).
     if text_len > 0 && end == text_end {
-        flags = flags | TcpFlags::PSH;
+        flags |= TcpFlags::PSH;
     }
     let mut segment = header::segment(tcb, cx, seq, flags, payload);
     segment.segment_size = (text_len > u32::from(size)).then_some(size);
