@@ -1,0 +1,534 @@
+//! The ladder: two lifelines, time running down, an arrow for every segment, and what it means underneath.
+//!
+//! ```text
+//!                  client                                                    server
+//!               CLOSED    │                                                  │ LISTEN
+//!    0.000 ms SYN-SENT    ├── SYN  SEQ=X ────────────────────────────────────▶│ SYN-RECEIVED  20.000 ms
+//! ```
+//!
+//! Time runs downwards on both lifelines. A segment is one row where nothing else happens at its destination while it is
+//! on its way; otherwise departure and arrival have a row each, so that segments visibly cross.
+
+mod moments;
+
+use std::time::Duration;
+
+use handwave_tcp::{Instant, Phase};
+use handwave_wire::TcpFlags;
+
+use self::moments::{Moments, Row};
+use super::text::{Line, Span, Style, width, wrap};
+use crate::lang::{Label, Language, Omitted};
+use crate::model::{Fate, SegmentStep, Side, Step, Story, What};
+use crate::quantity;
+use crate::sentence::Sentence;
+
+/// How a ladder is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ladder {
+    /// Columns to use; less than 60 is taken as 60.
+    pub width: usize,
+    /// The language of the sentences.
+    pub language: Language,
+    /// Which steps are shown.
+    pub detail: Detail,
+    /// Whether sentences and sums stand under the arrows.
+    pub explain: bool,
+}
+
+/// Which steps a picture shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// All of them.
+    All,
+    /// Opening, closing and what is out of the ordinary; at most so many of the latter. The rest is counted.
+    Summary {
+        /// The most steps shown that are neither ordinary nor needed.
+        notable_max: usize,
+    },
+}
+
+/// A time takes this many columns, `999.999 ms`.
+const TIME: usize = 10;
+/// A state takes this many, `SYN-RECEIVED`.
+const STATE: usize = 12;
+/// Below this width the times move into the middle.
+const WIDE: usize = 92;
+const WIDTH_MIN: usize = 60;
+
+impl Ladder {
+    /// Draws the story.
+    pub fn draw(&self, story: &Story) -> Vec<Line> {
+        let width = self.width.max(WIDTH_MIN);
+        let timed = width >= WIDE;
+        let gutter = if timed {
+            TIME + 1 + STATE + 1
+        } else {
+            STATE + 1
+        };
+        let pen = Pen {
+            story,
+            language: self.language,
+            gutter,
+            inner: width - 2 * gutter - 2,
+            timed,
+        };
+        let mut lines = pen.heading();
+        let mut moments = Moments::new(story, self.detail);
+        while let Some(row) = moments.next_row() {
+            if self.explain || matches!(row, Row::Omitted(_)) {
+                lines.push(pen.blank());
+            }
+            match row {
+                Row::Segment {
+                    step,
+                    departs,
+                    arrives,
+                } => {
+                    lines.extend(pen.segment(step, departs, arrives, self.explain));
+                }
+                Row::Local(step) => lines.push(pen.local(step)),
+                Row::Omitted(omitted) => lines.extend(pen.omitted(&omitted)),
+            }
+        }
+        lines.push(pen.blank());
+        lines.push(pen.states([story.ends[0].last, story.ends[1].last]));
+        lines
+    }
+}
+
+/// What every row needs to know.
+struct Pen<'a> {
+    story: &'a Story,
+    language: Language,
+    /// Columns on each side of the lifelines.
+    gutter: usize,
+    /// Columns between the lifelines.
+    inner: usize,
+    /// Whether times stand in the gutters.
+    timed: bool,
+}
+
+/// One row under construction: two gutters and what is between the lifelines.
+struct Parts {
+    gutters: [Option<Gutter>; 2],
+    lifelines: [char; 2],
+    inner: Vec<Span>,
+}
+
+/// What stands beside a lifeline.
+struct Gutter {
+    at: Option<Instant>,
+    phase: Phase,
+    entered: bool,
+}
+
+impl Parts {
+    fn plain() -> Self {
+        Self {
+            gutters: [None, None],
+            lifelines: ['│'; 2],
+            inner: Vec::new(),
+        }
+    }
+}
+
+impl Pen<'_> {
+    fn heading(&self) -> Vec<Line> {
+        let ends = &self.story.ends;
+        let both = |text: [String; 2], style: Style| {
+            let [left, right] = text;
+            let mut line = Line::default();
+            line.pad_to((self.gutter - 1).saturating_sub(width(&left)));
+            line.push(left, style)
+                .pad_to(self.gutter + self.inner + 3)
+                .push(right, style);
+            line
+        };
+        let names = [0, 1].map(|i| self.language.role(ends[i].role).to_owned());
+        let mut lines = vec![both(names, Style::Name)];
+        lines.push(both(
+            [0, 1].map(|i| ends[i].endpoint.to_string()),
+            Style::Detail,
+        ));
+        let isn = |i: usize, side: Side| match ends[i].isn {
+            Some(isn) => format!("{} = {}", side.letter(), isn.raw()),
+            None => String::new(),
+        };
+        lines.push(both([isn(0, Side::A), isn(1, Side::B)], Style::Detail));
+        lines.push(self.states([ends[0].first, ends[1].first]));
+        lines
+    }
+
+    /// A row that shows nothing but both states.
+    fn states(&self, phases: [Phase; 2]) -> Line {
+        let mut parts = Parts::plain();
+        parts.gutters = phases.map(|phase| {
+            Some(Gutter {
+                at: None,
+                phase,
+                entered: false,
+            })
+        });
+        self.row(parts)
+    }
+
+    fn blank(&self) -> Line {
+        self.row(Parts::plain())
+    }
+
+    fn row(&self, parts: Parts) -> Line {
+        let [left, right] = parts.gutters;
+        let mut line = Line::default();
+        if let Some(gutter) = left {
+            let state = format!("{:>STATE$} ", gutter.phase);
+            if self.timed {
+                line.push(format!("{:>TIME$} ", time(gutter.at)), Style::Time);
+            }
+            line.push(state, state_style(gutter.entered));
+        }
+        line.pad_to(self.gutter)
+            .push(parts.lifelines[0], Style::Line);
+        line.spans.extend(parts.inner);
+        line.pad_to(self.gutter + 1 + self.inner)
+            .push(parts.lifelines[1], Style::Line);
+        if let Some(gutter) = right {
+            line.push(
+                format!(" {:<STATE$}", gutter.phase),
+                state_style(gutter.entered),
+            );
+            if self.timed {
+                line.push(format!(" {:>TIME$}", time(gutter.at)), Style::Time);
+            }
+        }
+        line
+    }
+
+    /// Text between the lifelines, wrapped.
+    fn note(&self, text: &str, style: Style) -> Vec<Line> {
+        let lines = wrap(text, self.inner.saturating_sub(4)).into_iter();
+        lines
+            .map(|text| {
+                let mut parts = Parts::plain();
+                parts.inner = vec![plain("  "), Span { text, style }];
+                self.row(parts)
+            })
+            .collect()
+    }
+
+    fn omitted(&self, omitted: &Omitted) -> Vec<Line> {
+        let mut lines = Vec::new();
+        let texts = self.language.omitted(omitted);
+        for text in texts
+            .iter()
+            .flat_map(|text| wrap(text, self.inner.saturating_sub(2)))
+        {
+            let mut parts = Parts::plain();
+            parts.lifelines = ['┊'; 2];
+            let indent = (self.inner.saturating_sub(width(&text))) / 2;
+            parts.inner = vec![
+                plain(&" ".repeat(indent)),
+                Span {
+                    text,
+                    style: Style::Omitted,
+                },
+            ];
+            lines.push(self.row(parts));
+        }
+        lines
+    }
+
+    fn local(&self, step: &Step) -> Line {
+        let What::Local(local) = &step.what else {
+            return self.blank();
+        };
+        let mut parts = Parts::plain();
+        let index = local.side.index();
+        parts.gutters[index] = Some(Gutter {
+            at: Some(step.at),
+            phase: local.change.after,
+            entered: local.change.is_change(),
+        });
+        parts.lifelines[index] = '●';
+        let texts: Vec<String> = step
+            .says
+            .iter()
+            .map(|says| says.text(self.language, self.story))
+            .collect();
+        let mut text = texts.join(" ");
+        if width(&text) + 2 > self.inner {
+            text = wrap(&text, self.inner - 3).swap_remove(0) + "…";
+        }
+        let indent = match local.side {
+            Side::A => 1,
+            Side::B => self.inner.saturating_sub(width(&text) + 1),
+        };
+        parts.inner = vec![
+            plain(&" ".repeat(indent)),
+            Span {
+                text,
+                style: Style::Local,
+            },
+        ];
+        self.row(parts)
+    }
+
+    fn segment(&self, step: &Step, departs: bool, arrives: bool, explain: bool) -> Vec<Line> {
+        let What::Segment(segment) = &step.what else {
+            return Vec::new();
+        };
+        let mut parts = Parts::plain();
+        let (from, to) = (segment.from.index(), segment.from.other().index());
+        if departs {
+            parts.lifelines[from] = if segment.from == Side::A {
+                '├'
+            } else {
+                '┤'
+            };
+            parts.gutters[from] = segment.sender.map(|change| Gutter {
+                at: Some(step.at),
+                phase: change.after,
+                entered: change.is_change() || entered_by_call(self.story, step, segment.from),
+            });
+        }
+        if arrives {
+            parts.gutters[to] = segment.receiver.map(|change| Gutter {
+                at: segment.arrived_at(),
+                phase: change.after,
+                entered: change.is_change(),
+            });
+        }
+        let label = Labelled::new(segment, self, departs && arrives);
+        parts.inner = label.arrow(self, segment, departs, arrives);
+        let mut lines = vec![self.row(parts)];
+        if let Some(numbers) = label.overflow {
+            lines.extend(self.note(&numbers, Style::Numbers));
+        }
+        if !self.timed {
+            lines.extend(self.note(&journey(step, segment), Style::Time));
+        }
+        if explain {
+            lines.extend(self.explanation(step, segment, departs, arrives));
+        }
+        lines
+    }
+
+    fn explanation(
+        &self,
+        step: &Step,
+        segment: &SegmentStep,
+        departs: bool,
+        arrives: bool,
+    ) -> Vec<Line> {
+        let mut lines = Vec::new();
+        if let (true, Some(sum)) = (departs && advances(step), segment.arithmetic) {
+            lines.extend(self.note(&sum.to_string(), Style::Arithmetic));
+        }
+        for says in &step.says {
+            let here = if says.is_about_arrival() {
+                arrives
+            } else {
+                departs
+            };
+            if here || segment.injected {
+                lines.extend(self.note(&says.text(self.language, self.story), Style::Says));
+            }
+        }
+        lines
+    }
+}
+
+/// The label of a segment, cut to what fits on its arrow.
+struct Labelled {
+    spans: Vec<Span>,
+    /// The numbers, when they need a row of their own.
+    overflow: Option<String>,
+}
+
+impl Labelled {
+    fn new(step: &SegmentStep, pen: &Pen<'_>, whole: bool) -> Self {
+        let again = step.resent > 0;
+        let style = if again { Style::Again } else { Style::Flags };
+        let mut spans = vec![Span {
+            text: flags(step),
+            style,
+        }];
+        if again {
+            spans.push(Span {
+                text: format!("({})", pen.language.label(Label::Again)),
+                style: Style::Again,
+            });
+        }
+        let numbers = numbers(step);
+        if !whole {
+            spans.push(Span {
+                text: format!("#{}", step.number),
+                style: Style::Detail,
+            });
+        }
+        let taken: usize = spans.iter().map(|span| width(&span.text) + 1).sum();
+        // An arrow needs a shaft and a head, a lost one room for the word.
+        let room = pen
+            .inner
+            .saturating_sub(7 + taken + fate_label(step, pen).map_or(0, |l| width(&l) + 1));
+        if width(&numbers) <= room {
+            spans.push(Span {
+                text: numbers,
+                style: Style::Numbers,
+            });
+            return Self {
+                spans,
+                overflow: None,
+            };
+        }
+        Self {
+            spans,
+            overflow: Some(numbers),
+        }
+    }
+
+    /// The arrow with the label on it, exactly as wide as the space between the lifelines.
+    fn arrow(&self, pen: &Pen<'_>, step: &SegmentStep, departs: bool, arrives: bool) -> Vec<Span> {
+        let shaft = |text: String| Span {
+            text,
+            style: arrow_style(step),
+        };
+        let mut label = vec![plain(" ")];
+        label.extend(
+            self.spans
+                .iter()
+                .flat_map(|span| [span.clone(), plain(" ")]),
+        );
+        let taken: usize = label.iter().map(|span| width(&span.text)).sum();
+        let rightwards = step.from == Side::A;
+        let tail = if departs { "──" } else { "┄┄" };
+        let end = match fate_label(step, pen) {
+            Some(text) if departs => Span {
+                text: format!("╳ {text}"),
+                style: Style::Trouble,
+            },
+            _ if arrives => shaft(if rightwards { "▶" } else { "◀" }.to_owned()),
+            _ => shaft("┄┄".to_owned()),
+        };
+        let end = if rightwards || end.style != Style::Trouble {
+            end
+        } else {
+            let text = format!("{} ╳", end.text.trim_start_matches("╳ "));
+            Span { text, ..end }
+        };
+        let rest = pen
+            .inner
+            .saturating_sub(taken + width(tail) + width(&end.text));
+        // A segment that is lost stops half way.
+        let stops = if end.style == Style::Trouble {
+            rest / 3
+        } else {
+            0
+        };
+        let body = if departs || !arrives { "─" } else { "┄" };
+        let body = shaft(body.repeat(rest - stops));
+        let gap = plain(&" ".repeat(stops));
+        let tail = shaft(tail.to_owned());
+        if rightwards {
+            [vec![tail], label, vec![body, end, gap]].concat()
+        } else {
+            [vec![gap, end, body], label, vec![tail]].concat()
+        }
+    }
+}
+
+fn plain(text: &str) -> Span {
+    Span {
+        text: text.to_owned(),
+        style: Style::Plain,
+    }
+}
+
+const fn state_style(entered: bool) -> Style {
+    if entered {
+        Style::StateEntered
+    } else {
+        Style::State
+    }
+}
+
+fn arrow_style(step: &SegmentStep) -> Style {
+    match step.fate {
+        Fate::Arrived { .. } | Fate::InFlight if step.injected => Style::Trouble,
+        Fate::Arrived { .. } | Fate::InFlight => Style::Arrow,
+        Fate::Lost | Fate::Corrupted => Style::Trouble,
+    }
+}
+
+fn fate_label(step: &SegmentStep, pen: &Pen<'_>) -> Option<String> {
+    let label = match step.fate {
+        Fate::Arrived { .. } => return None,
+        Fate::Lost => Label::Lost,
+        Fate::Corrupted => Label::Corrupted,
+        Fate::InFlight => Label::InFlight,
+    };
+    Some(pen.language.label(label).to_owned())
+}
+
+/// The control bits by name, PSH left out: it tells a student nothing.
+fn flags(step: &SegmentStep) -> String {
+    const NAMES: [(TcpFlags, &str); 6] = [
+        (TcpFlags::SYN, "SYN"),
+        (TcpFlags::FIN, "FIN"),
+        (TcpFlags::RST, "RST"),
+        (TcpFlags::ACK, "ACK"),
+        (TcpFlags::URG, "URG"),
+        (TcpFlags::CWR, "CWR"),
+    ];
+    let names = NAMES.iter().filter(|(flag, _)| step.segment.has(*flag));
+    let names: Vec<&str> = names.map(|(_, name)| *name).collect();
+    names.join(" ")
+}
+
+fn numbers(step: &SegmentStep) -> String {
+    let segment = &step.segment;
+    let mut text = format!("SEQ={}", segment.seq);
+    if let Some(ack) = segment.ack {
+        text += &format!(" ACK={ack}");
+    }
+    if segment.len > 0 {
+        text += &format!(" LEN={}", segment.len);
+    }
+    // The window is told where it matters: when it is shut.
+    if segment.window == 0 && !segment.has(TcpFlags::RST) {
+        text += " WIN=0";
+    }
+    text
+}
+
+/// Departure and arrival as one text, where the gutters have no room.
+fn journey(step: &Step, segment: &SegmentStep) -> String {
+    let sent = time(Some(step.at));
+    match segment.arrived_at() {
+        Some(at) => format!("{sent} → {}", time(Some(at))),
+        None => sent,
+    }
+}
+
+fn time(at: Option<Instant>) -> String {
+    at.map_or_else(String::new, |at| {
+        quantity::time(Duration::from_nanos(at.as_nanos()))
+    })
+}
+
+/// Whether the sum behind the ACK is worth showing: where the sentence is about that ACK.
+fn advances(step: &Step) -> bool {
+    step.says.iter().any(Sentence::is_about_ack)
+}
+
+/// Whether the state the sender is in was entered by a call at the same moment, with no row of its own to show it.
+fn entered_by_call(story: &Story, step: &Step, side: Side) -> bool {
+    let Some(order) = step.order[side.index()] else {
+        return false;
+    };
+    // The first thing a side does shows the state it has entered.
+    order <= 1 && story.end(side).first == Phase::Closed
+}
+
+#[cfg(test)]
+mod tests;
