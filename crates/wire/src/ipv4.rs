@@ -113,9 +113,10 @@ impl Ipv4Header {
     /// Those of [`parse`](Self::parse).
     #[inline]
     pub fn parse_front(front: &[u8], packet_len: usize) -> Result<(Self, usize), ParseError> {
-        let (header, header_len) = Self::parse_quoted(front)?;
-        // The total is the payload and the header again, so this does not saturate.
-        let total_len = header_len.saturating_add(usize::from(header.payload_len));
+        let (header, header_len, total_len) = Self::read(front)?;
+        if total_len < header_len {
+            return Err(ParseError::BadLength);
+        }
         if total_len > packet_len {
             return Err(ParseError::Truncated);
         }
@@ -134,9 +135,11 @@ impl Ipv4Header {
         Ok((header, header_len))
     }
 
-    /// Reads a header quoted in an ICMP error: the packet may be cut anywhere after it, and routers on the way may have
-    /// changed what the checksum covers.
-    pub(crate) fn parse_quoted(packet: &[u8]) -> Result<(Self, usize), ParseError> {
+    /// Reads the header without believing it: gives its length and the total length it claims too.
+    ///
+    /// This is how a header quoted in an ICMP error is read, where the packet may be cut anywhere after it, and hosts and
+    /// routers on the way may have changed the total length and what the checksum covers.
+    pub(crate) fn read(packet: &[u8]) -> Result<(Self, usize, usize), ParseError> {
         let &[
             version_and_len,
             class,
@@ -163,9 +166,7 @@ impl Ipv4Header {
             return Err(ParseError::Truncated);
         }
         let total_len = usize::from(u16::from_be_bytes([t0, t1]));
-        let payload_len = total_len
-            .checked_sub(header_len)
-            .ok_or(ParseError::BadLength)?;
+        let payload_len = total_len.saturating_sub(header_len);
         let fragment = u16::from_be_bytes([f0, f1]);
         let &[s0, s1, s2, s3, d0, d1, d2, d3] = addresses;
         let header = Self {
@@ -181,7 +182,7 @@ impl Ipv4Header {
             fragment_offset: (fragment & FRAGMENT_OFFSET) << 3,
             payload_len: u16::try_from(payload_len).unwrap_or(u16::MAX),
         };
-        Ok((header, header_len))
+        Ok((header, header_len, total_len))
     }
 
     /// Whether this is one of several fragments.

@@ -10,6 +10,7 @@ mod tests;
 
 use core::net::Ipv6Addr;
 
+pub(crate) use extensions::skip_extensions;
 pub use extensions::{
     ExtensionError, ExtensionLimits, Fragment, HeaderProblem, ParameterProblemCode, UpperLayer,
 };
@@ -101,18 +102,18 @@ impl Ipv6Header {
     /// Those of [`parse`](Self::parse).
     #[inline]
     pub fn parse_front(front: &[u8], packet_len: usize) -> Result<(Self, usize), ParseError> {
-        let (header, len) = Self::parse_quoted(front)?;
+        let header = Self::read(front)?;
         if header.packet_len() > packet_len {
             return Err(ParseError::Truncated);
         }
         if header.payload_len == 0 && header.next_header == IpProtocol::HOP_BY_HOP {
             return Err(ParseError::Unsupported);
         }
-        Ok((header, len))
+        Ok((header, Self::LEN))
     }
 
-    /// Reads a header quoted in an ICMPv6 error, where the packet may be cut anywhere after it.
-    pub(crate) fn parse_quoted(packet: &[u8]) -> Result<(Self, usize), ParseError> {
+    /// Reads the fixed header only, as it is quoted in an ICMPv6 error, where the packet may be cut anywhere after it.
+    pub(crate) fn read(packet: &[u8]) -> Result<Self, ParseError> {
         let (fixed, addresses) = packet
             .split_first_chunk::<8>()
             .ok_or(ParseError::Truncated)?;
@@ -137,7 +138,7 @@ impl Ipv6Header {
             flow_label: version_class_flow & FLOW_LABEL,
             payload_len: u16::from_be_bytes([l0, l1]),
         };
-        Ok((header, Self::LEN))
+        Ok(header)
     }
 
     /// The length of the fixed header and the payload together, in octets.

@@ -41,13 +41,19 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod arp;
 pub mod checksum;
+pub mod ethernet;
+pub mod icmpv4;
+pub mod icmpv6;
 pub mod ipv4;
 pub mod ipv6;
+pub mod ndp;
 pub mod tcp;
 pub mod udp;
 
 mod error;
+mod icmp;
 mod ip;
 mod octets;
 mod seq;

@@ -161,7 +161,8 @@ impl Ipv6Header {
     /// returns what they lead to.
     ///
     /// The walk stops at a fragment header, unless the fragment is the whole packet (RFC 6946). A first fragment is looked
-    /// through up to the upper-layer header, which must be in it (RFC 7112). `packet` must hold the header chain in one piece.
+    /// through up to the upper-layer header, which must be in it (RFC 7112). Of a packet in pieces, `packet` may be the front
+    /// that holds the header chain and what the upper layer's own header needs.
     ///
     /// # Errors
     ///
@@ -181,8 +182,10 @@ impl Ipv6Header {
         };
         if is_extension(self.next_header) {
             let packet = packet.get(..self.packet_len()).unwrap_or(packet);
+            let packet_len = self.packet_len();
             let mut walk = Walk {
                 packet,
+                packet_len,
                 limits,
                 headers: 0,
             };
@@ -205,8 +208,10 @@ const fn is_extension(protocol: IpProtocol) -> bool {
 }
 
 struct Walk<'a> {
-    /// The whole packet without padding of the link.
+    /// The packet, or its front, without padding of the link.
     packet: &'a [u8],
+    /// How long the whole packet is.
+    packet_len: usize,
     limits: ExtensionLimits,
     headers: u8,
 }
@@ -260,13 +265,14 @@ impl Walk<'_> {
             return Ok(after);
         }
         let part = self.packet.get(after.offset..).unwrap_or_default();
-        if header.more && !part.len().is_multiple_of(8) {
+        let part_len = self.packet_len.saturating_sub(after.offset);
+        if header.more && !part_len.is_multiple_of(8) {
             return Err(problem(
                 ParameterProblemCode::ErroneousField,
                 PAYLOAD_LEN_OFFSET,
             ));
         }
-        if usize::from(header.offset).saturating_add(part.len()) > PAYLOAD_LEN_MAX {
+        if usize::from(header.offset).saturating_add(part_len) > PAYLOAD_LEN_MAX {
             let offset_field = at.offset.saturating_add(2);
             return Err(problem(ParameterProblemCode::ErroneousField, offset_field));
         }
@@ -286,7 +292,11 @@ impl Walk<'_> {
 
     /// The header chain must be whole, up to and including the upper-layer header (RFC 7112 5).
     fn check_first_fragment(&self, next: IpProtocol, part: &[u8]) -> Result<(), ExtensionError> {
-        let incomplete = problem(ParameterProblemCode::IncompleteFirstFragment, 0);
+        let incomplete = if self.packet.len() < self.packet_len {
+            ParseError::Truncated.into()
+        } else {
+            problem(ParameterProblemCode::IncompleteFirstFragment, 0)
+        };
         let (protocol, offset) = match skip_extensions(next, part, self.limits) {
             Err(ParseError::Truncated) => return Err(incomplete),
             skipped => skipped?,

@@ -1,4 +1,3 @@
-use super::extensions::skip_extensions;
 use super::*;
 use proptest::prelude::*;
 use std::vec::Vec;
@@ -354,4 +353,14 @@ fn the_front_of_a_packet_in_pieces_is_enough() {
         Ipv6Header::parse_front(&front, 139),
         Err(ParseError::Truncated)
     );
+}
+
+#[test]
+fn the_front_of_a_fragment_is_enough_to_walk() {
+    let whole = packet(FRAG, &[&fragment(TCP, 0, true)[..], &[7; 64]].concat());
+    let (header, _) = Ipv6Header::parse(&whole).unwrap();
+    let walk = |front: &[u8]| header.upper_layer(front, ExtensionLimits::default());
+    assert_eq!(walk(&whole[..68]), walk(&whole));
+    assert!(walk(&whole).unwrap().fragment.is_some());
+    assert_eq!(walk(&whole[..67]), Err(ParseError::Truncated.into()));
 }
