@@ -193,7 +193,7 @@ impl Listener {
     pub fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Option<(Tuple, SegmentOut)> {
         let (tuple, segment, record) = self.syn_queue.poll_transmit(&self.config, cx.now)?;
         cx.host.counters.segments_out += 1;
-        let repeated = record.sent > 1 && segment.header.flags.contains(TcpFlags::SYN);
+        let repeated = record.resent && segment.header.flags.contains(TcpFlags::SYN);
         if repeated {
             self.counters.synack_retransmissions += 1;
             cx.host.counters.segments_retransmitted += 1;

@@ -170,8 +170,14 @@ fn keepalive_probe(tcb: &mut Tcb, cx: &Context<'_>) -> SegmentOut {
 fn settle(tcb: &mut Tcb, cx: &Context<'_>) {
     tcb.intents.override_silly_window = false;
     tcb.intents.retransmit = false;
-    if tcb.phase() == Phase::Closed || tcb.syn_unacknowledged() {
+    if matches!(tcb.phase(), Phase::Closed | Phase::TimeWait) || tcb.syn_unacknowledged() {
         return;
+    }
+    if let Some(limit) = tcb.config.user_timeout
+        && (tcb.is_outstanding() || tcb.has_unsent())
+        && !tcb.timers.is_set(Timer::UserTimeout)
+    {
+        tcb.timers.set(Timer::UserTimeout, cx.now + limit);
     }
     let shut = tcb.snd.wnd == 0 && (tcb.is_outstanding() || tcb.has_unsent());
     let silly = !tcb.is_outstanding() && tcb.has_unsent();

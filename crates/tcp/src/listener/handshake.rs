@@ -163,10 +163,10 @@ impl Listener {
                 negotiated: record.negotiated,
                 clock: record.clock(),
                 edge: record.irs + 1 + u32::from(record.offered),
-                handshake_retransmitted: record.sent > 1,
+                handshake_retransmitted: record.resent,
             },
         );
-        if record.sent == 1 {
+        if !record.resent {
             tcb.rtt.on_sample(cx.now - record.arrived);
         }
         let mut connection = Connection::from_tcb(tcb);

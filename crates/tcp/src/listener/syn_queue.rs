@@ -34,8 +34,12 @@ pub(super) struct HalfOpen {
     /// The window our SYN+ACK offered.
     pub(super) offered: u16,
     pub(super) negotiated: Negotiated,
-    /// SYN+ACKs sent.
+    /// SYN+ACKs sent because of time: the first, and one for each timeout.
     pub(super) sent: u8,
+    /// A SYN+ACK had to be sent again, for whatever reason.
+    pub(super) resent: bool,
+    /// The SYN+ACK in the queue of segments to send is due to a timeout.
+    retry: bool,
     /// The SYN+ACK is in the queue of segments to send.
     queued: bool,
     /// A bare acknowledgment is in that queue.
@@ -63,6 +67,8 @@ impl HalfOpen {
             offered: syn_window(config.receive_buffer),
             negotiated: Negotiated::new(config, &syn.options),
             sent: 0,
+            resent: false,
+            retry: true,
             queued: false,
             ack_queued: false,
         }
@@ -209,17 +215,20 @@ impl SynQueue {
                 continue;
             };
             if core::mem::take(&mut record.queued) {
-                let level = usize::from(record.sent).min(self.waiting.len() - 1);
-                let first =
-                    record.sent == 0 || usize::from(record.sent) <= usize::from(self.retries);
-                record.sent = record.sent.saturating_add(1);
-                if first {
+                record.resent |= record.sent > 0;
+                // A SYN+ACK that a repeated SYN asked for leaves the timer as it is: the peer's insistence neither
+                // prolongs nor shortens the life of the record.
+                if core::mem::take(&mut record.retry) {
+                    let level = usize::from(record.sent);
+                    record.sent += 1;
                     let due = now + self.timeout.saturating_mul(1 << level.min(16));
-                    self.waiting[level].push_back(Waiting {
-                        due,
-                        tuple,
-                        iss: record.iss,
-                    });
+                    if let Some(queue) = self.waiting.get_mut(level) {
+                        queue.push_back(Waiting {
+                            due,
+                            tuple,
+                            iss: record.iss,
+                        });
+                    }
                 }
                 return Some((tuple, record.syn_ack(config, tuple, now), record.clone()));
             }
@@ -250,16 +259,17 @@ impl SynQueue {
         let level = (0..self.waiting.len())
             .find(|&level| self.waiting[level].front().is_some_and(|w| w.due <= now))?;
         let Waiting { tuple, iss, .. } = self.waiting[level].pop_front()?;
-        let Some(record) = self.records.get(&tuple).filter(|record| record.iss == iss) else {
+        let record = self
+            .records
+            .get_mut(&tuple)
+            .filter(|record| record.iss == iss);
+        let Some(record) = record else {
             return Some((tuple, None));
         };
-        if usize::from(record.sent) != level + 1 {
-            // A repeated SYN had its SYN+ACK in the meantime, and that one is waited for.
-            return Some((tuple, None));
-        }
         if level >= usize::from(self.retries) {
             return Some((tuple, self.records.remove(&tuple)));
         }
+        record.retry = true;
         self.want_syn_ack(&tuple);
         Some((tuple, None))
     }

@@ -78,13 +78,8 @@ pub(super) fn fresh(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
     tcb.snd.nxt = seq + len;
     let segment = build(tcb, cx, seq, len);
     tcb.patience.last_sent = cx.now;
-    if tcb.timed.is_none() {
+    if tcb.timed.is_none() && tcb.loss == LossState::Open {
         tcb.timed = Some((tcb.snd.nxt, cx.now));
-    }
-    if let Some(limit) = tcb.config.user_timeout
-        && !tcb.timers.is_set(Timer::UserTimeout)
-    {
-        tcb.timers.set(Timer::UserTimeout, cx.now + limit);
     }
     if !tcb.timers.is_set(Timer::Retransmission) {
         restart_retransmission_timer(tcb, cx.now);
