@@ -53,7 +53,7 @@ pub struct Config {
     pub rto_max: Duration,
     /// R1: retransmissions of one segment after which the application hears of trouble (RFC 9293 3.8.3).
     pub r1: u8,
-    /// R2: how long one segment is retransmitted before the connection is given up (RFC 9293 3.8.3 [MUST-21]).
+    /// R2: how long one segment is retransmitted before the connection is given up (RFC 9293 3.8.3 [MUST-21] [SHLD-11]).
     pub r2: Duration,
     /// R2 for a SYN (RFC 9293 3.8.3 [MUST-23]).
     pub r2_syn: Duration,
@@ -61,7 +61,7 @@ pub struct Config {
     pub user_timeout: Option<Duration>,
     /// Longest time between two zero-window probes.
     pub persist_max: Duration,
-    /// Probe a silent peer; off by default (RFC 9293 3.8.4 [MUST-24] [MUST-25]).
+    /// Probe a silent peer; off by default (RFC 9293 3.8.4 [MAY-5] [MUST-24] [MUST-25]).
     pub keepalive: Option<KeepAlive>,
     /// 2 MSL (RFC 9293 3.6.1 [MUST-13]).
     pub time_wait: Duration,

@@ -276,7 +276,7 @@ impl Connection {
 
     /// Writes urgent text: the urgent pointer will name the octet after its last (RFC 9293 3.8.5 [MUST-62]).
     ///
-    /// RFC 6093 advises new applications against it [SHLD-13].
+    /// RFC 6093 advises new applications against it, and so does RFC 9293 (SHLD-13).
     ///
     /// # Errors
     ///
@@ -372,7 +372,7 @@ impl Connection {
         );
     }
 
-    /// Lets go of the connection: [`close`](Self::close), and nothing will be read.
+    /// Lets go of the connection: [`close`](Self::close), and nothing will be read (RFC 9293 3.6.1 [MAY-1]).
     ///
     /// Text that arrived and was not read, or arrives later, is answered with RST (RFC 9293 3.6.1 [SHLD-3]). What was written is
     /// still delivered, within the limits for orphans.

@@ -26,7 +26,8 @@ use crate::tuple::Tuple;
 
 /// A passive OPEN: takes SYNs, carries out handshakes, and queues what is established until the application accepts it.
 ///
-/// A half-open connection is a compact record, not a [`Connection`]. The owner stores the connections that
+/// A half-open connection is a compact record, not a [`Connection`]; listening goes on beside any number of them, and none
+/// disturbs another [MUST-41] [MUST-42]. The owner stores the connections that
 /// [`handle_segment`](Self::handle_segment) hands out and queues a name for each with [`push_accepted`](Self::push_accepted).
 /// After each input drain [`poll_transmit`](Self::poll_transmit).
 ///

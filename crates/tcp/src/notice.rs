@@ -21,7 +21,8 @@ impl Events {
     pub const CLOSED: Self = Self(1 << 4);
     /// The peer announced or extended urgent text (RFC 9293 3.8.5 [MUST-32]).
     pub const URGENT: Self = Self(1 << 5);
-    /// Delivery is in trouble: R1 was passed, or the network reported an error that may heal (RFC 9293 3.9.1.8).
+    /// Delivery is in trouble: R1 was passed, or the network reported an error that may heal (RFC 9293 3.9.1.8 [MUST-47]
+    /// [SHLD-25]). An application that does not want such reports does not look [SHLD-20].
     pub const SOFT_ERROR: Self = Self(1 << 6);
     /// Our FIN was acknowledged: the peer has everything.
     pub const FIN_ACKNOWLEDGED: Self = Self(1 << 7);

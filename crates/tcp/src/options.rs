@@ -52,7 +52,8 @@ impl Negotiated {
     }
 }
 
-/// Options of our SYN (`answer` is `None`) or SYN+ACK (RFC 9293 3.7.1 [MUST-14] [SHLD-5], RFC 7323, RFC 2018).
+/// Options of our SYN (`answer` is `None`) or SYN+ACK, the only segments that name an MSS, and always (RFC 9293 3.7.1
+/// [MUST-14] [MUST-65] [SHLD-5] [MAY-3], RFC 7323, RFC 2018).
 pub(crate) fn syn_options(
     config: &Config,
     mss: u16,

@@ -91,7 +91,7 @@ impl SendVars {
     }
 
     /// Octets the peer's window still admits beyond `nxt`. Zero when the peer shrank it below what is in flight
-    /// (RFC 9293 3.8.6 [MUST-34]).
+    /// (RFC 9293 3.8.6 [MUST-34] [SHLD-15]).
     pub(crate) const fn usable(&self) -> u32 {
         self.wnd.saturating_sub(self.flight())
     }

@@ -87,7 +87,9 @@ fn a_claim_without_code_or_without_test_fails() {
     let found = messages(&with_must_2(Status::MetInPart, &test), &test);
     assert_eq!(
         found,
-        ["docs/rfc9293-ledger.toml:10: MUST-2: claimed met in part, but no code carries its marker"]
+        [
+            "docs/rfc9293-ledger.toml:10: MUST-2: claimed met in part, but no code carries its marker"
+        ]
     );
 }
 

@@ -61,7 +61,7 @@ impl Listener {
         self.establish(cx, tuple, path, segment)
     }
 
-    /// Only a RST at RCV.NXT exactly returns the record to LISTEN, which for a record means being forgotten.
+    /// Only a RST at RCV.NXT exactly returns the record to LISTEN, which for a record means being forgotten [MUST-11].
     fn half_open_reset(
         &mut self,
         cx: &mut Context<'_>,

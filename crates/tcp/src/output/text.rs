@@ -63,7 +63,7 @@ fn may_retransmit(tcb: &Tcb, seq: SeqNum, len: u32) -> bool {
     in_window && (tcb.intents.retransmit || pipe == 0 || pipe + len <= tcb.congestion.window())
 }
 
-/// Sends text, or a FIN, or both, for the first time.
+/// Sends text, or a FIN, or both, for the first time. Text of several writes shares segments [MUST-60] [MAY-16].
 pub(super) fn fresh(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
     let offer = offer(tcb)?;
     if !is_worth_sending(tcb, offer) {

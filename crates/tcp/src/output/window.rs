@@ -10,6 +10,8 @@ pub(crate) fn syn_window(room: u32) -> u16 {
 }
 
 /// The window field for a segment that leaves, moving the right edge if that is worth telling [MUST-39] [SHLD-14].
+///
+/// An application that does not read keeps the window shut for as long as it likes [MAY-8].
 pub(super) fn offer(tcb: &mut Tcb) -> u16 {
     let shift = tcb.rcv.shift;
     let edge = tcb.rcv.edge;

@@ -44,8 +44,8 @@ impl TcpHeader {
 
     /// Reads the header at the front of a segment and returns it with its length in octets (where the data begins).
     ///
-    /// Reserved bits are ignored, and so are options that are unknown or malformed: see [`TcpOptions::parse`]. The checksum
-    /// is not looked at.
+    /// Options are read whatever the flags are ([MUST-5]). Reserved bits are ignored, and so are options that are unknown or
+    /// malformed: see [`TcpOptions::parse`]. The checksum is not looked at.
     ///
     /// # Errors
     ///

@@ -92,7 +92,8 @@ impl TcpOptions {
     /// The most octets a header has room for.
     pub const LEN_MAX: usize = 40;
 
-    /// Reads options from the octets between the fixed header and the data.
+    /// Reads options from the octets between the fixed header and the data, wherever in them an option starts ([MUST-4],
+    /// [MUST-64]). All but end-of-options and no-operation carry a length ([MUST-68]).
     ///
     /// It never fails: unknown options are skipped ([MUST-6]), what follows an end-of-options octet is ignored, an option of a
     /// known kind with the wrong length is skipped, and an impossible length (below 2, or past the end) ends the list

@@ -12,7 +12,7 @@ use crate::notice::Events;
 use crate::output::restart_retransmission_timer;
 use crate::phase::{Cause, Phase};
 use crate::segment::SegmentIn;
-use crate::tcb::{LossState, Tcb, octets};
+use crate::tcb::{Tcb, octets};
 use crate::timer::Timer;
 use crate::trace::Verdict;
 use crate::vars::RawWindow;
@@ -185,7 +185,9 @@ fn reopen(tcb: &mut Tcb, wnd_before: u32) {
     tcb.timers.stop(Timer::Persist);
     tcb.patience.tries = 0;
     tcb.patience.since = None;
-    if tcb.is_outstanding() && tcb.loss == LossState::Open {
+    if tcb.is_outstanding() {
+        // Whatever was repaired before the window shut went into the shut window as well.
+        tcb.scoreboard.begin_recovery();
         tcb.count_flight_as_lost();
     }
 }

@@ -84,7 +84,8 @@ fn refuse_unread_text(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) 
     Break(Verdict::ResetSent(DropReason::NobodyReads))
 }
 
-/// A gap: one duplicate acknowledgment for each segment if the peer counts them, one with SACK blocks otherwise [SHLD-31].
+/// A gap: one duplicate acknowledgment for each segment if the peer counts them, one with SACK blocks otherwise [SHLD-31]
+/// [MAY-13].
 fn out_of_order(tcb: &mut Tcb, cx: &mut Context<'_>) {
     cx.host.counters.out_of_order += 1;
     if tcb.negotiated.sack {

@@ -62,6 +62,22 @@ fn reserved_bits_are_ignored_and_ae_is_not() {
     assert_eq!(header.flags, TcpFlags::SYN | TcpFlags::AE);
 }
 
+/// [MUST-5]
+#[test]
+fn options_are_read_whatever_the_flags() {
+    for flags in 0..=0x1ff {
+        let header = TcpHeader {
+            flags: TcpFlags::from_bits(flags),
+            ..syn()
+        };
+        let mut octets = std::vec![0; header.header_len()];
+        header.emit(&mut octets);
+        let (parsed, _) = TcpHeader::parse(&octets).unwrap();
+        assert_eq!(parsed.options, syn().options, "{}", header.flags);
+    }
+}
+
+/// [MUST-2] [MUST-3]
 #[test]
 fn checksum_covers_addresses_header_and_data() {
     let (source, destination) = (

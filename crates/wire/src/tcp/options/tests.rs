@@ -165,6 +165,37 @@ fn parses_what_others_send() {
     }
 }
 
+/// [MUST-4] [MUST-64]
+#[test]
+fn an_option_may_start_on_any_octet() {
+    for before in 0..=36 {
+        let mut octets = std::vec![NOP; before];
+        octets.extend([MSS, MSS_LEN, 0x05, 0xb4, END]);
+        let (options, note) = TcpOptions::parse(&octets);
+        assert_eq!(options.mss, Some(1460), "after {before} octets");
+        assert!(!note.is_malformed());
+    }
+}
+
+/// Every kind but end-of-options and no-operation has a length, which is believed: what follows is found, whatever the option
+/// means [MUST-6] [MUST-68].
+#[test]
+fn the_length_of_any_other_option_is_believed() {
+    for kind in (0..=u8::MAX).filter(|kind| ![END, NOP, MSS].contains(kind)) {
+        for length in 2..=9 {
+            let mut octets = std::vec![kind, length];
+            octets.resize(usize::from(length), 0xee);
+            octets.extend([MSS, MSS_LEN, 1, 2]);
+            assert_eq!(
+                TcpOptions::parse(&octets).0.mss,
+                Some(0x0102),
+                "kind {kind}, length {length}"
+            );
+        }
+    }
+}
+
+/// [MUST-7]
 #[test]
 fn illegal_lengths_are_noted_and_end_nothing_else() {
     let none = TcpOptions::default();
@@ -295,6 +326,18 @@ pub(crate) fn any_options() -> impl Strategy<Value = TcpOptions> {
 }
 
 proptest! {
+    #[test]
+    /// Nothing follows an end-of-options octet, because there is none [MUST-69].
+    fn emitted_octets_never_end_early(options in any_options()) {
+        let octets = emitted(&options);
+        let mut rest = octets.as_slice();
+        while let [kind, tail @ ..] = rest {
+            prop_assert_ne!(*kind, END, "{:?}", octets);
+            let value = if *kind == NOP { 0 } else { usize::from(tail[0]) - 1 };
+            rest = &tail[value..];
+        }
+    }
+
     #[test]
     fn round_trip_loses_only_sack_blocks_without_room(options in any_options()) {
         let octets = emitted(&options);

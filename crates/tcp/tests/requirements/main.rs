@@ -1,0 +1,14 @@
+//! The labelled requirements of RFC 9293 that show between one connection and its peer, each proven by a scripted peer.
+//!
+//! Every test names the labels it proves; `cargo xtask ledger` collects them. What belongs to the network layer (addresses, checksums,
+//! ICMP on the wire) is proven in the stack's tests.
+
+mod acknowledging;
+mod closing;
+mod failing;
+mod harness;
+mod keepalive;
+mod opening;
+mod sending;
+mod urgent;
+mod windows;
