@@ -34,8 +34,8 @@ pub(crate) struct Intents {
     pub(crate) challenge: bool,
     /// SYN+ACK, again or for the first time.
     pub(crate) synack: bool,
-    /// RST with this sequence number.
-    pub(crate) reset: Option<SeqNum>,
+    /// RST.
+    pub(crate) reset: Option<ResetIntent>,
     /// Send the first lost segment whatever the congestion window says (RFC 6675 5 step 4.3).
     pub(crate) retransmit: bool,
     /// Zero-window probe.
@@ -46,7 +46,31 @@ pub(crate) struct Intents {
     pub(crate) override_silly_window: bool,
 }
 
+/// A RST to send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResetIntent {
+    pub(crate) seq: SeqNum,
+    /// Carry an acknowledgment: so that a peer that does not believe the number still learns ours.
+    pub(crate) acknowledges: bool,
+}
+
 impl Intents {
+    /// `<SEQ=seq><ACK=RCV.NXT><CTL=RST,ACK>`: this connection is over.
+    pub(crate) const fn reset_connection(&mut self, seq: SeqNum) {
+        self.reset = Some(ResetIntent {
+            seq,
+            acknowledges: true,
+        });
+    }
+
+    /// `<SEQ=SEG.ACK><CTL=RST>`: only the segment that this answers is refused.
+    pub(crate) const fn reset_segment(&mut self, ack: SeqNum) {
+        self.reset = Some(ResetIntent {
+            seq: ack,
+            acknowledges: false,
+        });
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -99,8 +123,8 @@ pub(crate) fn poll(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
 
 /// The order in which things leave.
 fn next(tcb: &mut Tcb, cx: &Context<'_>) -> Option<(SegmentOut, SendReason)> {
-    if let Some(seq) = tcb.intents.reset.take() {
-        return Some((reset::own_reset(tcb, seq), SendReason::Reset));
+    if let Some(intent) = tcb.intents.reset.take() {
+        return Some((reset::own_reset(tcb, intent), SendReason::Reset));
     }
     if tcb.phase() == Phase::Closed {
         return None;

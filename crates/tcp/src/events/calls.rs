@@ -142,7 +142,7 @@ pub(crate) fn abort(tcb: &mut Tcb, cx: &mut Context<'_>) {
         _ => {
             let seq = tcb.snd.nxt;
             tcb.fail(cx, Cause::Abort, ConnectionError::Aborted);
-            tcb.intents.reset = Some(seq);
+            tcb.intents.reset_connection(seq);
         }
     }
     tcb.receive.discard();

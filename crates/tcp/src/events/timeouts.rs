@@ -97,7 +97,7 @@ fn on_persist_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
     }
     if evicted {
         tcb.fail(cx, Cause::Abort, ConnectionError::Evicted);
-        tcb.intents.reset = Some(tcb.snd.nxt);
+        tcb.intents.reset_connection(tcb.snd.nxt);
         return;
     }
     tcb.intents.window_probe = true;
@@ -115,10 +115,9 @@ fn on_keepalive(tcb: &mut Tcb, cx: &mut Context<'_>) {
         return;
     }
     if tcb.patience.keepalive_probes >= keepalive.probes {
-        tcb.intents.reset = None;
         let seq = tcb.snd.nxt;
         give_up(tcb, cx, ConnectionError::KeepAliveTimeout);
-        tcb.intents.reset = Some(seq);
+        tcb.intents.reset_connection(seq);
         return;
     }
     tcb.patience.keepalive_probes += 1;
@@ -130,7 +129,7 @@ fn on_keepalive(tcb: &mut Tcb, cx: &mut Context<'_>) {
 fn on_user_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
     let seq = tcb.snd.nxt;
     give_up(tcb, cx, ConnectionError::UserTimeout);
-    tcb.intents.reset = Some(seq);
+    tcb.intents.reset_connection(seq);
 }
 
 /// Counts a try, reports trouble at R1 [SHLD-9] [SHLD-10], and returns how long the peer has owed an answer.

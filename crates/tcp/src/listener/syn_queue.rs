@@ -19,6 +19,10 @@ use crate::tuple::Tuple;
 
 /// A connection in SYN-RECEIVED that came from LISTEN.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what is known and what is to be sent, each on its own"
+)]
 pub(super) struct HalfOpen {
     pub(super) iss: SeqNum,
     pub(super) irs: SeqNum,

@@ -2,20 +2,21 @@
 
 use handwave_wire::{SeqNum, TcpFlags, TcpHeader, TcpOptions};
 
+use super::ResetIntent;
 use super::header::{Bare, bare_segment};
 use crate::config::Config;
 use crate::segment::SegmentOut;
 use crate::tcb::Tcb;
 use crate::tuple::Tuple;
 
-/// `<SEQ=seq><ACK=RCV.NXT><CTL=RST,ACK>` for a connection that ends.
-pub(super) fn own_reset(tcb: &Tcb, seq: SeqNum) -> SegmentOut {
+/// The RST that a handler asked for.
+pub(super) fn own_reset(tcb: &Tcb, intent: ResetIntent) -> SegmentOut {
     bare_segment(
         &tcb.config,
         Bare {
             tuple: tcb.tuple,
-            seq,
-            ack: Some(tcb.rcv.nxt),
+            seq: intent.seq,
+            ack: intent.acknowledges.then_some(tcb.rcv.nxt),
             flags: TcpFlags::RST,
             window: 0,
             options: TcpOptions::default(),

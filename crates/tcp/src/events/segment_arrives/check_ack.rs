@@ -69,7 +69,7 @@ fn check_handshake_ack(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn)
     let ack = segment.header.ack;
     if !(ack.after(tcb.snd.una) && ack.at_or_before(tcb.snd.nxt)) {
         // The RST goes out for this segment alone; the connection waits on.
-        tcb.intents.reset = Some(ack);
+        tcb.intents.reset_segment(ack);
         return Break(Verdict::ResetSent(DropReason::HandshakeAckUnacceptable));
     }
     tcb.snd.una = tcb.snd.iss + 1;

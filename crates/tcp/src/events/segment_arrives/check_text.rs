@@ -79,7 +79,7 @@ fn refuse_unread_text(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) 
     }
     let seq = tcb.snd.nxt;
     tcb.fail(cx, Cause::Abort, ConnectionError::Aborted);
-    tcb.intents.reset = Some(seq);
+    tcb.intents.reset_connection(seq);
     debug_assert!(!segment.payload.is_empty(), "only text is refused");
     Break(Verdict::ResetSent(DropReason::NobodyReads))
 }
