@@ -20,7 +20,7 @@ struct Last(Arc<Mutex<(SendSnapshot, ReceiveSnapshot)>>);
 
 impl Tracer for Last {
     fn record(&mut self, entry: &TraceEntry) {
-        *self.0.lock().unwrap() = (entry.snd, entry.rcv);
+        *self.0.lock().expect("no panic while held") = (entry.snd, entry.rcv);
     }
 }
 
@@ -223,7 +223,7 @@ fn bring_to(pair: &mut Pair, phase: Phase) {
 /// The state after the segment, and the flags of what answered it at once.
 fn outcome(start: Start, build: Build) -> String {
     let (mut pair, side, last) = begin(start);
-    let (snd, rcv) = *last.0.lock().unwrap();
+    let (snd, rcv) = *last.0.lock().expect("no panic while held");
     pair.inject(side, build(snd, rcv));
     let before = match start {
         Start::Closed => Phase::Closed,
