@@ -17,7 +17,7 @@ pub(super) const JOIN_MAX: usize = 1_024;
 const PINNED_PER_OCTET_MAX: usize = 4;
 
 /// What is left of a piece that was read in part stays where it is if it pins no more than this.
-const PINNED_FREELY: usize = 512;
+pub(super) const PINNED_FREELY: usize = 512;
 
 /// Octets in memory together with the bytes of memory they keep alive.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl Piece {
     /// Takes over octets that pin `pinned` bytes of memory, copying them if they are too few to be worth it.
     pub(super) fn new(bytes: Bytes, pinned: usize) -> Self {
         let pinned = pinned.max(bytes.len());
-        if pinned / PINNED_PER_OCTET_MAX > bytes.len() {
+        if pinned > PINNED_PER_OCTET_MAX * bytes.len() {
             Self::copy_of(&bytes)
         } else {
             Self {
@@ -57,7 +57,7 @@ impl Piece {
     pub(super) fn advance(&mut self, octets: usize) {
         drop(self.bytes.split_to(octets));
         let pinned = self.charge - OVERHEAD;
-        if pinned > PINNED_FREELY && pinned / PINNED_PER_OCTET_MAX > self.bytes.len() {
+        if pinned > PINNED_FREELY && pinned > PINNED_PER_OCTET_MAX * self.len() {
             *self = Self::copy_of(&self.bytes);
         }
     }
@@ -74,8 +74,9 @@ impl Piece {
     pub(super) fn join(&mut self, next: &[u8]) {
         let len = self.len() + next.len();
         match mem::take(&mut self.bytes).try_into_mut() {
-            Ok(mut own) if own.capacity() >= len => {
+            Ok(mut own) if (len..=PINNED_PER_OCTET_MAX * len).contains(&own.capacity()) => {
                 own.extend_from_slice(next);
+                self.charge = self.charge.max(own.capacity() + OVERHEAD);
                 self.bytes = own.freeze();
             }
             Ok(own) => *self = Self::concatenate(&own, next),

@@ -218,12 +218,15 @@ impl Store {
         let start = before + offset as u64;
         let end = start + payload.len() as u64;
         if offset == 0 && !self.beyond.starts_before(end) {
-            for piece in pieces(payload, held) {
-                self.push(piece);
+            for (bytes, pinned) in shares(payload, held) {
+                self.push(Piece::new(bytes, pinned));
             }
             self.next = end;
         } else {
             self.beyond.insert(start, payload, held);
+            if offset > 0 {
+                self.beyond.note_arrival(start);
+            }
         }
         if let Some(end) = self.beyond.take_run(self.next) {
             while let Some(piece) = self.beyond.pop_below(end) {
@@ -289,11 +292,11 @@ impl Store {
 }
 
 /// The pieces of a payload, each with its share of the memory that the payload keeps alive.
-fn pieces(payload: Payload, held: usize) -> impl Iterator<Item = Piece> {
+fn shares(payload: Payload, held: usize) -> impl Iterator<Item = (Bytes, usize)> {
     let octets = payload.len() as u64;
     payload.into_pieces().map(move |bytes| {
         let share = held as u64 * bytes.len() as u64 / octets;
-        Piece::new(bytes, usize::try_from(share).unwrap_or(usize::MAX))
+        (bytes, usize::try_from(share).unwrap_or(usize::MAX))
     })
 }
 

@@ -88,7 +88,8 @@ impl SendBuffer {
 
     /// Bytes of memory charged: chunks whole as long as one octet of them is queued, and the bookkeeping.
     ///
-    /// At most twice what the buffer is allowed to hold, and one chunk.
+    /// At most twice what the buffer is allowed to hold, and two chunks: the oldest, of which little may be left, and
+    /// the one being written.
     #[must_use]
     pub fn held(&self) -> usize {
         self.queue.as_ref().map_or(0, |queue| queue.held)

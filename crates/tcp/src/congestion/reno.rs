@@ -146,6 +146,7 @@ impl CongestionControl for Reno {
             self.cwnd = u32::try_from(scaled).unwrap_or(u32::MAX).max(new);
             let initial = u64::from(self.initial_window) * u64::from(new) / u64::from(old);
             self.initial_window = u32::try_from(initial).unwrap_or(u32::MAX).max(new);
+            self.bytes_acked = 0;
         }
         self.cwnd = self.cwnd.max(new);
     }

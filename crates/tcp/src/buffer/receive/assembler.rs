@@ -6,10 +6,11 @@
 use alloc::collections::BTreeMap;
 use core::ops::Range;
 
+use bytes::Bytes;
 use handwave_packet::Payload;
 use handwave_wire::{SackBlock, SackBlocks, SeqNum};
 
-use super::{COMPACT_OCTETS_MAX, distance, pieces};
+use super::{COMPACT_OCTETS_MAX, distance, shares};
 use crate::buffer::piece::{OVERHEAD, Piece, compact};
 
 /// The most stretches of octets beyond a gap that one connection keeps.
@@ -69,51 +70,47 @@ impl Assembler {
         } else if merged == (start..end) && self.is_full() {
             return;
         }
-        self.fill_gaps(start, payload, held, merged.start);
+        let mut position = start;
+        for (bytes, pinned) in shares(payload, held) {
+            self.fill_gaps(position, &bytes, pinned);
+            position += bytes.len() as u64;
+        }
         while let Some((&absorbed, _)) = self.runs.range(merged.clone()).next() {
             self.runs.remove(&absorbed);
         }
-        self.recent.note(start, &merged);
         self.runs.insert(merged.start, merged.end);
     }
 
-    /// Stores the parts of a payload that lie between the runs from `first_run` on.
-    fn fill_gaps(&mut self, start: u64, payload: Payload, held: usize, first_run: u64) {
-        let octets = payload.len();
-        let end = start + octets as u64;
-        let Self {
-            pieces: stored,
-            runs,
-            octets: stored_octets,
-            held: stored_held,
-            ..
-        } = self;
-        let mut at = start;
-        let mut rest = payload;
-        let last = (&end, &end);
-        for (&run_start, &run_end) in runs.range(first_run..end).chain([last]) {
-            let gap = distance(at, run_start.max(at));
-            let part = rest.split_to(gap);
-            *stored_octets += gap;
-            let mut position = at;
-            for piece in pieces(part, share(held, gap, octets)) {
-                let next = position + piece.len() as u64;
-                store(stored, stored_held, position, piece);
-                position = next;
+    /// Remembers that octets from `position` on arrived last, for [`sack_blocks`](Self::sack_blocks).
+    pub(super) fn note_arrival(&mut self, position: u64) {
+        if let Some(run) = self.run_at(position) {
+            self.recent.note(position, &run);
+        }
+    }
+
+    /// Stores what lies between the runs of octets that start at `start` and keep `pinned` bytes of memory alive.
+    fn fill_gaps(&mut self, start: u64, bytes: &Bytes, pinned: usize) {
+        let end = start + bytes.len() as u64;
+        let below = self.runs.range(..start).next_back();
+        let mut at = below.map_or(start, |(_, &run_end)| run_end.clamp(start, end));
+        for (&run_start, &run_end) in self.runs.range(start..end).chain([(&end, &end)]) {
+            if at < run_start {
+                let gap = distance(start, at)..distance(start, run_start);
+                self.octets += gap.len();
+                // Each part keeps all of the memory alive, however little of it is used.
+                let piece = Piece::new(bytes.slice(gap), pinned);
+                store(&mut self.pieces, &mut self.held, at, piece);
             }
-            let after = run_end.clamp(position, end);
-            rest.advance(distance(position, after));
-            at = after;
+            at = run_end.min(end);
         }
     }
 
     /// Removes the run that starts at `position` and returns its end; its pieces are fetched with
     /// [`pop_below`](Self::pop_below).
     pub(super) fn take_run(&mut self, position: u64) -> Option<u64> {
-        if self.runs.is_empty() {
-            return None;
-        }
-        self.runs.remove(&position)
+        let end = self.runs.remove(&position)?;
+        self.recent.retain(|noted| noted >= end);
+        Some(end)
     }
 
     /// Removes the first piece if it lies below `end`.
@@ -136,6 +133,7 @@ impl Assembler {
         {
             self.octets -= piece.len();
             self.held -= piece.charge;
+            self.recent.retain(|noted| noted < start);
             if let Some(mut run) = self.runs.last_entry() {
                 if *run.key() == start {
                     run.remove();
@@ -192,6 +190,17 @@ impl Assembler {
     }
 }
 
+#[cfg(test)]
+impl Assembler {
+    pub(super) fn pieces(&self) -> impl Iterator<Item = (&u64, &Piece)> {
+        self.pieces.iter()
+    }
+
+    pub(super) fn runs(&self) -> impl Iterator<Item = (&u64, &u64)> {
+        self.runs.iter()
+    }
+}
+
 /// Adds a piece where there is none, joining it to its neighbours if they are small.
 fn store(stored: &mut BTreeMap<u64, Piece>, held: &mut usize, start: u64, piece: Piece) {
     let mut start = start;
@@ -232,26 +241,27 @@ struct Recent {
 impl Recent {
     /// Puts `position` first. It belongs to `run`, as may others noted before.
     fn note(&mut self, position: u64, run: &Range<u64>) {
-        let earlier = self.positions;
-        let kept = earlier[..self.len]
-            .iter()
-            .filter(|position| !run.contains(position));
-        self.len = 0;
-        for &position in [position].iter().chain(kept).take(RECENT_MAX) {
-            self.positions[self.len] = position;
-            self.len += 1;
+        self.retain(|earlier| !run.contains(&earlier));
+        self.len = RECENT_MAX.min(self.len + 1);
+        self.positions[..self.len].rotate_right(1);
+        self.positions[0] = position;
+    }
+
+    /// Drops the positions for which `keep` is false.
+    fn retain(&mut self, keep: impl Fn(u64) -> bool) {
+        let mut kept = 0;
+        for index in 0..self.len {
+            if keep(self.positions[index]) {
+                self.positions[kept] = self.positions[index];
+                kept += 1;
+            }
         }
+        self.len = kept;
     }
 
     fn iter(&self) -> impl Iterator<Item = u64> {
         self.positions.iter().copied().take(self.len)
     }
-}
-
-/// The part of `held` that falls to `part` of `whole` octets.
-fn share(held: usize, part: usize, whole: usize) -> usize {
-    let share = held as u64 * part as u64 / whole as u64;
-    usize::try_from(share).unwrap_or(usize::MAX)
 }
 
 /// Octets from `from` to `to`, both within a receive window of each other.
