@@ -7,16 +7,38 @@ use core::str::FromStr;
 use super::{CongestionControl, Reno};
 
 /// The algorithms there are.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+///
+/// ```
+/// use handwave_tcp::congestion::{Algorithm, Reno};
+///
+/// let mine = Algorithm::Custom { name: "mine", build: |initial_window| Box::new(Reno::new(initial_window)) };
+/// assert_eq!(mine.build(14_600).window(), 14_600);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub enum Algorithm {
     /// RFC 5681 with appropriate byte counting: [`Reno`].
     #[default]
     Reno,
+    /// The program's own.
+    Custom {
+        /// What it is called; two algorithms of one name count as the same.
+        name: &'static str,
+        /// Makes an instance whose window is so many octets.
+        build: fn(u32) -> Box<dyn CongestionControl>,
+    },
 }
 
+impl PartialEq for Algorithm {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Algorithm {}
+
 impl Algorithm {
-    /// Every algorithm.
+    /// Every algorithm that comes with the crate.
     pub const ALL: &[Self] = &[Self::Reno];
 
     /// Makes an instance whose window is `initial_window` octets.
@@ -24,6 +46,7 @@ impl Algorithm {
     pub fn build(self, initial_window: u32) -> Box<dyn CongestionControl> {
         match self {
             Self::Reno => Box::new(Reno::new(initial_window)),
+            Self::Custom { build, .. } => build(initial_window),
         }
     }
 
@@ -32,6 +55,7 @@ impl Algorithm {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Reno => "reno",
+            Self::Custom { name, .. } => name,
         }
     }
 

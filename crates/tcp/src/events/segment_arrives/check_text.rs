@@ -111,16 +111,14 @@ fn acknowledge_in_order(tcb: &mut Tcb, cx: &Context<'_>, advanced: u32) {
     }
 }
 
-/// Out-of-order text never makes a connection hold more than twice its buffer, and is given back under hard pressure.
+/// A connection never holds more than twice its buffer, and gives text beyond a gap back under hard pressure.
 fn bound_memory(tcb: &mut Tcb, cx: &mut Context<'_>) {
-    let limit = 2 * tcb.config.receive_buffer as usize;
-    let limit = if cx.host.pressure == Pressure::Hard {
-        tcb.receive.len()
+    let dropped = if tcb.receive.held() > 2 * tcb.config.receive_buffer as usize {
+        tcb.receive.reclaim(tcb.config.receive_buffer as usize)
+    } else if cx.host.pressure == Pressure::Hard && tcb.receive.has_gap() {
+        tcb.receive.prune(0)
     } else {
-        limit
+        return;
     };
-    if tcb.receive.held() > limit && tcb.receive.has_gap() {
-        let dropped = tcb.receive.prune(limit);
-        cx.host.counters.out_of_order_pruned += dropped as u64;
-    }
+    cx.host.counters.out_of_order_pruned += dropped as u64;
 }
