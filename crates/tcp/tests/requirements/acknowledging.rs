@@ -5,7 +5,7 @@ use std::time::Duration;
 use handwave_tcp::trace::Verdict;
 use handwave_tcp::{Config, DropReason, SegmentOut};
 
-use crate::harness::{ACK, Bench, MSS, octets, plain};
+use crate::harness::{ACK, Bench, FIN, MSS, octets, plain};
 
 /// Acknowledges late from the first segment on.
 fn unhurried() -> Config {
@@ -92,6 +92,22 @@ fn segments_out_of_order_are_queued() {
         "all of it, at once"
     );
     assert_eq!(bench.reads(100).0, b"one two three");
+}
+
+/// A FIN that comes before the text in front of it is out of order like any segment, the second time too.
+#[test]
+fn a_fin_out_of_order_is_acknowledged_each_time() {
+    let mut bench = Bench::established(unhurried());
+    let missing = bench.segment(ACK, b"text");
+    bench.peer.seq += 4;
+    let fin = bench.segment(FIN, b"");
+    for _ in 0..2 {
+        assert_eq!(
+            acks(&bench.arrives(fin.clone())),
+            [missing.header.seq.raw()]
+        );
+    }
+    assert_eq!(acks(&bench.arrives(missing)), [(bench.peer.seq + 1).raw()]);
 }
 
 /// What straddles the edges of the window is trimmed to it.

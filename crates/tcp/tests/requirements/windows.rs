@@ -5,7 +5,7 @@ use std::time::Duration;
 use handwave_tcp::{Config, Phase};
 use handwave_wire::TcpOptions;
 
-use crate::harness::{Bench, MSS, octets, plain, seconds, text_of};
+use crate::harness::{ACK, Bench, MSS, octets, plain, seconds, text_of};
 
 /// A window of 0xffff is 65,535 octets and not -1; with a scale it is kept in 32 bits [MUST-1] [REC-1].
 #[test]
@@ -39,6 +39,23 @@ fn the_window_limits_what_leaves() {
     let sent = bench.writes(&octets(10_000));
     assert!(text_of(&sent).len() <= 4_000);
     assert!(text_of(&sent).len() >= 2 * MSS);
+}
+
+/// A window counts if its segment acknowledges something new, even on text that is sent again and so has an old sequence
+/// number: otherwise the right edge would move with SND.UNA, to where the peer never put it.
+#[test]
+fn the_window_of_a_new_acknowledgment_on_old_text_counts() {
+    let mut bench = Bench::established(plain());
+    let sent = bench.writes(&octets(MSS));
+    assert_eq!(sent.len(), 1);
+    let mut again = bench.segment(ACK, b"text");
+    bench.peer.seq += 4;
+    bench.arrives(bench.segment(ACK, b"ahead"));
+    again.header.ack = bench.first + u32::try_from(MSS).unwrap();
+    again.header.window = 500;
+    bench.arrives(again);
+    assert_eq!(bench.connection.info().snd_wnd, 500);
+    assert!(text_of(&bench.writes(&octets(MSS))).len() <= 500);
 }
 
 /// The peer takes its window back below what is in flight: nothing new leaves, what it still admits is sent again, and silence

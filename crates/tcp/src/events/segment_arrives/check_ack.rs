@@ -95,12 +95,16 @@ fn check_range(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum) -> Step {
 }
 
 /// The newest segment's window counts, not the last to arrive (SND.WL1, SND.WL2).
+///
+/// An acknowledgment of something new makes a segment the newest too, whatever its place in sequence space: text sent
+/// again has an old SEG.SEQ. Without its window, SND.UNA would take the right edge along to where the peer never put it.
 fn take_window(tcb: &mut Tcb, segment: &SegmentIn) {
     let header = &segment.header;
     if header.ack.before(tcb.snd.una) {
         return;
     }
-    let newer = tcb.snd.wl1.before(header.seq)
+    let newer = header.ack.after(tcb.snd.una)
+        || tcb.snd.wl1.before(header.seq)
         || (tcb.snd.wl1 == header.seq && tcb.snd.wl2.at_or_before(header.ack));
     if newer {
         let wnd = RawWindow(header.window) << tcb.snd.shift;

@@ -58,15 +58,17 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
     Continue(())
 }
 
-/// Where the peer's FIN stands, even if text before it is still missing.
+/// Where the peer's FIN stands, even if text before it is still missing: then it is acknowledged at once, each time it comes,
+/// as any segment out of order (RFC 5681 4.2).
 fn remember_fin(tcb: &mut Tcb, segment: &SegmentIn) {
-    if segment.header.flags.contains(TcpFlags::FIN) && tcb.rcv.fin.is_none() {
-        let fin = segment.header.seq + octets(segment.payload.len());
-        if fin.after(tcb.rcv.nxt) && segment.payload.is_empty() {
-            tcb.intents.ack = true;
-        }
-        tcb.rcv.fin = Some(fin);
+    if !segment.header.flags.contains(TcpFlags::FIN) {
+        return;
     }
+    let fin = segment.header.seq + octets(segment.payload.len());
+    if fin.after(tcb.rcv.nxt) && segment.payload.is_empty() {
+        tcb.intents.ack = true;
+    }
+    tcb.rcv.fin.get_or_insert(fin);
 }
 
 /// Text that nobody will read is refused, so that the sender learns of it (RFC 9293 3.6.1 [SHLD-3]).
