@@ -18,7 +18,7 @@ use bytes::Bytes;
 use handwave_packet::Payload;
 use handwave_wire::{SackBlocks, SeqNum};
 
-use super::piece::{Piece, compact};
+use super::piece::{OVERHEAD, Piece, compact};
 use assembler::Assembler;
 
 pub use assembler::RUNS_MAX;
@@ -82,13 +82,21 @@ impl ReceiveBuffer {
 
     /// Frees memory until no more than `limit` bytes are held, as far as that is possible; returns the octets dropped.
     ///
-    /// First all octets move to memory of just their size; if that is not enough, octets beyond a gap are dropped
-    /// ([`prune`](Self::prune)). Octets in order are never dropped: they were acknowledged.
+    /// First all octets move to memory of just their size, if that frees a fifth or more; if it is not enough, octets beyond a
+    /// gap are dropped ([`prune`](Self::prune)). Octets in order are never dropped: they were acknowledged. A peer that
+    /// makes the connection come here with each segment pays for each move with a fifth of what is held, so the
+    /// octets copied stay in proportion to the octets sent.
     pub fn reclaim(&mut self, limit: usize) -> usize {
-        if self.held() <= limit {
+        let Some(store) = &mut self.store else {
+            return 0;
+        };
+        let held = store.held();
+        if held <= limit {
             return 0;
         }
-        self.collapse();
+        if store.held_compact() <= held - held / 5 {
+            store.collapse();
+        }
         self.prune(limit)
     }
 
@@ -191,9 +199,7 @@ impl ReceiveBuffer {
     /// Bytes of memory charged: all that the slices keep alive, and the bookkeeping.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.store
-            .as_ref()
-            .map_or(0, |store| store.ready_held + store.beyond.held())
+        self.store.as_ref().map_or(0, |store| store.held())
     }
 
     /// The SACK blocks to report, at most `max` (RFC 2018 section 4).
@@ -211,6 +217,16 @@ impl ReceiveBuffer {
 impl Store {
     fn is_empty(&self) -> bool {
         self.ready_octets == 0 && self.beyond.is_empty()
+    }
+
+    fn held(&self) -> usize {
+        self.ready_held + self.beyond.held()
+    }
+
+    /// The most that is held after [`collapse`](Self::collapse).
+    fn held_compact(&self) -> usize {
+        let pieces = self.ready_octets.div_ceil(COMPACT_OCTETS_MAX);
+        self.ready_octets + pieces * OVERHEAD + self.beyond.held_compact()
     }
 
     fn insert(&mut self, offset: usize, payload: Payload, held: usize) -> usize {

@@ -64,7 +64,7 @@ pub struct SackUpdate {
 /// let mut scoreboard = Scoreboard::default();
 /// assert_eq!(scoreboard.pipe(una, nxt), 1_000);
 /// assert_eq!(scoreboard.on_sack(una, nxt, &blocks).newly_sacked, 300);
-/// assert!(scoreboard.update_lost(una, nxt, 100, 3));
+/// assert!(scoreboard.update_lost(una, 100, 3));
 /// assert_eq!(scoreboard.pipe(una, nxt), 600);
 /// assert_eq!(scoreboard.next_lost(una, nxt), Some((una, 100)));
 /// scoreboard.on_retransmit(una, 100);
@@ -207,9 +207,15 @@ impl Scoreboard {
     }
 
     /// Counts one duplicate ACK of a peer without SACK: one more segment has left the network (RFC 5681 3.2).
-    pub fn on_duplicate_ack(&mut self, smss: u32) {
+    ///
+    /// No more can have left than is in flight behind the first segment, so a peer that invents duplicate ACKs gains
+    /// nothing by it.
+    pub fn on_duplicate_ack(&mut self, una: SeqNum, nxt: SeqNum, smss: u32) {
         let board = self.board.get_or_insert_default();
-        board.virtual_sacked = board.virtual_sacked.saturating_add(smss);
+        let behind_first = nxt.since(una).saturating_sub(smss);
+        let virtual_sacked = board.virtual_sacked.saturating_add(smss);
+        board.virtual_sacked = virtual_sacked.min(behind_first);
+        self.release_if_empty();
     }
 
     /// Forgets what lies below `una`, because a cumulative ACK covered `acked` more octets.
@@ -248,9 +254,9 @@ impl Scoreboard {
     /// Finds what the SACK information shows to be lost (RFC 6675 `IsLost`) and returns whether `una` itself is.
     ///
     /// An octet is lost when `dup_thresh` separate ranges, or more than `(dup_thresh - 1) * smss` octets, are SACKed
-    /// above it. Virtual octets lie somewhere above `una`, so they speak for the first segment alone. They are also
-    /// capped here at the octets in flight behind that segment: a peer that invents duplicate ACKs gains nothing.
-    pub fn update_lost(&mut self, una: SeqNum, nxt: SeqNum, smss: u32, dup_thresh: u32) -> bool {
+    /// above it. Duplicate ACKs say nothing about a place: the caller counts them, and marks the first segment
+    /// ([`mark_lost_below`](Self::mark_lost_below)).
+    pub fn update_lost(&mut self, una: SeqNum, smss: u32, dup_thresh: u32) -> bool {
         let Some(board) = &mut self.board else {
             return false;
         };
@@ -258,16 +264,7 @@ impl Scoreboard {
         if let Some(edge) = board.ranges.lost_edge(dup_thresh, enough) {
             board.lost.raise(edge, &board.ranges);
         }
-        if board.virtual_sacked > 0 {
-            let in_flight = nxt.since(una).saturating_sub(board.ranges.octets());
-            board.virtual_sacked = board.virtual_sacked.min(in_flight.saturating_sub(smss));
-            if board.virtual_sacked > enough {
-                board.lost.raise(nxt.earlier_of(una + smss), &board.ranges);
-            }
-        }
-        let una_is_lost = board.lost.is_above(una) && !board.ranges.contains(una);
-        self.release_if_empty();
-        una_is_lost
+        board.lost.is_above(una) && !board.ranges.contains(una)
     }
 
     /// Notes that `len` octets from `seq` were sent again; `HighRxt` covers them.

@@ -49,6 +49,12 @@ impl Assembler {
         self.held + self.runs.len() * OVERHEAD
     }
 
+    /// The most that is charged after [`collapse`](Self::collapse).
+    pub(super) fn held_compact(&self) -> usize {
+        let pieces = self.runs.len() + self.octets / COMPACT_OCTETS_MAX;
+        self.octets + (pieces + self.runs.len()) * OVERHEAD
+    }
+
     /// Whether an octet below `position` is here.
     pub(super) fn starts_before(&self, position: u64) -> bool {
         self.runs

@@ -478,10 +478,16 @@ impl Pair {
                 self.model.read += chunk.len();
             }
             Step::Collapse => {
+                let promised = self
+                    .buffer
+                    .store
+                    .as_ref()
+                    .map_or(0, |store| store.held_compact());
                 self.buffer.collapse();
+                assert!(self.buffer.held() <= promised);
                 let octets = self.buffer.len() + self.buffer.out_of_order();
                 let pieces = 1 + 2 * self.model.runs().len();
-                assert!(self.buffer.held() <= octets + pieces * OVERHEAD);
+                assert!(promised <= octets + pieces * OVERHEAD);
             }
             Step::Prune(limit) => {
                 let dropped = self.buffer.prune(limit);

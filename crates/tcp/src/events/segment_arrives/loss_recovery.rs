@@ -41,7 +41,8 @@ pub(super) fn on_ack(tcb: &mut Tcb, cx: &mut Context<'_>, ack: &AckedText) {
     if counts {
         tcb.ack.duplicates = tcb.ack.duplicates.saturating_add(1);
         if !tcb.negotiated.sack {
-            tcb.scoreboard.on_duplicate_ack(smss);
+            tcb.scoreboard
+                .on_duplicate_ack(tcb.snd.una, tcb.snd.nxt, smss);
         }
     }
     leave_recovery(tcb);
@@ -51,8 +52,7 @@ pub(super) fn on_ack(tcb: &mut Tcb, cx: &mut Context<'_>, ack: &AckedText) {
         LossState::Timeout { .. } => {
             grow(tcb, cx, ack, newly_sacked);
             if tcb.negotiated.sack {
-                tcb.scoreboard
-                    .update_lost(tcb.snd.una, tcb.snd.nxt, smss, DUP_THRESH);
+                tcb.scoreboard.update_lost(tcb.snd.una, smss, DUP_THRESH);
             }
         }
     }
@@ -77,10 +77,7 @@ fn leave_recovery(tcb: &mut Tcb) {
 
 fn grow_or_enter(tcb: &mut Tcb, cx: &mut Context<'_>, ack: &AckedText, newly_sacked: u32) {
     let smss = u32::from(tcb.mss.send);
-    let lost = tcb.negotiated.sack
-        && tcb
-            .scoreboard
-            .update_lost(tcb.snd.una, tcb.snd.nxt, smss, DUP_THRESH);
+    let lost = tcb.negotiated.sack && tcb.scoreboard.update_lost(tcb.snd.una, smss, DUP_THRESH);
     let duplicates = u32::from(tcb.ack.duplicates) >= DUP_THRESH;
     if (lost || duplicates) && tcb.is_outstanding() {
         enter_fast_recovery(tcb, cx, smss);
@@ -112,8 +109,7 @@ fn enter_fast_recovery(tcb: &mut Tcb, cx: &mut Context<'_>, smss: u32) {
 /// A partial acknowledgment names the next hole (RFC 6582 3.2 step 3); with SACK the scoreboard knows it already.
 fn continue_fast_recovery(tcb: &mut Tcb, ack: &AckedText, smss: u32) {
     if tcb.negotiated.sack {
-        tcb.scoreboard
-            .update_lost(tcb.snd.una, tcb.snd.nxt, smss, DUP_THRESH);
+        tcb.scoreboard.update_lost(tcb.snd.una, smss, DUP_THRESH);
     } else if ack.acked > 0 && tcb.is_outstanding() {
         tcb.scoreboard
             .mark_lost_below((tcb.snd.una + smss).earlier_of(tcb.snd.nxt));

@@ -28,7 +28,7 @@ fn sack(ranges: &[(u32, u32)]) -> SackBlocks {
 fn reported(ranges: &[(u32, u32)]) -> (Scoreboard, SackUpdate) {
     let mut scoreboard = Scoreboard::default();
     let update = scoreboard.on_sack(seq(0), seq(1_000), &sack(ranges));
-    scoreboard.update_lost(seq(0), seq(1_000), SMSS, DUP_THRESH);
+    scoreboard.update_lost(seq(0), SMSS, DUP_THRESH);
     (scoreboard, update)
 }
 
@@ -194,12 +194,13 @@ fn rfc6582_duplicate_acks_empty_the_pipe_and_partial_acks_refill_it() {
     let mut scoreboard = Scoreboard::default();
     let mut una = seq(0);
     let nxt = seq(1_000);
-    // Segments 0 and 4 are lost; eight duplicate ACKs follow.
+    // Segments 0 and 4 are lost; eight duplicate ACKs follow, and the third shows that 0 is lost.
     for count in 1..=8 {
-        scoreboard.on_duplicate_ack(SMSS);
-        let lost = scoreboard.update_lost(una, nxt, SMSS, DUP_THRESH);
-        assert_eq!(lost, count >= 3, "the third duplicate ACK");
+        scoreboard.on_duplicate_ack(una, nxt, SMSS);
         if count == 3 {
+            assert_eq!(scoreboard.pipe(una, nxt), 700);
+            assert_eq!(scoreboard.next_lost(una, nxt), None);
+            scoreboard.mark_lost_below(una + SMSS);
             assert_eq!(scoreboard.pipe(una, nxt), 600);
             assert_eq!(scoreboard.next_lost(una, nxt), Some((una, 100)));
             scoreboard.on_retransmit(una, 100);
@@ -225,18 +226,21 @@ fn invented_duplicate_acks_are_worth_no_more_than_the_flight() {
     let mut scoreboard = Scoreboard::default();
     let (una, nxt) = (seq(0), seq(1_000));
     for _ in 0..1_000 {
-        scoreboard.on_duplicate_ack(SMSS);
-        scoreboard.update_lost(una, nxt, SMSS, DUP_THRESH);
+        scoreboard.on_duplicate_ack(una, nxt, SMSS);
     }
     assert_eq!(scoreboard.sacked(), 900);
     // What is sent next stays in the pipe.
-    assert_eq!(scoreboard.pipe(una, nxt + 500), 500);
+    assert_eq!(scoreboard.pipe(una, nxt + 500), 100 + 500);
+    // Nothing can have left when nothing is behind the first segment.
+    let mut scoreboard = Scoreboard::default();
+    scoreboard.on_duplicate_ack(una, una + SMSS, SMSS);
+    assert!(scoreboard.is_empty());
 }
 
 #[test]
 fn the_end_of_recovery_keeps_sack_and_drops_duplicate_acks() {
     let (mut scoreboard, _) = reported(&[(600, 700)]);
-    scoreboard.on_duplicate_ack(SMSS);
+    scoreboard.on_duplicate_ack(seq(0), seq(1_000), SMSS);
     assert_eq!(scoreboard.sacked(), 200);
     scoreboard.end_recovery();
     assert_eq!(scoreboard.sacked(), 100);
@@ -295,7 +299,7 @@ fn cve_2019_11477_tiny_blocks_stay_bounded() {
             });
         }
         ignored += u32::from(scoreboard.on_sack(una, nxt, &blocks).ignored);
-        scoreboard.update_lost(una, nxt, 1_448, DUP_THRESH);
+        scoreboard.update_lost(una, 1_448, DUP_THRESH);
     }
     let kept = u32::try_from(MAX_RANGES).unwrap();
     assert_eq!(scoreboard.sacked(), kept);
@@ -518,7 +522,7 @@ impl Pair {
         let (seq_una, seq_nxt) = (self.at(una), self.at(nxt));
         let una_is_lost = self
             .scoreboard
-            .update_lost(seq_una, seq_nxt, self.smss(), DUP_THRESH);
+            .update_lost(seq_una, self.smss(), DUP_THRESH);
         // What is lost stays lost: remember what the text's function says as this ACK leaves it.
         let lost: Vec<_> = self
             .model
