@@ -216,6 +216,8 @@ pub struct Counters {
     pub keepalive_probes: u64,
     /// Out-of-order segments queued (`TCPOFOQueue`).
     pub out_of_order: u64,
+    /// Out-of-order segments refused because there were too many gaps (`TCPOFODrop`).
+    pub out_of_order_refused: u64,
     /// Octets of out-of-order text given back under memory pressure (`OfoPruned`).
     pub out_of_order_pruned: u64,
     dropped: [u64; DropReason::COUNT],

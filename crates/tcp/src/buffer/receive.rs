@@ -68,8 +68,8 @@ impl ReceiveBuffer {
     /// Stores octets that start `offset` octets after `RCV.NXT`; returns by how many `RCV.NXT` advances.
     ///
     /// `held` is the memory the payload keeps alive. The caller has trimmed the payload to the window. Octets that are
-    /// there already are ignored. Beyond a gap octets may be refused, when there are [`RUNS_MAX`] gaps and these would make one
-    /// more; the peer sends them again. Costs O(log pieces), and O(1) for what comes in order.
+    /// there already are ignored. Octets beyond a gap are refused when there are [`RUNS_MAX`] gaps and these would make one
+    /// more ([`refuses`](Self::refuses)); the peer sends them again. Costs O(log pieces), and O(1) for what comes in order.
     pub fn insert(&mut self, offset: usize, payload: Payload, held: usize) -> usize {
         if payload.is_empty() {
             return 0;
@@ -188,12 +188,13 @@ impl ReceiveBuffer {
         self.out_of_order() > 0
     }
 
-    /// Whether octets that would make one more gap are refused.
+    /// Whether [`insert`](Self::insert) would refuse `len` octets at `offset`, because they would make one gap too many.
     #[must_use]
-    pub fn is_full_of_gaps(&self) -> bool {
-        self.store
-            .as_ref()
-            .is_some_and(|store| store.beyond.is_full())
+    pub fn refuses(&self, offset: usize, len: usize) -> bool {
+        self.store.as_ref().is_some_and(|store| {
+            let start = store.next + offset as u64;
+            offset > 0 && store.beyond.refuses(start, start + len as u64)
+        })
     }
 
     /// Bytes of memory charged: all that the slices keep alive, and the bookkeeping.

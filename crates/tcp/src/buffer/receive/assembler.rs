@@ -40,8 +40,15 @@ impl Assembler {
         self.runs.is_empty()
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    /// Whether `[start, end)` would be one run too many.
+    pub(super) fn refuses(&self, start: u64, end: u64) -> bool {
+        // Runs are apart, so the last that starts at `end` or below is the one to touch.
         self.runs.len() >= RUNS_MAX
+            && self
+                .runs
+                .range(..=end)
+                .next_back()
+                .is_none_or(|(_, &run_end)| run_end < start)
     }
 
     /// Bytes of memory charged.
@@ -65,16 +72,17 @@ impl Assembler {
     /// Stores what is not here yet of a payload that starts at `start`, unless that would make one run too many.
     pub(super) fn insert(&mut self, start: u64, payload: Payload, held: usize) {
         let end = start + payload.len() as u64;
+        if self.refuses(start, end) {
+            return;
+        }
         let mut merged = start..end;
         if let Some((&run_start, &run_end)) = self.runs.range(..start).next_back()
             && run_end >= start
         {
-            merged = run_start..end.max(run_end);
+            merged.start = run_start;
         }
-        if let Some((_, &run_end)) = self.runs.range(start..=end).next_back() {
-            merged.end = merged.end.max(run_end);
-        } else if merged == (start..end) && self.is_full() {
-            return;
+        if let Some((_, &run_end)) = self.runs.range(..=end).next_back() {
+            merged.end = end.max(run_end);
         }
         let mut position = start;
         for (bytes, pinned) in shares(payload, held) {

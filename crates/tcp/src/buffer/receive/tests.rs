@@ -249,7 +249,17 @@ fn cve_2018_5390_every_second_octet_stays_bounded() {
     for offset in (1..1_000_000).step_by(2) {
         buffer.insert(offset, payload(&pattern(offset, 1)), 2_048);
     }
-    assert!(buffer.is_full_of_gaps());
+    let top = 2 * RUNS_MAX;
+    for (offset, len, refused) in [
+        (top + 1, 1, true),
+        (top, 1, false),
+        (top - 2, 1, false),
+        (top + 1, 9, true),
+        (0, 1, false),
+        (1, 1, false),
+    ] {
+        assert_eq!(buffer.refuses(offset, len), refused, "{len} at {offset}");
+    }
     assert_eq!(buffer.out_of_order(), RUNS_MAX);
     assert!(
         buffer.held() <= RUNS_MAX * (1 + 2 * OVERHEAD),
@@ -259,7 +269,7 @@ fn cve_2018_5390_every_second_octet_stays_bounded() {
     // What closes gaps is taken all the same, and so is what comes in order.
     assert_eq!(insert(&mut buffer, 2, 1), 0);
     assert_eq!(buffer.out_of_order(), RUNS_MAX + 1);
-    assert!(!buffer.is_full_of_gaps());
+    assert!(!buffer.refuses(top + 1, 1));
     assert_eq!(insert(&mut buffer, 0, 2_000), 2_000);
     assert_eq!(read_all(&mut buffer), pattern(0, 2_000));
 }

@@ -37,9 +37,12 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
         return Continue(());
     }
     let had_gap = tcb.receive.has_gap();
-    let offset = segment.header.seq.since(tcb.rcv.nxt);
+    let offset = segment.header.seq.since(tcb.rcv.nxt) as usize;
     let payload = core::mem::take(&mut segment.payload);
-    let advanced = octets(tcb.receive.insert(offset as usize, payload, segment.held));
+    if tcb.receive.refuses(offset, payload.len()) {
+        cx.host.counters.out_of_order_refused += 1;
+    }
+    let advanced = octets(tcb.receive.insert(offset, payload, segment.held));
     tcb.rcv.nxt += advanced;
     tcb.rcv.edge = tcb.rcv.edge.later(tcb.rcv.nxt);
     tcb.stats.bytes_received += u64::from(advanced);
