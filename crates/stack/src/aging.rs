@@ -19,7 +19,11 @@ pub(crate) struct AgingMap<K, V> {
 
 impl<K: Copy + Eq + Hash, V> AgingMap<K, V> {
     pub(crate) fn new(key: Key) -> Self {
-        Self { slots: HashMap::with_hasher(key), entries: Arena::default(), order: ReadyList::default() }
+        Self {
+            slots: HashMap::with_hasher(key),
+            entries: Arena::default(),
+            order: ReadyList::default(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -72,7 +76,9 @@ impl<K: Copy + Eq + Hash, V> AgingMap<K, V> {
 
     /// The oldest entry.
     pub(crate) fn oldest(&self) -> Option<(K, &V)> {
-        self.entries.at(self.order.front()?).map(|(key, value)| (*key, value))
+        self.entries
+            .at(self.order.front()?)
+            .map(|(key, value)| (*key, value))
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {

@@ -25,7 +25,11 @@ pub(crate) struct Arena<T> {
 
 impl<T> Default for Arena<T> {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: NONE, len: 0 }
+        Self {
+            slots: Vec::new(),
+            free: NONE,
+            len: 0,
+        }
     }
 }
 
@@ -38,7 +42,10 @@ impl<T> Arena<T> {
     /// Puts `value` into a free slot and returns (slot, generation).
     ///
     /// The caller keeps the number of tenants below its own limit, which is far below 2^31.
-    #[expect(clippy::cast_possible_truncation, reason = "owners limit the table to less than 2^31 tenants")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "owners limit the table to less than 2^31 tenants"
+    )]
     pub(crate) fn insert(&mut self, value: T) -> (u32, u32) {
         self.len += 1;
         if let Some((generation, slot)) = self.slots.get_mut(self.free as usize)
@@ -113,10 +120,12 @@ impl<T> Arena<T> {
 
     /// All tenants in slot order, as (slot, generation, value). For snapshots and tests, not for packets.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u32, &T)> {
-        (0u32..).zip(&self.slots).filter_map(|(index, (generation, slot))| match slot {
-            Slot::Taken(value) => Some((index, *generation, value)),
-            Slot::Free { .. } => None,
-        })
+        (0u32..)
+            .zip(&self.slots)
+            .filter_map(|(index, (generation, slot))| match slot {
+                Slot::Taken(value) => Some((index, *generation, value)),
+                Slot::Free { .. } => None,
+            })
     }
 }
 

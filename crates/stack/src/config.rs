@@ -110,14 +110,26 @@ impl Default for StackConfig {
             ephemeral_attempts_max: 1 << 16,
             host_model: HostModel::default(),
             hop_limit: 64,
-            reset_rate: RateLimit { per_second: 1_000, burst: 200 },
-            icmp_error_rate: RateLimit { per_second: 1_000, burst: 50 },
-            echo_rate: RateLimit { per_second: 10_000, burst: 1_000 },
+            reset_rate: RateLimit {
+                per_second: 1_000,
+                burst: 200,
+            },
+            icmp_error_rate: RateLimit {
+                per_second: 1_000,
+                burst: 50,
+            },
+            echo_rate: RateLimit {
+                per_second: 10_000,
+                burst: 1_000,
+            },
             path_mtu_entries_max: 4_096,
             path_mtu_lifetime: Duration::from_secs(600),
             neighbours: NeighbourLimits::default(),
             reassembly_ipv4: reassembly,
-            reassembly_ipv6: ReassemblyLimits { timeout: Duration::from_secs(60), ..reassembly },
+            reassembly_ipv6: ReassemblyLimits {
+                timeout: Duration::from_secs(60),
+                ..reassembly
+            },
             udp_sockets_max: 1 << 14,
             udp: UdpLimits::default(),
             transmit_queue_max: 4_096,

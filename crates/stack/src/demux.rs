@@ -7,7 +7,7 @@
 
 use crate::keyed::Key;
 use core::net::IpAddr;
-use handwave_tcp::tuple::{Endpoint, Tuple};
+use handwave_tcp::{Endpoint, Tuple};
 use hashbrown::{HashMap, HashTable};
 
 /// The owner of a tuple.
@@ -53,7 +53,10 @@ pub(crate) struct Demux {
 impl Demux {
     /// An empty table hashed with `key`.
     pub(crate) fn new(key: Key) -> Self {
-        Self { table: HashTable::new(), key }
+        Self {
+            table: HashTable::new(),
+            key,
+        }
     }
 
     /// How many tuples are known.
@@ -63,33 +66,41 @@ impl Demux {
     }
 
     /// The owner of `tuple`. `tuple_of` reads the tuple of a candidate where it lies.
-    pub(crate) fn find(&self, tuple: &Tuple, tuple_of: impl Fn(Owner) -> Option<Tuple>) -> Option<Owner> {
+    pub(crate) fn find(
+        &self,
+        tuple: &Tuple,
+        tuple_of: impl Fn(Owner) -> Option<Tuple>,
+    ) -> Option<Owner> {
         let matches = |tagged: &Tagged| tuple_of(Owner::from(*tagged)).as_ref() == Some(tuple);
-        self.table.find(self.key.hash_tuple(tuple), matches).copied().map(Owner::from)
+        self.table
+            .find(self.key.hash_tuple(tuple), matches)
+            .copied()
+            .map(Owner::from)
     }
 
     /// Adds `tuple`, which no one owns (the caller looked), as `owner`'s.
-    pub(crate) fn insert(&mut self, tuple: &Tuple, owner: Owner, tuple_of: impl Fn(Owner) -> Option<Tuple>) {
+    pub(crate) fn insert(
+        &mut self,
+        tuple: &Tuple,
+        owner: Owner,
+        tuple_of: impl Fn(Owner) -> Option<Tuple>,
+    ) {
         let key = self.key;
         // Growing moves every entry, and the hash of an entry is that of the tuple it points to.
         let rehash = |tagged: &Tagged| {
             tuple_of(Owner::from(*tagged)).map_or(0, |tuple| key.hash_tuple(&tuple))
         };
-        self.table.insert_unique(key.hash_tuple(tuple), Tagged::from(owner), rehash);
-    }
-
-    /// Makes `new` the owner of the tuple that `old` owns.
-    pub(crate) fn replace(&mut self, tuple: &Tuple, old: Owner, new: Owner) {
-        let hash = self.key.hash_tuple(tuple);
-        if let Some(entry) = self.table.find_mut(hash, |tagged| *tagged == Tagged::from(old)) {
-            *entry = Tagged::from(new);
-        }
+        self.table
+            .insert_unique(key.hash_tuple(tuple), Tagged::from(owner), rehash);
     }
 
     /// Forgets that `owner` owns `tuple`.
     pub(crate) fn remove(&mut self, tuple: &Tuple, owner: Owner) {
         let hash = self.key.hash_tuple(tuple);
-        if let Ok(entry) = self.table.find_entry(hash, |tagged| *tagged == Tagged::from(owner)) {
+        if let Ok(entry) = self
+            .table
+            .find_entry(hash, |tagged| *tagged == Tagged::from(owner))
+        {
             entry.remove();
         }
     }
@@ -104,13 +115,17 @@ pub(crate) struct Listeners {
 impl Listeners {
     /// Nobody listens.
     pub(crate) fn new(key: Key) -> Self {
-        Self { bound: HashMap::with_hasher(key) }
+        Self {
+            bound: HashMap::with_hasher(key),
+        }
     }
 
     /// Who takes what is sent to `local`: the listener on the exact address before the one on any address.
     pub(crate) fn find(&self, local: &Endpoint) -> Option<u32> {
         let exact = self.bound.get(&(Some(local.addr), local.port));
-        exact.or_else(|| self.bound.get(&(None, local.port))).copied()
+        exact
+            .or_else(|| self.bound.get(&(None, local.port)))
+            .copied()
     }
 
     /// Whether exactly this place is taken.
@@ -135,31 +150,38 @@ mod tests {
     use crate::keyed::Key;
     use alloc::vec::Vec;
     use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-    use handwave_tcp::tuple::{Endpoint, Tuple};
+    use handwave_tcp::{Endpoint, Tuple};
 
     fn tuple(n: u32) -> Tuple {
         Tuple {
             local: Endpoint::new(Ipv4Addr::new(10, 0, 0, 1).into(), 80),
-            remote: Endpoint::new(Ipv4Addr::from(0x0a01_0000 + n / 1_000).into(), (n % 1_000) as u16 + 1),
+            remote: Endpoint::new(
+                Ipv4Addr::from(0x0a01_0000 + n / 1_000).into(),
+                (n % 1_000) as u16 + 1,
+            ),
         }
     }
 
     #[test]
-    fn finds_what_was_inserted_after_growing_and_replacing() {
+    fn finds_what_was_inserted_after_growing() {
         let tuples: Vec<Tuple> = (0..5_000).map(tuple).collect();
         let of = |owner: Owner| match owner {
             Owner::Connection(slot) | Owner::TimeWait(slot) => tuples.get(slot as usize).copied(),
         };
+        let owner = |slot| {
+            if slot % 3 == 0 {
+                Owner::TimeWait(slot)
+            } else {
+                Owner::Connection(slot)
+            }
+        };
         let mut demux = Demux::new(Key::derive(&[1; 16], b"demux"));
         for (slot, tuple) in (0..).zip(&tuples) {
             assert_eq!(demux.find(tuple, of), None);
-            demux.insert(tuple, Owner::Connection(slot), of);
-        }
-        for (slot, tuple) in (0..).zip(&tuples).step_by(3) {
-            demux.replace(tuple, Owner::Connection(slot), Owner::TimeWait(slot));
+            demux.insert(tuple, owner(slot), of);
         }
         for (slot, tuple) in (0..).zip(&tuples) {
-            let owner = if slot % 3 == 0 { Owner::TimeWait(slot) } else { Owner::Connection(slot) };
+            let owner = owner(slot);
             assert_eq!(demux.find(tuple, of), Some(owner));
             demux.remove(tuple, owner);
             assert_eq!(demux.find(tuple, of), None);
@@ -169,7 +191,10 @@ mod tests {
 
     #[test]
     fn an_exact_address_comes_before_any_address() {
-        let (one, two) = (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), IpAddr::V6(Ipv6Addr::LOCALHOST));
+        let (one, two) = (
+            IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+        );
         let mut listeners = Listeners::new(Key::derive(&[1; 16], b"listeners"));
         listeners.insert(None, 80, 1);
         listeners.insert(Some(one), 80, 2);

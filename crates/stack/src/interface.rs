@@ -1,6 +1,5 @@
 //! Interfaces: what lies below the stack, with its addresses.
 
-use crate::id::InterfaceId;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -41,28 +40,34 @@ impl Prefix {
     #[must_use]
     pub const fn new(addr: IpAddr, len: u8) -> Self {
         let max = if addr.is_ipv4() { 32 } else { 128 };
-        Self { addr, len: if len > max { max } else { len } }
+        Self {
+            addr,
+            len: if len > max { max } else { len },
+        }
     }
 
     /// Whether `addr` lies in this network.
     #[must_use]
     pub fn contains(&self, addr: IpAddr) -> bool {
-        self.addr.is_ipv4() == addr.is_ipv4() && self.network() == Self::new(addr, self.len).network()
+        self.addr.is_ipv4() == addr.is_ipv4()
+            && self.network() == Self::new(addr, self.len).network()
     }
 
     /// The network's bits, aligned to the top, the rest zero.
     pub(crate) fn network(&self) -> u128 {
         let bits = top_aligned(self.addr);
-        bits & u128::MAX.checked_shl(128 - u32::from(self.len)).unwrap_or(0)
+        bits & u128::MAX
+            .checked_shl(128 - u32::from(self.len))
+            .unwrap_or(0)
     }
 
     /// The directed broadcast address (RFC 1812 4.2.3.1); a network of /31 or /32 has none (RFC 3021).
     #[must_use]
     pub fn broadcast(&self) -> Option<Ipv4Addr> {
         match self.addr {
-            IpAddr::V4(addr) if self.len < 31 => {
-                Some(Ipv4Addr::from_bits(addr.to_bits() | u32::MAX.checked_shr(u32::from(self.len)).unwrap_or(0)))
-            }
+            IpAddr::V4(addr) if self.len < 31 => Some(Ipv4Addr::from_bits(
+                addr.to_bits() | u32::MAX.checked_shr(u32::from(self.len)).unwrap_or(0),
+            )),
             _ => None,
         }
     }
@@ -121,14 +126,16 @@ impl InterfaceConfig {
     /// An Ethernet interface with the usual MTU of 1500.
     #[must_use]
     pub fn ethernet(mac: MacAddr, addresses: impl IntoIterator<Item = Prefix>) -> Self {
-        Self { medium: Medium::Ethernet { mac }, ..Self::ip(1_500, addresses) }
+        Self {
+            medium: Medium::Ethernet { mac },
+            ..Self::ip(1_500, addresses)
+        }
     }
 }
 
 /// An interface in use.
 #[derive(Debug)]
 pub(crate) struct Interface {
-    pub(crate) id: InterfaceId,
     pub(crate) config: InterfaceConfig,
 }
 
@@ -159,7 +166,10 @@ impl Interface {
 
     /// Whether `addr` is a directed broadcast of one of this interface's networks.
     pub(crate) fn is_directed_broadcast(&self, addr: Ipv4Addr) -> bool {
-        self.config.addresses.iter().any(|own| own.broadcast() == Some(addr))
+        self.config
+            .addresses
+            .iter()
+            .any(|own| own.broadcast() == Some(addr))
     }
 
     /// What `addr` is as the destination of a packet that arrived here.
@@ -173,7 +183,11 @@ impl Interface {
             }
             IpAddr::V6(addr) => addr == ALL_NODES || self.is_solicited_node(addr),
         };
-        if group { Destination::Group } else { Destination::Foreign }
+        if group {
+            Destination::Group
+        } else {
+            Destination::Foreign
+        }
     }
 
     fn is_solicited_node(&self, group: Ipv6Addr) -> bool {
@@ -187,10 +201,12 @@ impl Interface {
     /// common prefix (RFC 6724 5, rules 2 and 8).
     pub(crate) fn source_for(&self, remote: IpAddr) -> Option<IpAddr> {
         let candidates = self.config.addresses.iter().map(|own| own.addr);
-        candidates.filter(|own| own.is_ipv4() == remote.is_ipv4()).max_by_key(|own| {
-            let common = (top_aligned(*own) ^ top_aligned(remote)).leading_zeros();
-            (is_link_local(*own) == is_link_local(remote), common)
-        })
+        candidates
+            .filter(|own| own.is_ipv4() == remote.is_ipv4())
+            .max_by_key(|own| {
+                let common = (top_aligned(*own) ^ top_aligned(remote)).leading_zeros();
+                (is_link_local(*own) == is_link_local(remote), common)
+            })
     }
 }
 
@@ -215,7 +231,9 @@ mod tests {
     use super::*;
 
     fn interface(addresses: &[Prefix]) -> Interface {
-        Interface { id: InterfaceId(0), config: InterfaceConfig::ip(1_500, addresses.iter().copied()) }
+        Interface {
+            config: InterfaceConfig::ip(1_500, addresses.iter().copied()),
+        }
     }
 
     fn addr(text: &str) -> IpAddr {
@@ -234,15 +252,24 @@ mod tests {
 
     #[test]
     fn broadcast_of_a_network() {
-        assert_eq!(Prefix::new(addr("10.1.2.3"), 24).broadcast(), Some(Ipv4Addr::new(10, 1, 2, 255)));
-        assert_eq!(Prefix::new(addr("10.1.2.3"), 0).broadcast(), Some(Ipv4Addr::BROADCAST));
+        assert_eq!(
+            Prefix::new(addr("10.1.2.3"), 24).broadcast(),
+            Some(Ipv4Addr::new(10, 1, 2, 255))
+        );
+        assert_eq!(
+            Prefix::new(addr("10.1.2.3"), 0).broadcast(),
+            Some(Ipv4Addr::BROADCAST)
+        );
         assert_eq!(Prefix::new(addr("10.1.2.3"), 31).broadcast(), None);
         assert_eq!(Prefix::new(addr("::1"), 24).broadcast(), None);
     }
 
     #[test]
     fn destinations_are_told_apart() {
-        let interface = interface(&[Prefix::new(addr("10.1.2.3"), 24), Prefix::new(addr("fe80::12:3456"), 64)]);
+        let interface = interface(&[
+            Prefix::new(addr("10.1.2.3"), 24),
+            Prefix::new(addr("fe80::12:3456"), 64),
+        ]);
         for (text, class) in [
             ("10.1.2.3", Destination::Unicast),
             ("10.1.2.255", Destination::Group),
@@ -274,8 +301,15 @@ mod tests {
             ("2001:db8:1::7", "2001:db8:1::1"),
             ("192.0.2.1", "10.0.0.1"),
         ] {
-            assert_eq!(interface.source_for(addr(remote)), Some(addr(source)), "to {remote}");
+            assert_eq!(
+                interface.source_for(addr(remote)),
+                Some(addr(source)),
+                "to {remote}"
+            );
         }
-        assert_eq!(Interface { config: InterfaceConfig::ip(1_500, []), ..interface }.source_for(addr("10.0.0.2")), None);
+        let bare = Interface {
+            config: InterfaceConfig::ip(1_500, []),
+        };
+        assert_eq!(bare.source_for(addr("10.0.0.2")), None);
     }
 }

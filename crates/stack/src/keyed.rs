@@ -5,7 +5,7 @@
 
 use core::hash::{BuildHasher, Hasher};
 use core::net::IpAddr;
-use handwave_tcp::tuple::{Endpoint, Tuple};
+use handwave_tcp::{Endpoint, Tuple};
 use siphasher::sip::SipHasher13;
 
 /// A SipHash-1-3 key. As a [`BuildHasher`] it keys the maps of this crate.
@@ -115,16 +115,15 @@ impl Random {
     }
 
     /// A number below `bound`; 0 if `bound` is 0.
-    #[expect(clippy::cast_possible_truncation, reason = "the product of two u32 shifted by 32 bits is a u32")]
     pub(crate) fn below(&mut self, bound: u32) -> u32 {
-        ((self.next() >> 32) * u64::from(bound) >> 32) as u32
+        (((self.next() >> 32) * u64::from(bound)) >> 32) as u32
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Key, Random};
-    use handwave_tcp::tuple::{Endpoint, Tuple};
+    use handwave_tcp::{Endpoint, Tuple};
 
     fn tuple(port: u16) -> Tuple {
         Tuple {
@@ -139,7 +138,10 @@ mod tests {
         let other = Key::derive(&[7; 16], b"ports");
         assert_eq!(key.hash_tuple(&tuple(1)), key.hash_tuple(&tuple(1)));
         assert_ne!(key.hash_tuple(&tuple(1)), key.hash_tuple(&tuple(2)));
-        assert_ne!(key.hash_tuple(&tuple(1)), key.hash_tuple(&tuple(1).reversed()));
+        assert_ne!(
+            key.hash_tuple(&tuple(1)),
+            key.hash_tuple(&tuple(1).reversed())
+        );
         assert_ne!(key.hash_tuple(&tuple(1)), other.hash_tuple(&tuple(1)));
     }
 

@@ -14,7 +14,7 @@ use core::mem;
 use core::net::IpAddr;
 use core::time::Duration;
 use handwave_packet::PacketBuf;
-use handwave_tcp::time::Instant;
+use handwave_tcp::Instant;
 use handwave_wire::ethernet::MacAddr;
 
 /// Limits and times of neighbour resolution; the defaults are those of RFC 4861 10.
@@ -117,16 +117,29 @@ impl Neighbours {
     }
 
     /// Finds the link address for `packet`, or makes it wait while the address is asked for.
-    pub(crate) fn resolve(&mut self, now: Instant, key: NeighbourKey, packet: PacketBuf) -> Resolution {
-        let Some(slot) = self.entries.slot_of(&key) else { return self.begin(now, key, packet) };
+    pub(crate) fn resolve(
+        &mut self,
+        now: Instant,
+        key: NeighbourKey,
+        packet: PacketBuf,
+    ) -> Resolution {
+        let Some(slot) = self.entries.slot_of(&key) else {
+            return self.begin(now, key, packet);
+        };
         self.entries.renew(slot);
         let queue_max = self.limits.queue_max;
-        let Some(entry) = self.entries.get_mut(&key) else { return Resolution::Waits(Some(packet)) };
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return Resolution::Waits(Some(packet));
+        };
         let mac = entry.mac;
         match entry.state {
             State::Incomplete { .. } => {
                 entry.queue.push_back(packet);
-                let overflow = if entry.queue.len() > queue_max { entry.queue.pop_front() } else { None };
+                let overflow = if entry.queue.len() > queue_max {
+                    entry.queue.pop_front()
+                } else {
+                    None
+                };
                 Resolution::Waits(overflow)
             }
             State::Reachable { until } if now < until => Resolution::Send(mac, packet),
@@ -147,7 +160,9 @@ impl Neighbours {
         mac: MacAddr,
         evidence: Evidence,
     ) -> VecDeque<PacketBuf> {
-        let reachable = State::Reachable { until: now + self.limits.reachable };
+        let reachable = State::Reachable {
+            until: now + self.limits.reachable,
+        };
         if let Some(entry) = self.entries.get_mut(&key) {
             let same = entry.mac == mac;
             let incomplete = matches!(entry.state, State::Incomplete { .. });
@@ -164,10 +179,20 @@ impl Neighbours {
             entry.mac = mac;
         } else if evidence == Evidence::AskedUs {
             self.make_room();
-            self.entries.insert(key, Neighbour { state: State::Stale, mac, queue: VecDeque::new() });
+            self.entries.insert(
+                key,
+                Neighbour {
+                    state: State::Stale,
+                    mac,
+                    queue: VecDeque::new(),
+                },
+            );
         }
         self.rearm(now, &key);
-        self.entries.get_mut(&key).map(|entry| mem::take(&mut entry.queue)).unwrap_or_default()
+        self.entries
+            .get_mut(&key)
+            .map(|entry| mem::take(&mut entry.queue))
+            .unwrap_or_default()
     }
 
     /// The next question to put on a link.
@@ -183,9 +208,13 @@ impl Neighbours {
     /// Lets time pass for one entry; returns the packets of a neighbour that did not answer. Call until `None`.
     pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<VecDeque<PacketBuf>> {
         let slot = self.timers.pop_expired(now)?;
-        let Some(key) = self.entries.key_at(slot) else { return Some(VecDeque::new()) };
+        let Some(key) = self.entries.key_at(slot) else {
+            return Some(VecDeque::new());
+        };
         let questions_max = self.limits.questions_max;
-        let Some(entry) = self.entries.get_mut(&key) else { return Some(VecDeque::new()) };
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return Some(VecDeque::new());
+        };
         let mac = entry.mac;
         match &mut entry.state {
             State::Incomplete { asked } | State::Probing { asked } if *asked >= questions_max => {
@@ -219,7 +248,10 @@ impl Neighbours {
     /// The link address of a neighbour, if it is known.
     #[cfg(test)]
     fn mac_of(&self, key: &NeighbourKey) -> Option<MacAddr> {
-        self.entries.get(key).filter(|entry| !matches!(entry.state, State::Incomplete { .. })).map(|entry| entry.mac)
+        self.entries
+            .get(key)
+            .filter(|entry| !matches!(entry.state, State::Incomplete { .. }))
+            .map(|entry| entry.mac)
     }
 
     /// How many entries there are.
@@ -234,7 +266,11 @@ impl Neighbours {
         }
         self.make_room();
         let state = State::Incomplete { asked: 1 };
-        let entry = Neighbour { state, mac: MacAddr::default(), queue: VecDeque::from([packet]) };
+        let entry = Neighbour {
+            state,
+            mac: MacAddr::default(),
+            queue: VecDeque::from([packet]),
+        };
         let slot = self.entries.insert(key, entry);
         self.timers.cancel(slot);
         self.ask(now, slot, key, None);
@@ -256,14 +292,20 @@ impl Neighbours {
         let (interface, addr) = key;
         // A caller that polls leaves no question behind; one that does not is not a reason to grow.
         if self.questions.len() < self.limits.entries_max {
-            self.questions.push_back(Question { interface, addr, unicast });
+            self.questions.push_back(Question {
+                interface,
+                addr,
+                unicast,
+            });
         }
         self.timers.cancel(slot);
         self.timers.arm(slot, now + self.limits.retry);
     }
 
     fn rearm(&mut self, now: Instant, key: &NeighbourKey) {
-        let (Some(slot), Some(entry)) = (self.entries.slot_of(key), self.entries.get(key)) else { return };
+        let (Some(slot), Some(entry)) = (self.entries.slot_of(key), self.entries.get(key)) else {
+            return;
+        };
         let deadline = match entry.state {
             State::Reachable { until } => until,
             State::Stale => now + self.limits.stale,

@@ -11,7 +11,7 @@ use crate::aging::AgingMap;
 use crate::keyed::Key;
 use core::net::IpAddr;
 use core::time::Duration;
-use handwave_tcp::time::Instant;
+use handwave_tcp::Instant;
 
 /// The smallest path MTU believed over IPv4, as Linux has it: below that a report is more likely an attack (CVE-2019-11479) than a link.
 pub const IPV4_MTU_MIN: u16 = 552;
@@ -42,7 +42,11 @@ pub(crate) fn mtu_floor(destination: IpAddr) -> u16 {
 
 impl PmtuCache {
     pub(crate) fn new(key: Key, entries_max: usize, lifetime: Duration) -> Self {
-        Self { entries: AgingMap::new(key), entries_max, lifetime }
+        Self {
+            entries: AgingMap::new(key),
+            entries_max,
+            lifetime,
+        }
     }
 
     /// The path MTU to `destination`, if it is known to be smaller than the link's.
@@ -53,7 +57,13 @@ impl PmtuCache {
     /// Notes a report; returns whether anything changed.
     ///
     /// `current` is the path MTU believed so far: a report that does not lower it is stale or forged (RFC 8201 4).
-    pub(crate) fn reduce(&mut self, now: Instant, destination: IpAddr, reported: u16, current: u16) -> bool {
+    pub(crate) fn reduce(
+        &mut self,
+        now: Instant,
+        destination: IpAddr,
+        reported: u16,
+        current: u16,
+    ) -> bool {
         let mtu = reported.max(mtu_floor(destination));
         if mtu >= current || self.entries_max == 0 {
             return false;
@@ -61,7 +71,13 @@ impl PmtuCache {
         if self.entries.get(&destination).is_none() && self.entries.len() >= self.entries_max {
             self.entries.pop_oldest();
         }
-        self.entries.insert(destination, Entry { mtu, expires: now + self.lifetime });
+        self.entries.insert(
+            destination,
+            Entry {
+                mtu,
+                expires: now + self.lifetime,
+            },
+        );
         true
     }
 
@@ -81,6 +97,7 @@ impl PmtuCache {
     }
 
     /// How many destinations are known.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -92,7 +109,7 @@ mod tests {
     use crate::keyed::Key;
     use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
     use core::time::Duration;
-    use handwave_tcp::time::Instant;
+    use handwave_tcp::Instant;
 
     const LIFETIME: Duration = Duration::from_secs(600);
 
@@ -123,7 +140,10 @@ mod tests {
         let mut cache = cache(8);
         cache.reduce(Instant::ZERO, host(1), 1_400, 1_500);
         cache.reduce(Instant::from_secs(300), host(1), 1_300, 1_400);
-        assert!(!cache.expire(Instant::from_secs(600)), "the later report counts");
+        assert!(
+            !cache.expire(Instant::from_secs(600)),
+            "the later report counts"
+        );
         assert_eq!(cache.find(host(1)), Some(1_300));
         assert!(cache.expire(Instant::from_secs(900)));
         assert_eq!(cache.find(host(1)), None);
@@ -137,7 +157,10 @@ mod tests {
             cache.reduce(Instant::from_secs(u64::from(n)), host(n), 1_400, 1_500);
         }
         assert_eq!(cache.find(host(1)), None);
-        assert_eq!((cache.find(host(2)), cache.find(host(3))), (Some(1_400), Some(1_400)));
+        assert_eq!(
+            (cache.find(host(2)), cache.find(host(3))),
+            (Some(1_400), Some(1_400))
+        );
         assert_eq!(cache.len(), 2);
     }
 }

@@ -7,7 +7,7 @@
 use crate::keyed::Key;
 use alloc::boxed::Box;
 use core::net::IpAddr;
-use handwave_tcp::tuple::Endpoint;
+use handwave_tcp::Endpoint;
 
 /// Counters shared by all destinations.
 const COUNTERS: usize = 256;
@@ -24,7 +24,10 @@ pub struct PortRange {
 /// The range that Linux uses.
 impl Default for PortRange {
     fn default() -> Self {
-        Self { first: 32_768, last: 60_999 }
+        Self {
+            first: 32_768,
+            last: 60_999,
+        }
     }
 }
 
@@ -64,15 +67,23 @@ impl EphemeralPorts {
     /// A port for a way from `local` to `remote` that `is_free` agrees to.
     ///
     /// Looks at each port of the range once at most, and at no more than the configured number of them.
-    #[expect(clippy::cast_possible_truncation, reason = "reduced modulo a range of 65,536 at most")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "reduced modulo a range of 65,536 at most"
+    )]
     pub(crate) fn pick(
         &mut self,
         local: IpAddr,
         remote: Endpoint,
         is_free: impl Fn(u16) -> bool,
     ) -> Option<u16> {
-        let offset = fold(self.offset_key.hash_addresses(local, remote.addr, remote.port));
-        let group = self.counter_key.hash_addresses(local, remote.addr, remote.port);
+        let offset = fold(
+            self.offset_key
+                .hash_addresses(local, remote.addr, remote.port),
+        );
+        let group = self
+            .counter_key
+            .hash_addresses(local, remote.addr, remote.port);
         let counter = &mut self.counters[(group % COUNTERS as u64) as usize];
         let len = self.range.len();
         for _ in 0..len.min(self.attempts_max) {
@@ -87,7 +98,10 @@ impl EphemeralPorts {
 }
 
 fn fold(hash: u64) -> u32 {
-    #[expect(clippy::cast_possible_truncation, reason = "any 32 bits of the hash do")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "any 32 bits of the hash do"
+    )]
     let low = hash as u32;
     low
 }
@@ -97,7 +111,7 @@ mod tests {
     use super::{EphemeralPorts, PortRange};
     use alloc::collections::BTreeSet;
     use core::net::{IpAddr, Ipv4Addr};
-    use handwave_tcp::tuple::Endpoint;
+    use handwave_tcp::Endpoint;
 
     const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 
@@ -107,15 +121,23 @@ mod tests {
 
     #[test]
     fn hands_out_each_port_of_the_range_once_before_any_again() {
-        let range = PortRange { first: 50_000, last: 50_099 };
+        let range = PortRange {
+            first: 50_000,
+            last: 50_099,
+        };
         let mut ports = EphemeralPorts::new(range, u32::MAX, &[3; 16]);
         let mut taken = BTreeSet::new();
         for _ in 0..100 {
-            let port = ports.pick(LOCAL, remote(1), |port| !taken.contains(&port)).unwrap();
+            let port = ports
+                .pick(LOCAL, remote(1), |port| !taken.contains(&port))
+                .unwrap();
             assert!((50_000..=50_099).contains(&port));
             assert!(taken.insert(port));
         }
-        assert_eq!(ports.pick(LOCAL, remote(1), |port| !taken.contains(&port)), None);
+        assert_eq!(
+            ports.pick(LOCAL, remote(1), |port| !taken.contains(&port)),
+            None
+        );
         // Another destination is another tuple.
         assert!(ports.pick(LOCAL, remote(2), |_| true).is_some());
     }
@@ -135,7 +157,11 @@ mod tests {
     #[test]
     fn the_key_decides_and_destinations_start_apart() {
         let first = |root: u8, to: u8| {
-            EphemeralPorts::new(PortRange::default(), u32::MAX, &[root; 16]).pick(LOCAL, remote(to), |_| true)
+            EphemeralPorts::new(PortRange::default(), u32::MAX, &[root; 16]).pick(
+                LOCAL,
+                remote(to),
+                |_| true,
+            )
         };
         assert_eq!(first(1, 1), first(1, 1));
         assert_ne!(first(1, 1), first(2, 1));
@@ -144,7 +170,14 @@ mod tests {
 
     #[test]
     fn a_range_of_one_port_works() {
-        let mut ports = EphemeralPorts::new(PortRange { first: 65_535, last: 65_535 }, u32::MAX, &[3; 16]);
+        let mut ports = EphemeralPorts::new(
+            PortRange {
+                first: 65_535,
+                last: 65_535,
+            },
+            u32::MAX,
+            &[3; 16],
+        );
         assert_eq!(ports.pick(LOCAL, remote(1), |_| true), Some(65_535));
         assert_eq!(ports.pick(LOCAL, remote(1), |_| true), Some(65_535));
     }

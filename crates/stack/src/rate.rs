@@ -2,7 +2,7 @@
 
 use crate::keyed::Random;
 use core::time::Duration;
-use handwave_tcp::time::Instant;
+use handwave_tcp::Instant;
 
 /// How many answers of one kind are given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,7 +31,12 @@ const TOKEN: u64 = 1_000_000_000;
 impl TokenBucket {
     pub(crate) fn new(limit: RateLimit, now: Instant, random: Random) -> Self {
         let level = u64::from(limit.burst) * TOKEN;
-        Self { limit, level, filled_at: now, random }
+        Self {
+            limit,
+            level,
+            filled_at: now,
+            random,
+        }
     }
 
     /// Takes a token if there is one.
@@ -52,10 +57,16 @@ impl TokenBucket {
         }
         self.filled_at = now;
         let nanos = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
-        let filled = self.level.saturating_add(nanos.saturating_mul(u64::from(self.limit.per_second)));
+        let filled = self
+            .level
+            .saturating_add(nanos.saturating_mul(u64::from(self.limit.per_second)));
         // The few that a full bucket lacks: at most a quarter of it.
         let missing = u64::from(self.random.below(self.limit.burst.min(16) / 4 + 1)) * TOKEN;
-        self.level = if filled >= full { self.level.max(full - missing) } else { filled };
+        self.level = if filled >= full {
+            self.level.max(full - missing)
+        } else {
+            filled
+        };
     }
 }
 
@@ -63,7 +74,7 @@ impl TokenBucket {
 mod tests {
     use super::{RateLimit, TokenBucket};
     use crate::keyed::Random;
-    use handwave_tcp::time::Instant;
+    use handwave_tcp::Instant;
 
     fn taken(bucket: &mut TokenBucket, now: Instant) -> usize {
         (0..1_000).filter(|_| bucket.take(now)).count()
@@ -71,7 +82,10 @@ mod tests {
 
     #[test]
     fn gives_a_burst_and_then_the_rate() {
-        let limit = RateLimit { per_second: 100, burst: 20 };
+        let limit = RateLimit {
+            per_second: 100,
+            burst: 20,
+        };
         let mut bucket = TokenBucket::new(limit, Instant::ZERO, Random::new(1));
         assert_eq!(taken(&mut bucket, Instant::ZERO), 20);
         assert_eq!(taken(&mut bucket, Instant::from_millis(50)), 5);
@@ -81,16 +95,27 @@ mod tests {
 
     #[test]
     fn what_is_left_of_a_full_bucket_varies() {
-        let limit = RateLimit { per_second: 1_000, burst: 50 };
+        let limit = RateLimit {
+            per_second: 1_000,
+            burst: 50,
+        };
         let mut bucket = TokenBucket::new(limit, Instant::ZERO, Random::new(1));
-        let counts: alloc::collections::BTreeSet<usize> =
-            (1..50).map(|second| taken(&mut bucket, Instant::from_secs(second))).collect();
+        let counts: alloc::collections::BTreeSet<usize> = (1..50)
+            .map(|second| taken(&mut bucket, Instant::from_secs(second)))
+            .collect();
         assert!(counts.len() > 1, "always {counts:?}");
     }
 
     #[test]
     fn a_limit_of_zero_gives_nothing() {
-        let mut bucket = TokenBucket::new(RateLimit { per_second: 0, burst: 0 }, Instant::ZERO, Random::new(1));
+        let mut bucket = TokenBucket::new(
+            RateLimit {
+                per_second: 0,
+                burst: 0,
+            },
+            Instant::ZERO,
+            Random::new(1),
+        );
         assert!(!bucket.take(Instant::from_secs(100)));
     }
 }

@@ -19,7 +19,11 @@ pub(crate) struct ReadyList {
 
 impl Default for ReadyList {
     fn default() -> Self {
-        Self { links: Vec::new(), first: NONE, last: NONE }
+        Self {
+            links: Vec::new(),
+            first: NONE,
+            last: NONE,
+        }
     }
 }
 
@@ -55,7 +59,9 @@ impl ReadyList {
 
     /// Takes `key` out wherever it is.
     pub(crate) fn remove(&mut self, key: u32) {
-        let Some(&(prev, next)) = self.links.get(key as usize) else { return };
+        let Some(&(prev, next)) = self.links.get(key as usize) else {
+            return;
+        };
         if prev == ABSENT {
             return;
         }
@@ -90,7 +96,10 @@ mod tests {
         for key in [5, 2, 5, 9, 2] {
             list.push(key);
         }
-        assert_eq!([list.pop(), list.pop(), list.pop(), list.pop()], [Some(5), Some(2), Some(9), None]);
+        assert_eq!(
+            [list.pop(), list.pop(), list.pop(), list.pop()],
+            [Some(5), Some(2), Some(9), None]
+        );
     }
 
     #[test]

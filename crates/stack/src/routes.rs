@@ -49,22 +49,43 @@ pub(crate) struct Routes {
 
 impl Routes {
     pub(crate) fn new(key: Key) -> Self {
-        Self { tables: Vec::new(), key }
+        Self {
+            tables: Vec::new(),
+            key,
+        }
     }
 
     /// Adds a route behind those to the same network.
     pub(crate) fn add(&mut self, route: Route) {
         let (ipv4, len) = (route.destination.addr.is_ipv4(), route.destination.len);
-        let position = match self.tables.iter().position(|table| table.ipv4 == ipv4 && table.len == len) {
+        let position = match self
+            .tables
+            .iter()
+            .position(|table| table.ipv4 == ipv4 && table.len == len)
+        {
             Some(position) => position,
             None => {
-                let position = self.tables.iter().position(|table| table.len < len).unwrap_or(self.tables.len());
+                let position = self
+                    .tables
+                    .iter()
+                    .position(|table| table.len < len)
+                    .unwrap_or(self.tables.len());
                 let networks = HashMap::with_hasher(self.key);
-                self.tables.insert(position, Table { ipv4, len, networks });
+                self.tables.insert(
+                    position,
+                    Table {
+                        ipv4,
+                        len,
+                        networks,
+                    },
+                );
                 position
             }
         };
-        let routes = self.tables[position].networks.entry(route.destination.network()).or_default();
+        let routes = self.tables[position]
+            .networks
+            .entry(route.destination.network())
+            .or_default();
         if !routes.contains(&route) {
             routes.push(route);
         }
@@ -73,12 +94,18 @@ impl Routes {
     /// Takes a route out; returns whether it was there.
     pub(crate) fn remove(&mut self, route: &Route) -> bool {
         let (ipv4, len) = (route.destination.addr.is_ipv4(), route.destination.len);
-        let Some(position) = self.tables.iter().position(|table| table.ipv4 == ipv4 && table.len == len) else {
+        let Some(position) = self
+            .tables
+            .iter()
+            .position(|table| table.ipv4 == ipv4 && table.len == len)
+        else {
             return false;
         };
         let networks = &mut self.tables[position].networks;
         let network = route.destination.network();
-        let Some(routes) = networks.get_mut(&network) else { return false };
+        let Some(routes) = networks.get_mut(&network) else {
+            return false;
+        };
         let before = routes.len();
         routes.retain(|other| (other.gateway, other.interface) != (route.gateway, route.interface));
         let removed = routes.len() < before;
@@ -97,7 +124,10 @@ impl Routes {
         let tables = self.tables.iter().filter(|table| table.ipv4 == ipv4);
         let mut candidates = tables.filter_map(|table| {
             let network = Prefix::new(destination, table.len).network();
-            table.networks.get(&network).and_then(|routes| routes.first())
+            table
+                .networks
+                .get(&network)
+                .and_then(|routes| routes.first())
         });
         candidates.next().map(|route| NextHop {
             interface: route.interface,
@@ -160,10 +190,22 @@ mod tests {
         let (first, second) = (route("10.0.0.0", 8, None, 0), route("10.0.0.0", 8, None, 1));
         let mut routes = routes(&[first, second]);
         let to = addr("10.1.1.1");
-        assert_eq!(routes.find(to), Some(NextHop { interface: InterfaceId(0), addr: to }));
+        assert_eq!(
+            routes.find(to),
+            Some(NextHop {
+                interface: InterfaceId(0),
+                addr: to
+            })
+        );
         assert!(routes.remove(&first));
         assert!(!routes.remove(&first));
-        assert_eq!(routes.find(to), Some(NextHop { interface: InterfaceId(1), addr: to }));
+        assert_eq!(
+            routes.find(to),
+            Some(NextHop {
+                interface: InterfaceId(1),
+                addr: to
+            })
+        );
         assert!(routes.remove(&second));
         assert_eq!(routes.find(to), None);
     }

@@ -14,15 +14,15 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use handwave_tcp::time::Instant;
+use handwave_tcp::Instant;
 
 /// Levels of 64 buckets: 2^48 microseconds, nine years. A deadline further out fires early, is looked at and
 /// armed again, like any other that moved.
-const LEVELS: usize = 8;
+const LEVELS: u32 = 8;
 const BITS: u32 = 6;
 const BUCKETS: usize = 1 << BITS;
 const NANOS_PER_TICK: u64 = 1_000;
-const TICK_MAX: u64 = (1 << (BITS * LEVELS as u32)) - 1;
+const TICK_MAX: u64 = (1 << (BITS * LEVELS)) - 1;
 
 /// The end of a list.
 const NONE: u32 = u32::MAX;
@@ -39,7 +39,11 @@ struct Entry {
     next: u32,
 }
 
-const UNARMED: Entry = Entry { due: 0, prev: IDLE, next: NONE };
+const UNARMED: Entry = Entry {
+    due: 0,
+    prev: IDLE,
+    next: NONE,
+};
 
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
@@ -48,15 +52,18 @@ struct Bucket {
     due_min: u64,
 }
 
-const EMPTY: Bucket = Bucket { first: NONE, due_min: u64::MAX };
+const EMPTY: Bucket = Bucket {
+    first: NONE,
+    due_min: u64::MAX,
+};
 
 /// One hierarchical wheel over keys `0..2^31`.
 #[derive(Debug)]
 pub(crate) struct TimerWheel {
     entries: Vec<Entry>,
-    buckets: Box<[[Bucket; BUCKETS]; LEVELS]>,
+    buckets: Box<[[Bucket; BUCKETS]; LEVELS as usize]>,
     /// A bit for each bucket that is not empty.
-    occupied: [u64; LEVELS],
+    occupied: [u64; LEVELS as usize],
     /// The tick that the wheel stands at: everything due at or before it has been handed out or is in `expired`.
     position: u64,
     /// Entries that are due: a list of its own, so that a caller may arm and cancel while it takes them.
@@ -65,15 +72,15 @@ pub(crate) struct TimerWheel {
 }
 
 /// The bucket number that stands for the list of expired entries.
-const EXPIRED: u32 = (LEVELS * BUCKETS) as u32;
+const EXPIRED: u32 = LEVELS << BITS;
 
 impl TimerWheel {
     /// A wheel that stands at `now`.
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             entries: Vec::new(),
-            buckets: Box::new([[EMPTY; BUCKETS]; LEVELS]),
-            occupied: [0; LEVELS],
+            buckets: Box::new([[EMPTY; BUCKETS]; LEVELS as usize]),
+            occupied: [0; LEVELS as usize],
             position: (now.as_nanos() / NANOS_PER_TICK).min(TICK_MAX),
             expired: NONE,
             armed: 0,
@@ -107,7 +114,11 @@ impl TimerWheel {
 
     /// Makes `key` fire no more.
     pub(crate) fn cancel(&mut self, key: u32) {
-        if self.entries.get(key as usize).is_some_and(|entry| entry.prev != IDLE) {
+        if self
+            .entries
+            .get(key as usize)
+            .is_some_and(|entry| entry.prev != IDLE)
+        {
             self.unlink(key);
         }
     }
@@ -116,7 +127,9 @@ impl TimerWheel {
     /// was cancelled.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         if self.expired != NONE {
-            return Some(Instant::from_nanos(self.position.saturating_mul(NANOS_PER_TICK)));
+            return Some(Instant::from_nanos(
+                self.position.saturating_mul(NANOS_PER_TICK),
+            ));
         }
         let (level, bucket) = self.first_bucket()?;
         let due = self.buckets[level][bucket].due_min;
@@ -162,9 +175,9 @@ impl TimerWheel {
         }
         self.position = now;
         for level in (1..LEVELS).rev() {
-            let digit = (now >> (level as u32 * BITS)) as usize & (BUCKETS - 1);
-            if self.occupied[level] >> digit & 1 == 1 {
-                self.spread(level, digit);
+            let digit = digit(now, level);
+            if (self.occupied[level as usize] >> digit) & 1 == 1 {
+                self.spread(level as usize, digit as usize);
             }
         }
     }
@@ -189,18 +202,20 @@ impl TimerWheel {
     }
 
     /// Puts an entry that is in no list where `due` belongs.
-    #[expect(clippy::cast_possible_truncation, reason = "digits are below 64 and levels below 8")]
     fn link(&mut self, key: u32, due: u64) {
         let ahead = due ^ self.position;
         let number = if due <= self.position {
             EXPIRED
         } else {
             let level = (63 - ahead.leading_zeros()) / BITS;
-            let digit = (due >> (level * BITS)) as u32 & (BUCKETS as u32 - 1);
-            level * BUCKETS as u32 + digit
+            (level << BITS) + digit(due, level)
         };
         let first = self.first(number);
-        self.entries[key as usize] = Entry { due, prev: HEAD | number, next: first };
+        self.entries[key as usize] = Entry {
+            due,
+            prev: HEAD | number,
+            next: first,
+        };
         if first != NONE {
             self.entries[first as usize].prev = key;
         }
@@ -248,6 +263,13 @@ impl TimerWheel {
             self.occupied[level] |= 1 << index;
         }
     }
+}
+
+/// The digit (base 64) of a tick at a level.
+fn digit(tick: u64, level: u32) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "masked to 6 bits")]
+    let digit = ((tick >> (level * BITS)) & (BUCKETS as u64 - 1)) as u32;
+    digit
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! UDP sockets (RFC 768): a port, a bounded queue of what arrived, counters.
 
-use crate::id::UdpId;
 use alloc::collections::VecDeque;
 use core::fmt;
 use core::net::IpAddr;
 use handwave_packet::Payload;
-use handwave_tcp::tuple::Endpoint;
+use handwave_tcp::Endpoint;
 use handwave_tcp::{Events, Unreachable};
 use handwave_wire::Ecn;
 
@@ -20,7 +19,10 @@ pub struct UdpLimits {
 
 impl Default for UdpLimits {
     fn default() -> Self {
-        Self { datagrams_max: 256, octets_max: 256 * 1024 }
+        Self {
+            datagrams_max: 256,
+            octets_max: 256 * 1024,
+        }
     }
 }
 
@@ -116,7 +118,6 @@ const RECENT: usize = 8;
 /// One UDP socket.
 #[derive(Debug)]
 pub(crate) struct UdpSocket {
-    pub(crate) id: UdpId,
     pub(crate) addr: Option<IpAddr>,
     pub(crate) port: u16,
     pub(crate) counters: UdpCounters,
@@ -131,9 +132,8 @@ pub(crate) struct UdpSocket {
 }
 
 impl UdpSocket {
-    pub(crate) fn new(id: UdpId, addr: Option<IpAddr>, port: u16, limits: UdpLimits) -> Self {
+    pub(crate) fn new(addr: Option<IpAddr>, port: u16, limits: UdpLimits) -> Self {
         Self {
-            id,
             addr,
             port,
             counters: UdpCounters::default(),
@@ -159,7 +159,9 @@ impl UdpSocket {
 
     /// Queues a datagram that keeps `held` octets of memory alive; returns whether there was room.
     pub(crate) fn push(&mut self, datagram: UdpDatagram, held: usize) -> bool {
-        if self.queue.len() >= self.limits.datagrams_max || self.held + held > self.limits.octets_max {
+        if self.queue.len() >= self.limits.datagrams_max
+            || self.held + held > self.limits.octets_max
+        {
             self.counters.queue_full += 1;
             return false;
         }
@@ -213,23 +215,35 @@ mod tests {
 
     #[test]
     fn the_queue_is_bounded_in_datagrams_and_in_memory() {
-        let limits = UdpLimits { datagrams_max: 2, octets_max: 100 };
-        let mut socket = UdpSocket::new(UdpId::from_bits(0), None, 53, limits);
+        let limits = UdpLimits {
+            datagrams_max: 2,
+            octets_max: 100,
+        };
+        let mut socket = UdpSocket::new(None, 53, limits);
         assert!(!socket.push(datagram(b"huge"), 101));
         assert!(socket.push(datagram(b"a"), 60));
         assert!(!socket.push(datagram(b"b"), 60));
         assert!(socket.push(datagram(b"c"), 40));
         assert!(!socket.push(datagram(b"d"), 0));
-        assert_eq!(socket.pop().map(|datagram| datagram.payload.to_vec()), Some(b"a".to_vec()));
+        assert_eq!(
+            socket.pop().map(|datagram| datagram.payload.to_vec()),
+            Some(b"a".to_vec())
+        );
         assert_eq!((socket.held(), socket.queued()), (40, 1));
-        assert_eq!((socket.counters.received, socket.counters.queue_full), (2, 3));
-        assert_eq!(socket.pop().map(|datagram| datagram.payload.to_vec()), Some(b"c".to_vec()));
+        assert_eq!(
+            (socket.counters.received, socket.counters.queue_full),
+            (2, 3)
+        );
+        assert_eq!(
+            socket.pop().map(|datagram| datagram.payload.to_vec()),
+            Some(b"c".to_vec())
+        );
         assert_eq!(socket.pop(), None);
     }
 
     #[test]
     fn remembers_the_last_destinations() {
-        let mut socket = UdpSocket::new(UdpId::from_bits(0), None, 53, UdpLimits::default());
+        let mut socket = UdpSocket::new(None, 53, UdpLimits::default());
         for port in 1..=9 {
             socket.note_sent(endpoint(port));
             socket.note_sent(endpoint(port));

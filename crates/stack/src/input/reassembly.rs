@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 use handwave_packet::Payload;
-use handwave_tcp::time::Instant;
+use handwave_tcp::Instant;
 use handwave_wire::Ecn;
 
 /// Limits of reassembly, for each IP version.
@@ -158,7 +158,11 @@ pub(crate) struct Reassembly {
 
 impl Reassembly {
     pub(crate) fn new(limits: ReassemblyLimits, key: Key) -> Self {
-        Self { limits, incomplete: AgingMap::new(key), held: 0 }
+        Self {
+            limits,
+            incomplete: AgingMap::new(key),
+            held: 0,
+        }
     }
 
     /// Octets of memory held.
@@ -180,16 +184,23 @@ impl Reassembly {
         fragment: Fragment,
     ) -> Result<Option<Datagram>, FragmentRefusal> {
         let len = u32::try_from(fragment.payload.len()).map_err(|_| FragmentRefusal::TooLong)?;
-        let end = fragment.offset.checked_add(len).filter(|end| *end <= DATAGRAM_MAX);
+        let end = fragment
+            .offset
+            .checked_add(len)
+            .filter(|end| *end <= DATAGRAM_MAX);
         let end = end.ok_or(FragmentRefusal::TooLong)?;
         if len == 0 || fragment.more && len % 8 != 0 {
             return Err(FragmentRefusal::Inconsistent);
         }
         self.make_room(&key, fragment.held)?;
         if self.incomplete.get(&key).is_none() {
-            self.incomplete.insert(key, Incomplete::new(now + self.limits.timeout));
+            self.incomplete
+                .insert(key, Incomplete::new(now + self.limits.timeout));
         }
-        let entry = self.incomplete.get_mut(&key).ok_or(FragmentRefusal::NoRoom)?;
+        let entry = self
+            .incomplete
+            .get_mut(&key)
+            .ok_or(FragmentRefusal::NoRoom)?;
         let held = fragment.held;
         match entry.add(fragment, end, self.limits.fragments_max) {
             Ok(()) => self.held += held,
@@ -220,7 +231,10 @@ impl Reassembly {
     fn pop_oldest(&mut self) -> Option<Expired> {
         let (key, entry) = self.incomplete.pop_oldest()?;
         self.held -= entry.held;
-        Some(Expired { key, quote: entry.quote })
+        Some(Expired {
+            key,
+            quote: entry.quote,
+        })
     }
 
     /// Sees to it that a fragment of `key` that holds `held` octets fits.
@@ -246,7 +260,12 @@ impl Reassembly {
         for piece in entry.pieces {
             payload.append(piece.payload);
         }
-        Some(Datagram { protocol: entry.protocol, ecn, payload, held: entry.held })
+        Some(Datagram {
+            protocol: entry.protocol,
+            ecn,
+            payload,
+            held: entry.held,
+        })
     }
 }
 
@@ -280,8 +299,11 @@ impl Incomplete {
         if at.is_some_and(|piece| (piece.start, piece.end) == (start, end)) {
             return Err(FragmentRefusal::Duplicate);
         }
-        let behind = position.checked_sub(1).and_then(|index| self.pieces.get(index));
-        if behind.is_some_and(|piece| piece.end > start) || at.is_some_and(|piece| piece.start < end)
+        let behind = position
+            .checked_sub(1)
+            .and_then(|index| self.pieces.get(index));
+        if behind.is_some_and(|piece| piece.end > start)
+            || at.is_some_and(|piece| piece.start < end)
         {
             return Err(self.discard(FragmentRefusal::Overlap));
         }
@@ -307,7 +329,14 @@ impl Incomplete {
         self.octets += end - start;
         self.held += fragment.held;
         self.ecn.add(fragment.ecn);
-        self.pieces.insert(position, Piece { start, end, payload: fragment.payload });
+        self.pieces.insert(
+            position,
+            Piece {
+                start,
+                end,
+                payload: fragment.payload,
+            },
+        );
         Ok(())
     }
 

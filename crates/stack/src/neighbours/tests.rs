@@ -27,7 +27,10 @@ fn sent_to(resolution: Resolution) -> Option<MacAddr> {
 }
 
 fn tags(packets: impl IntoIterator<Item = PacketBuf>) -> alloc::vec::Vec<u8> {
-    packets.into_iter().map(|packet| packet.to_vec()[0]).collect()
+    packets
+        .into_iter()
+        .map(|packet| packet.to_vec()[0])
+        .collect()
 }
 
 #[test]
@@ -35,10 +38,18 @@ fn packets_wait_for_the_answer_and_leave_in_order() {
     let mut table = neighbours(NeighbourLimits::default());
     let now = Instant::ZERO;
     for tag in 0..6 {
-        let Resolution::Waits(overflow) = table.resolve(now, key(1), packet(tag)) else { panic!("not known yet") };
-        assert_eq!(overflow.map(|packet| packet.to_vec()[0]), (tag >= 4).then(|| tag - 4));
+        let Resolution::Waits(overflow) = table.resolve(now, key(1), packet(tag)) else {
+            panic!("not known yet")
+        };
+        assert_eq!(
+            overflow.map(|packet| packet.to_vec()[0]),
+            (tag >= 4).then(|| tag - 4)
+        );
     }
-    assert_eq!(table.poll_question().map(|q| (q.addr, q.unicast)), Some((key(1).1, None)));
+    assert_eq!(
+        table.poll_question().map(|q| (q.addr, q.unicast)),
+        Some((key(1).1, None))
+    );
     assert_eq!(table.poll_question(), None, "asked once for all of them");
     let answer = Evidence::Answer { overrides: true };
     assert_eq!(tags(table.learn(now, key(1), MAC, answer)), [2, 3, 4, 5]);
@@ -51,7 +62,12 @@ fn silence_is_asked_again_and_then_given_up() {
     table.resolve(Instant::ZERO, key(1), packet(7));
     for second in 1..=2 {
         assert_eq!(table.next_deadline(), Some(Instant::from_secs(second)));
-        assert!(table.pop_expired(Instant::from_secs(second)).unwrap().is_empty());
+        assert!(
+            table
+                .pop_expired(Instant::from_secs(second))
+                .unwrap()
+                .is_empty()
+        );
     }
     assert_eq!(tags(table.pop_expired(Instant::from_secs(3)).unwrap()), [7]);
     assert_eq!(core::iter::from_fn(|| table.poll_question()).count(), 3);
@@ -63,7 +79,12 @@ fn an_old_address_is_used_while_it_is_checked() {
     let mut table = neighbours(NeighbourLimits::default());
     table.resolve(Instant::ZERO, key(1), packet(0));
     table.poll_question();
-    table.learn(Instant::ZERO, key(1), MAC, Evidence::Answer { overrides: true });
+    table.learn(
+        Instant::ZERO,
+        key(1),
+        MAC,
+        Evidence::Answer { overrides: true },
+    );
     let later = Instant::from_secs(31);
     assert_eq!(sent_to(table.resolve(later, key(1), packet(1))), Some(MAC));
     assert_eq!(table.poll_question().unwrap().unicast, Some(MAC));
@@ -74,7 +95,10 @@ fn an_old_address_is_used_while_it_is_checked() {
     // Not confirmed: gone after three questions.
     let much_later = Instant::from_secs(100);
     while table.pop_expired(much_later).is_some() {}
-    assert_eq!(sent_to(table.resolve(much_later, key(1), packet(1))), Some(MAC));
+    assert_eq!(
+        sent_to(table.resolve(much_later, key(1), packet(1))),
+        Some(MAC)
+    );
     for second in 101..=103 {
         while table.pop_expired(Instant::from_secs(second)).is_some() {}
     }
@@ -85,31 +109,61 @@ fn an_old_address_is_used_while_it_is_checked() {
 fn only_questions_to_us_create_entries() {
     let mut table = neighbours(NeighbourLimits::default());
     table.learn(Instant::ZERO, key(1), MAC, Evidence::Unasked);
-    table.learn(Instant::ZERO, key(1), MAC, Evidence::Answer { overrides: true });
+    table.learn(
+        Instant::ZERO,
+        key(1),
+        MAC,
+        Evidence::Answer { overrides: true },
+    );
     assert_eq!(table.mac_of(&key(1)), None);
     table.learn(Instant::ZERO, key(1), MAC, Evidence::AskedUs);
     assert_eq!(table.mac_of(&key(1)), Some(MAC));
-    assert_eq!(sent_to(table.resolve(Instant::ZERO, key(1), packet(0))), Some(MAC));
-    assert_eq!(table.poll_question().unwrap().unicast, Some(MAC), "used in doubt, so it is checked");
+    assert_eq!(
+        sent_to(table.resolve(Instant::ZERO, key(1), packet(0))),
+        Some(MAC)
+    );
+    assert_eq!(
+        table.poll_question().unwrap().unicast,
+        Some(MAC),
+        "used in doubt, so it is checked"
+    );
 }
 
 #[test]
 fn an_answer_without_override_only_raises_doubt() {
     let mut table = neighbours(NeighbourLimits::default());
     table.resolve(Instant::ZERO, key(1), packet(0));
-    table.learn(Instant::ZERO, key(1), MAC, Evidence::Answer { overrides: false });
-    table.learn(Instant::ZERO, key(1), OTHER, Evidence::Answer { overrides: false });
+    table.learn(
+        Instant::ZERO,
+        key(1),
+        MAC,
+        Evidence::Answer { overrides: false },
+    );
+    table.learn(
+        Instant::ZERO,
+        key(1),
+        OTHER,
+        Evidence::Answer { overrides: false },
+    );
     assert_eq!(table.mac_of(&key(1)), Some(MAC));
     table.poll_question();
     table.resolve(Instant::ZERO, key(1), packet(0));
     assert_eq!(table.poll_question().unwrap().unicast, Some(MAC));
-    table.learn(Instant::ZERO, key(1), OTHER, Evidence::Answer { overrides: true });
+    table.learn(
+        Instant::ZERO,
+        key(1),
+        OTHER,
+        Evidence::Answer { overrides: true },
+    );
     assert_eq!(table.mac_of(&key(1)), Some(OTHER));
 }
 
 #[test]
 fn the_table_is_bounded() {
-    let mut table = neighbours(NeighbourLimits { entries_max: 3, ..NeighbourLimits::default() });
+    let mut table = neighbours(NeighbourLimits {
+        entries_max: 3,
+        ..NeighbourLimits::default()
+    });
     for n in 0..200 {
         table.learn(Instant::ZERO, key(n), MAC, Evidence::AskedUs);
         table.resolve(Instant::ZERO, key(1), packet(0));

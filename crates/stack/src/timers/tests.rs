@@ -4,7 +4,7 @@ use super::TimerWheel;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
-use handwave_tcp::time::Instant;
+use handwave_tcp::Instant;
 use proptest::prelude::*;
 
 fn fire(wheel: &mut TimerWheel, now: Instant) -> BTreeSet<u32> {
@@ -49,7 +49,11 @@ fn a_later_deadline_is_not_reinserted_and_an_earlier_one_is() {
 fn a_deadline_in_the_past_fires_at_once() {
     let mut wheel = TimerWheel::new(Instant::from_secs(10));
     wheel.arm(0, Instant::from_secs(3));
-    assert!(wheel.next_deadline().is_some_and(|due| due <= Instant::from_secs(10)));
+    assert!(
+        wheel
+            .next_deadline()
+            .is_some_and(|due| due <= Instant::from_secs(10))
+    );
     assert_eq!(wheel.pop_expired(Instant::from_secs(10)), Some(0));
 }
 
@@ -57,7 +61,10 @@ fn a_deadline_in_the_past_fires_at_once() {
 fn a_deadline_beyond_the_wheel_is_kept() {
     let mut wheel = TimerWheel::new(Instant::ZERO);
     wheel.arm(0, Instant::MAX);
-    assert_eq!(wheel.pop_expired(Instant::from_secs(3_600 * 24 * 365)), None);
+    assert_eq!(
+        wheel.pop_expired(Instant::from_secs(3_600 * 24 * 365)),
+        None
+    );
     assert_eq!(wheel.len(), 1);
 }
 
@@ -65,11 +72,17 @@ fn a_deadline_beyond_the_wheel_is_kept() {
 fn a_million_waiting_timers_cost_nothing_when_one_fires() {
     let mut wheel = TimerWheel::new(Instant::ZERO);
     for key in 0..1_000_000 {
-        wheel.arm(key, Instant::from_secs(7_200) + Duration::from_micros(u64::from(key)));
+        wheel.arm(
+            key,
+            Instant::from_secs(7_200) + Duration::from_micros(u64::from(key)),
+        );
     }
     wheel.arm(1_000_000, Instant::from_secs(1));
     assert_eq!(wheel.next_deadline(), Some(Instant::from_secs(1)));
-    assert_eq!(fire(&mut wheel, Instant::from_secs(1)), BTreeSet::from([1_000_000]));
+    assert_eq!(
+        fire(&mut wheel, Instant::from_secs(1)),
+        BTreeSet::from([1_000_000])
+    );
     assert_eq!(size_of::<super::Entry>(), 16);
 }
 

@@ -42,11 +42,17 @@ fn fragment(offset: u32, more: bool, octets: &[u8]) -> Fragment {
 #[test]
 fn puts_fragments_together_in_any_order() {
     let mut reassembly = reassembly();
-    let parts = [(16, false, &b"END"[..]), (0, true, b"01234567"), (8, true, b"89abcdef")];
+    let parts = [
+        (16, false, &b"END"[..]),
+        (0, true, b"01234567"),
+        (8, true, b"89abcdef"),
+    ];
     let mut done = None;
     for (offset, more, octets) in parts {
         assert!(done.is_none());
-        done = reassembly.insert(Instant::ZERO, key(1), fragment(offset, more, octets)).unwrap();
+        done = reassembly
+            .insert(Instant::ZERO, key(1), fragment(offset, more, octets))
+            .unwrap();
     }
     let done = done.unwrap();
     assert_eq!(done.payload.to_vec(), b"0123456789abcdefEND");
@@ -58,25 +64,43 @@ fn puts_fragments_together_in_any_order() {
 fn an_overlap_discards_the_datagram_and_what_follows() {
     for (offset, octets) in [(0, &b"0123456789abcdef"[..]), (8, b"01234567xxxxxxxx")] {
         let mut reassembly = reassembly();
-        reassembly.insert(Instant::ZERO, key(1), fragment(8, true, b"89abcdef")).unwrap();
+        reassembly
+            .insert(Instant::ZERO, key(1), fragment(8, true, b"89abcdef"))
+            .unwrap();
         let refused = reassembly.insert(Instant::ZERO, key(1), fragment(offset, true, octets));
         assert_eq!(refused.unwrap_err(), FragmentRefusal::Overlap);
         let late = reassembly.insert(Instant::ZERO, key(1), fragment(16, false, b"E"));
         assert_eq!(late.unwrap_err(), FragmentRefusal::Discarded);
         assert_eq!(reassembly.held(), 0);
         // After its time the identification may be used again.
-        assert!(reassembly.pop_expired(Instant::from_secs(30)).unwrap().quote.is_none());
-        reassembly.insert(Instant::from_secs(31), key(1), fragment(0, true, b"01234567")).unwrap();
+        assert!(
+            reassembly
+                .pop_expired(Instant::from_secs(30))
+                .unwrap()
+                .quote
+                .is_none()
+        );
+        reassembly
+            .insert(
+                Instant::from_secs(31),
+                key(1),
+                fragment(0, true, b"01234567"),
+            )
+            .unwrap();
     }
 }
 
 #[test]
 fn an_exact_repetition_is_ignored() {
     let mut reassembly = reassembly();
-    reassembly.insert(Instant::ZERO, key(1), fragment(0, true, b"01234567")).unwrap();
+    reassembly
+        .insert(Instant::ZERO, key(1), fragment(0, true, b"01234567"))
+        .unwrap();
     let again = reassembly.insert(Instant::ZERO, key(1), fragment(0, true, b"01234567"));
     assert_eq!(again.unwrap_err(), FragmentRefusal::Duplicate);
-    let done = reassembly.insert(Instant::ZERO, key(1), fragment(8, false, b"E")).unwrap();
+    let done = reassembly
+        .insert(Instant::ZERO, key(1), fragment(8, false, b"E"))
+        .unwrap();
     assert_eq!(done.unwrap().payload.to_vec(), b"01234567E");
 }
 
@@ -86,53 +110,111 @@ fn lies_about_the_length_are_refused() {
     let refuse = |reassembly: &mut Reassembly, id, part| {
         reassembly.insert(Instant::ZERO, key(id), part).unwrap_err()
     };
-    assert_eq!(refuse(&mut reassembly, 1, fragment(0, true, b"odd")), FragmentRefusal::Inconsistent);
-    assert_eq!(refuse(&mut reassembly, 1, fragment(8, false, b"")), FragmentRefusal::Inconsistent);
-    assert_eq!(refuse(&mut reassembly, 1, fragment(65_528, true, b"01234567")), FragmentRefusal::TooLong);
+    assert_eq!(
+        refuse(&mut reassembly, 1, fragment(0, true, b"odd")),
+        FragmentRefusal::Inconsistent
+    );
+    assert_eq!(
+        refuse(&mut reassembly, 1, fragment(8, false, b"")),
+        FragmentRefusal::Inconsistent
+    );
+    assert_eq!(
+        refuse(&mut reassembly, 1, fragment(65_528, true, b"01234567")),
+        FragmentRefusal::TooLong
+    );
     assert_eq!(reassembly.len(), 0);
     // Two ends.
-    reassembly.insert(Instant::ZERO, key(2), fragment(8, false, b"E")).unwrap();
-    assert_eq!(refuse(&mut reassembly, 2, fragment(16, false, b"E")), FragmentRefusal::Inconsistent);
+    reassembly
+        .insert(Instant::ZERO, key(2), fragment(8, false, b"E"))
+        .unwrap();
+    assert_eq!(
+        refuse(&mut reassembly, 2, fragment(16, false, b"E")),
+        FragmentRefusal::Inconsistent
+    );
     // More behind the end.
-    reassembly.insert(Instant::ZERO, key(3), fragment(8, false, b"E")).unwrap();
-    assert_eq!(refuse(&mut reassembly, 3, fragment(16, true, b"01234567")), FragmentRefusal::Inconsistent);
+    reassembly
+        .insert(Instant::ZERO, key(3), fragment(8, false, b"E"))
+        .unwrap();
+    assert_eq!(
+        refuse(&mut reassembly, 3, fragment(16, true, b"01234567")),
+        FragmentRefusal::Inconsistent
+    );
     // An end before what is there.
-    reassembly.insert(Instant::ZERO, key(4), fragment(16, true, b"01234567")).unwrap();
-    assert_eq!(refuse(&mut reassembly, 4, fragment(8, false, b"E")), FragmentRefusal::Inconsistent);
+    reassembly
+        .insert(Instant::ZERO, key(4), fragment(16, true, b"01234567"))
+        .unwrap();
+    assert_eq!(
+        refuse(&mut reassembly, 4, fragment(8, false, b"E")),
+        FragmentRefusal::Inconsistent
+    );
 }
 
 #[test]
 fn limits_hold() {
     let mut reassembly = reassembly();
     for id in 0..10 {
-        reassembly.insert(Instant::from_secs(id.into()), key(id), fragment(0, true, b"01234567")).unwrap();
+        reassembly
+            .insert(
+                Instant::from_secs(id.into()),
+                key(id),
+                fragment(0, true, b"01234567"),
+            )
+            .unwrap();
     }
     assert_eq!((reassembly.len(), reassembly.held()), (4, 32));
-    assert_eq!(reassembly.pop_expired(Instant::from_secs(36)).unwrap().key, key(6));
+    assert_eq!(
+        reassembly.pop_expired(Instant::from_secs(36)).unwrap().key,
+        key(6)
+    );
     // Octets: the oldest goes.
     let big = vec![0; 60_000];
     for id in 20..23 {
-        reassembly.insert(Instant::from_secs(36), key(id), fragment(0, true, &big)).unwrap();
+        reassembly
+            .insert(Instant::from_secs(36), key(id), fragment(0, true, &big))
+            .unwrap();
         assert!(reassembly.held() <= LIMITS.octets_max);
     }
     // Fragments of one datagram.
     for n in 0..16 {
-        reassembly.insert(Instant::from_secs(36), key(30), fragment(n * 16, true, b"01234567")).unwrap();
+        reassembly
+            .insert(
+                Instant::from_secs(36),
+                key(30),
+                fragment(n * 16, true, b"01234567"),
+            )
+            .unwrap();
     }
-    let refused = reassembly.insert(Instant::from_secs(36), key(30), fragment(1_600, true, b"01234567"));
+    let refused = reassembly.insert(
+        Instant::from_secs(36),
+        key(30),
+        fragment(1_600, true, b"01234567"),
+    );
     assert_eq!(refused.unwrap_err(), FragmentRefusal::TooMany);
 }
 
 #[test]
 fn what_stays_incomplete_is_given_up_with_its_first_fragment() {
     let mut reassembly = reassembly();
-    reassembly.insert(Instant::ZERO, key(1), fragment(0, true, b"01234567")).unwrap();
-    reassembly.insert(Instant::from_secs(1), key(2), fragment(8, false, b"E")).unwrap();
+    reassembly
+        .insert(Instant::ZERO, key(1), fragment(0, true, b"01234567"))
+        .unwrap();
+    reassembly
+        .insert(Instant::from_secs(1), key(2), fragment(8, false, b"E"))
+        .unwrap();
     assert!(reassembly.pop_expired(Instant::from_secs(29)).is_none());
     assert_eq!(reassembly.next_deadline(), Some(Instant::from_secs(30)));
     let expired = reassembly.pop_expired(Instant::from_secs(31)).unwrap();
-    assert_eq!((expired.key, expired.quote.unwrap().to_vec()), (key(1), b"quote".to_vec()));
-    assert!(reassembly.pop_expired(Instant::from_secs(31)).unwrap().quote.is_none());
+    assert_eq!(
+        (expired.key, expired.quote.unwrap().to_vec()),
+        (key(1), b"quote".to_vec())
+    );
+    assert!(
+        reassembly
+            .pop_expired(Instant::from_secs(31))
+            .unwrap()
+            .quote
+            .is_none()
+    );
     assert_eq!(reassembly.held(), 0);
 }
 
@@ -146,8 +228,14 @@ fn congestion_marks_survive() {
         ([NotEct, Ce], None),
     ] {
         let mut reassembly = reassembly();
-        let first = Fragment { ecn: marks[0], ..fragment(0, true, b"01234567") };
-        let last = Fragment { ecn: marks[1], ..fragment(8, false, b"E") };
+        let first = Fragment {
+            ecn: marks[0],
+            ..fragment(0, true, b"01234567")
+        };
+        let last = Fragment {
+            ecn: marks[1],
+            ..fragment(8, false, b"E")
+        };
         reassembly.insert(Instant::ZERO, key(1), first).unwrap();
         let done = reassembly.insert(Instant::ZERO, key(1), last).unwrap();
         assert_eq!(done.map(|datagram| datagram.ecn), whole, "{marks:?}");

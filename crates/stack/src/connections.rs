@@ -1,0 +1,313 @@
+//! The table of connections and the life of each: inserted, touched by every input, settled when it has nothing more to
+//! send, removed when it is over.
+//!
+//! *Touch* puts a connection on the ready list; *settle* runs once its output is drained and is the only place where its timer is
+//! set, its memory charged and its end noticed. So each input costs one list operation and each drain one
+//! settlement, however many segments were in between.
+
+use crate::arena::Arena;
+use crate::config::TimeWaitOverflow;
+use crate::demux::Owner;
+use crate::id::ConnectionId;
+use crate::ready::ReadyList;
+use crate::routes::NextHop;
+use crate::stack::Stack;
+use crate::timers::TimerWheel;
+use alloc::boxed::Box;
+use handwave_tcp::{Connection, Context, Events, Instant, Phase, TimeWait, Tuple};
+
+/// A connection and what the stack knows of it.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) connection: Box<Connection>,
+    pub(crate) hop: NextHop,
+    /// The generation of routes and path MTUs that `hop` and `mtu` belong to.
+    pub(crate) paths_generation: u32,
+    pub(crate) mtu: u16,
+    /// Events not yet told.
+    events: Events,
+    /// The application has let go.
+    released: bool,
+    /// The tuple leads here. Not so once the connection is over: then the four numbers are free for another.
+    owns_tuple: bool,
+    /// Octets of memory charged.
+    held: usize,
+}
+
+/// All connections of a stack.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    slots: Arena<Slot>,
+    pub(crate) timers: TimerWheel,
+    /// Those that may have something to send.
+    ready: ReadyList,
+    /// Those that have something to say.
+    noticed: ReadyList,
+    /// Segments taken from the connection at the front of the ready list since its turn began.
+    burst: u8,
+    orphans: usize,
+    held: usize,
+}
+
+/// Segments a connection may send before the next one's turn.
+const BURST_MAX: u8 = 16;
+
+impl Connections {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            slots: Arena::default(),
+            timers: TimerWheel::new(now),
+            ready: ReadyList::default(),
+            noticed: ReadyList::default(),
+            burst: 0,
+            orphans: 0,
+            held: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn orphans(&self) -> usize {
+        self.orphans
+    }
+
+    /// Octets of memory that all buffers hold.
+    pub(crate) fn held(&self) -> usize {
+        self.held
+    }
+
+    pub(crate) fn tuple(&self, slot: u32) -> Option<Tuple> {
+        self.slots.at(slot).map(|slot| *slot.connection.tuple())
+    }
+
+    pub(crate) fn at(&self, slot: u32) -> Option<&Slot> {
+        self.slots.at(slot)
+    }
+
+    pub(crate) fn at_mut(&mut self, slot: u32) -> Option<&mut Slot> {
+        self.slots.at_mut(slot)
+    }
+
+    /// The slot of a connection that the application still holds.
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Slot> {
+        self.slots
+            .get(id.slot, id.generation)
+            .filter(|slot| !slot.released)
+    }
+
+    /// All connections in slot order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Slot)> {
+        self.slots
+            .iter()
+            .map(|(slot, generation, value)| ((slot, generation).into(), value))
+    }
+
+    /// Notes that an input may have given the connection something to send or to say.
+    pub(crate) fn touch(&mut self, slot: u32) {
+        self.ready.push(slot);
+        self.collect_events(slot);
+        self.charge(slot);
+    }
+
+    /// The connection whose turn it is to send.
+    pub(crate) fn next_ready(&mut self) -> Option<u32> {
+        if self.burst >= BURST_MAX {
+            self.ready.rotate();
+            self.burst = 0;
+        }
+        self.burst += 1;
+        self.ready.front()
+    }
+
+    /// Takes a connection that has nothing more to send off the ready list.
+    fn turn_over(&mut self, slot: u32) {
+        self.ready.remove(slot);
+        self.burst = 0;
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<(ConnectionId, Events)> {
+        let slot = self.noticed.pop()?;
+        let generation = self.slots.generation(slot)?;
+        let events = core::mem::take(&mut self.slots.at_mut(slot)?.events);
+        Some(((slot, generation).into(), events))
+    }
+
+    /// Charges the memory that a connection's buffers hold.
+    fn charge(&mut self, slot: u32) {
+        let Some(entry) = self.slots.at_mut(slot) else {
+            return;
+        };
+        let held = entry.connection.held();
+        self.held = self.held + held - entry.held;
+        entry.held = held;
+    }
+
+    fn collect_events(&mut self, slot: u32) {
+        let Some(entry) = self.slots.at_mut(slot) else {
+            return;
+        };
+        entry.events |= entry.connection.take_events();
+        if !entry.events.is_empty() && !entry.released {
+            self.noticed.push(slot);
+        }
+    }
+}
+
+impl Slot {
+    pub(crate) fn new(
+        connection: Box<Connection>,
+        hop: NextHop,
+        paths_generation: u32,
+        mtu: u16,
+    ) -> Self {
+        Self {
+            connection,
+            hop,
+            paths_generation,
+            mtu,
+            events: Events::NONE,
+            released: false,
+            owns_tuple: true,
+            held: 0,
+        }
+    }
+
+    /// Whether the application has let go.
+    pub(crate) const fn is_orphan(&self) -> bool {
+        self.released
+    }
+}
+
+impl Stack {
+    /// Takes a connection in; the caller has seen to it that there is room and nobody owns its tuple.
+    pub(crate) fn insert_connection(
+        &mut self,
+        connection: Box<Connection>,
+        hop: NextHop,
+    ) -> ConnectionId {
+        let tuple = *connection.tuple();
+        let mtu = self.mtu_to(tuple.remote.addr, hop.interface);
+        let entry = Slot::new(connection, hop, self.paths_generation, mtu);
+        let id = ConnectionId::from(self.connections.slots.insert(entry));
+        self.own(&tuple, Owner::Connection(id.slot));
+        self.connections.touch(id.slot);
+        id
+    }
+
+    /// Calls into a connection, then looks at what that brought about.
+    pub(crate) fn with_slot<R>(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        call: impl FnOnce(&mut Connection, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let entry = self.connections.slots.at_mut(slot)?;
+        let result = call(
+            &mut entry.connection,
+            &mut Context::new(now, &mut self.host),
+        );
+        self.connections.touch(slot);
+        Some(result)
+    }
+
+    /// Marks a connection as let go by the application. It stays until it is over.
+    pub(crate) fn orphan(&mut self, slot: u32) {
+        self.connections.noticed.remove(slot);
+        let Some(entry) = self.connections.slots.at_mut(slot) else {
+            return;
+        };
+        if !entry.released {
+            entry.released = true;
+            self.connections.orphans += 1;
+        }
+    }
+
+    /// Lets a connection that has sent all it can rest until its timer or the next input, or clears it away.
+    pub(crate) fn settle(&mut self, now: Instant, slot: u32) {
+        self.connections.turn_over(slot);
+        let Some(entry) = self.connections.slots.at_mut(slot) else {
+            return;
+        };
+        if entry.connection.phase() == Phase::TimeWait {
+            let record = entry
+                .connection
+                .take_time_wait(&mut Context::new(now, &mut self.host));
+            self.disown(slot);
+            if let Some(record) = record {
+                self.enter_time_wait(record);
+            }
+        }
+        self.connections.collect_events(slot);
+        self.connections.charge(slot);
+        let Some(entry) = self.connections.slots.at(slot) else {
+            return;
+        };
+        if entry.connection.is_finished() {
+            self.remove_connection(slot);
+        } else if entry.connection.phase() == Phase::Closed {
+            self.disown(slot);
+        } else if let Some(deadline) = entry.connection.poll_timeout() {
+            self.connections.timers.arm(slot, deadline);
+        }
+    }
+
+    /// Gives the four numbers of a connection that is over free for another.
+    fn disown(&mut self, slot: u32) {
+        let Some(entry) = self.connections.slots.at_mut(slot) else {
+            return;
+        };
+        if core::mem::take(&mut entry.owns_tuple) {
+            self.demux
+                .remove(entry.connection.tuple(), Owner::Connection(slot));
+        }
+    }
+
+    /// Takes a connection out of all tables.
+    fn remove_connection(&mut self, slot: u32) {
+        self.disown(slot);
+        let connections = &mut self.connections;
+        connections.timers.cancel(slot);
+        connections.noticed.remove(slot);
+        connections.turn_over(slot);
+        if let Some(entry) = connections.slots.remove(slot) {
+            connections.held -= entry.held;
+            connections.orphans -= usize::from(entry.released);
+        }
+    }
+
+    /// Keeps the compact record that TIME-WAIT needs, if there is room.
+    fn enter_time_wait(&mut self, record: TimeWait) {
+        if self.time_waits.len() >= self.config.time_wait_max {
+            self.counters.time_wait_overflows += 1;
+            if self.config.time_wait_overflow == TimeWaitOverflow::EvictOldest {
+                self.evict_time_wait();
+            }
+        }
+        if self.time_waits.len() < self.config.time_wait_max {
+            self.counters.time_waits += 1;
+            self.insert_time_wait(record);
+        }
+    }
+
+    /// Lets time pass for the connections that are due.
+    pub(crate) fn connections_timeout(&mut self, now: Instant) {
+        while let Some(slot) = self.connections.timers.pop_expired(now) {
+            let Some(entry) = self.connections.slots.at_mut(slot) else {
+                continue;
+            };
+            match entry.connection.poll_timeout() {
+                // The deadline moved since the wheel was told.
+                Some(deadline) if deadline > now => self.connections.timers.arm(slot, deadline),
+                Some(_) => {
+                    entry
+                        .connection
+                        .handle_timeout(&mut Context::new(now, &mut self.host));
+                    self.connections.touch(slot);
+                }
+                None => {}
+            }
+        }
+    }
+}

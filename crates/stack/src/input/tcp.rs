@@ -1,0 +1,80 @@
+//! TCP segments: checksum, header, one look-up, and on to their owner (RFC 9293 3.10.7).
+
+use super::{Arrival, checksum_holds, read};
+use crate::demux::Owner;
+use crate::id::InterfaceId;
+use crate::stack::Stack;
+use handwave_packet::PacketBuf;
+use handwave_tcp::{DropReason, Endpoint, Instant, SegmentIn, Tuple, reply_to_closed};
+use handwave_wire::{IpProtocol, ParseError, TcpHeader};
+
+/// Between whom a segment goes, and over which interface it came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) interface: InterfaceId,
+    pub(crate) tuple: Tuple,
+}
+
+impl Stack {
+    pub(super) fn input_tcp(&mut self, now: Instant, arrival: Arrival, mut packet: PacketBuf) {
+        if !checksum_holds(&packet, &arrival, IpProtocol::TCP) {
+            self.counters.tcp_checksum_errors += 1;
+            return;
+        }
+        let parse = |front: &[u8], _| {
+            TcpHeader::parse(front.get(arrival.offset..).ok_or(ParseError::Truncated)?)
+        };
+        let Ok((header, header_len)) = read(&mut packet, parse) else {
+            self.counters.tcp_malformed += 1;
+            return;
+        };
+        if arrival.to_group {
+            // A SYN to a group would open as many connections as there are members (RFC 9293 3.9.2.3 [MUST-57]).
+            self.counters.tcp_to_group += 1;
+            return;
+        }
+        let tuple = Tuple::new(
+            Endpoint::new(arrival.destination, header.destination_port),
+            Endpoint::new(arrival.source, header.source_port),
+        );
+        let held = packet.held();
+        packet.advance(arrival.offset + header_len);
+        let segment = SegmentIn {
+            header,
+            payload: packet.into_payload(),
+            ecn: arrival.ecn,
+            held,
+        };
+        let interface = arrival.link.interface;
+        match self.owner_of(&tuple) {
+            Some(Owner::Connection(slot)) => {
+                self.with_slot(now, slot, |connection, cx| {
+                    connection.handle_segment(cx, segment)
+                });
+            }
+            Some(Owner::TimeWait(slot)) => {
+                self.segment_for_time_wait(now, interface, slot, segment);
+            }
+            None => self.segment_for_nobody(now, Way { interface, tuple }, segment),
+        }
+    }
+
+    /// A segment of no connection: a listener takes it, or its sender is told that nobody does.
+    fn segment_for_nobody(&mut self, now: Instant, way: Way, segment: SegmentIn) {
+        if let Some(listener) = self.listening.find(&way.tuple.local) {
+            self.segment_for_listener(now, way, listener, segment, None);
+            return;
+        }
+        self.counters.tcp_no_port += 1;
+        self.host.counters.count_drop(DropReason::NoConnection);
+        let reset = reply_to_closed(
+            &self.config.tcp,
+            way.tuple,
+            &segment.header,
+            segment.payload.len(),
+        );
+        if let Some(reset) = reset {
+            self.send_reset(now, way.interface, &way.tuple, reset);
+        }
+    }
+}

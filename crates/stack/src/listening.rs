@@ -1,0 +1,246 @@
+//! Listeners: where they stand, who is ready, whose time has come.
+
+use crate::arena::Arena;
+use crate::demux::Listeners;
+use crate::id::{ConnectionId, ListenerId};
+use crate::input::Way;
+use crate::keyed::Key;
+use crate::ready::ReadyList;
+use crate::routes::NextHop;
+use crate::stack::Stack;
+use crate::timers::TimerWheel;
+use alloc::boxed::Box;
+use core::net::IpAddr;
+use handwave_tcp::{
+    Connection, Context, Endpoint, Events, Instant, ListenVerdict, Listener, SegmentIn,
+};
+use handwave_wire::SeqNum;
+
+/// Where a listener waits: one address of this host, or any.
+///
+/// ```
+/// use handwave_stack::ListenAt;
+/// use handwave_tcp::Endpoint;
+///
+/// assert_eq!(ListenAt::from(80), ListenAt { addr: None, port: 80 });
+/// let exact = Endpoint::new([10, 0, 0, 1].into(), 80);
+/// assert_eq!(ListenAt::from(exact), ListenAt { addr: Some(exact.addr), port: 80 });
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ListenAt {
+    /// The address; `None` takes what is sent to any. A listener on an address goes before one on any.
+    pub addr: Option<IpAddr>,
+    /// The port.
+    pub port: u16,
+}
+
+impl From<Endpoint> for ListenAt {
+    fn from(endpoint: Endpoint) -> Self {
+        Self {
+            addr: Some(endpoint.addr),
+            port: endpoint.port,
+        }
+    }
+}
+
+/// Any address.
+impl From<u16> for ListenAt {
+    fn from(port: u16) -> Self {
+        Self { addr: None, port }
+    }
+}
+
+/// A listener and what the stack knows of it.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) listener: Box<Listener>,
+    pub(crate) at: ListenAt,
+}
+
+/// All listeners of a stack.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    entries: Arena<Entry>,
+    places: Listeners,
+    pub(crate) timers: TimerWheel,
+    ready: ReadyList,
+    noticed: ReadyList,
+}
+
+impl Listening {
+    pub(crate) fn new(key: Key, now: Instant) -> Self {
+        Self {
+            entries: Arena::default(),
+            places: Listeners::new(key),
+            timers: TimerWheel::new(now),
+            ready: ReadyList::default(),
+            noticed: ReadyList::default(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Who takes what is sent to `local`.
+    pub(crate) fn find(&self, local: &Endpoint) -> Option<u32> {
+        self.places.find(local)
+    }
+
+    /// Whether exactly this place is taken.
+    pub(crate) fn is_taken(&self, at: ListenAt) -> bool {
+        self.places.contains(at.addr, at.port)
+    }
+
+    pub(crate) fn get(&self, id: ListenerId) -> Option<&Entry> {
+        self.entries.get(id.slot, id.generation)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: ListenerId) -> Option<&mut Entry> {
+        self.entries.get_mut(id.slot, id.generation)
+    }
+
+    pub(crate) fn at_mut(&mut self, slot: u32) -> Option<&mut Entry> {
+        self.entries.at_mut(slot)
+    }
+
+    /// All listeners in slot order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ListenerId, &Entry)> {
+        self.entries
+            .iter()
+            .map(|(slot, generation, entry)| ((slot, generation).into(), entry))
+    }
+
+    pub(crate) fn insert(&mut self, at: ListenAt, listener: Listener) -> ListenerId {
+        let listener = Box::new(listener);
+        let id = ListenerId::from(self.entries.insert(Entry { listener, at }));
+        self.places.insert(at.addr, at.port, id.slot);
+        id
+    }
+
+    pub(crate) fn remove(&mut self, id: ListenerId) -> Option<Entry> {
+        let at = self.get(id)?.at;
+        self.places.remove(at.addr, at.port);
+        self.timers.cancel(id.slot);
+        self.ready.remove(id.slot);
+        self.noticed.remove(id.slot);
+        self.entries.remove(id.slot)
+    }
+
+    /// Notes that a listener may have something to send.
+    pub(crate) fn touch(&mut self, slot: u32) {
+        self.ready.push(slot);
+    }
+
+    pub(crate) fn next_ready(&self) -> Option<u32> {
+        self.ready.front()
+    }
+
+    /// Lets a listener that has sent all it can rest until its timer or the next segment.
+    pub(crate) fn settle(&mut self, slot: u32) {
+        self.ready.remove(slot);
+        if let Some(deadline) = self
+            .entries
+            .at(slot)
+            .and_then(|entry| entry.listener.poll_timeout())
+        {
+            self.timers.arm(slot, deadline);
+        }
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<(ListenerId, Events)> {
+        let slot = self.noticed.pop()?;
+        let generation = self.entries.generation(slot)?;
+        Some(((slot, generation).into(), Events::READABLE))
+    }
+
+    fn push_accepted(&mut self, slot: u32, id: ConnectionId) {
+        if let Some(entry) = self.entries.at_mut(slot) {
+            entry.listener.push_accepted(id.to_bits());
+            self.noticed.push(slot);
+        }
+    }
+}
+
+impl Stack {
+    /// Gives a segment that belongs to no connection to the listener in `slot`.
+    ///
+    /// `iss_floor` comes from a TIME-WAIT record that gave way to this SYN (RFC 6191).
+    pub(crate) fn segment_for_listener(
+        &mut self,
+        now: Instant,
+        way: Way,
+        slot: u32,
+        segment: SegmentIn,
+        iss_floor: Option<SeqNum>,
+    ) {
+        let tuple = way.tuple;
+        let hop = self.way_back(&way);
+        let path = self.path_to(tuple.remote.addr, hop.interface);
+        let Some(entry) = self.listening.entries.at_mut(slot) else {
+            return;
+        };
+        let mut cx = Context::new(now, &mut self.host);
+        match entry
+            .listener
+            .handle_segment(&mut cx, tuple, path, segment, iss_floor)
+        {
+            ListenVerdict::Queued => self.listening.touch(slot),
+            ListenVerdict::Established(connection) => {
+                self.established(now, way, slot, connection, hop)
+            }
+            ListenVerdict::Dropped(_) => {}
+            ListenVerdict::Reset(reset) => self.send_reset(now, way.interface, &tuple, reset),
+        }
+    }
+
+    /// Takes in a connection whose handshake is complete.
+    fn established(
+        &mut self,
+        now: Instant,
+        way: Way,
+        slot: u32,
+        mut connection: Box<Connection>,
+        hop: NextHop,
+    ) {
+        if self.connections.len() < self.config.connections_max {
+            let id = self.insert_connection(connection, hop);
+            self.listening.push_accepted(slot, id);
+            return;
+        }
+        self.counters.connections_refused += 1;
+        let mut cx = Context::new(now, &mut self.host);
+        connection.abort(&mut cx);
+        while let Some(reset) = connection.poll_transmit(&mut Context::new(now, &mut self.host)) {
+            self.send_reset(now, way.interface, &way.tuple, reset);
+        }
+    }
+
+    /// The way to somebody who reached us: as the routes say, or else back where it came from.
+    pub(crate) fn way_back(&self, way: &Way) -> NextHop {
+        let addr = way.tuple.remote.addr;
+        self.route_to(addr).unwrap_or(NextHop {
+            interface: way.interface,
+            addr,
+        })
+    }
+
+    /// Lets time pass for the listeners that are due.
+    pub(crate) fn listeners_timeout(&mut self, now: Instant) {
+        while let Some(slot) = self.listening.timers.pop_expired(now) {
+            let Some(entry) = self.listening.entries.at_mut(slot) else {
+                continue;
+            };
+            match entry.listener.poll_timeout() {
+                Some(deadline) if deadline > now => self.listening.timers.arm(slot, deadline),
+                Some(_) => {
+                    entry
+                        .listener
+                        .handle_timeout(&mut Context::new(now, &mut self.host));
+                    self.listening.touch(slot);
+                }
+                None => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The way out: from a socket that has something to send to a packet for a device.
+//!
+//! ```text
+//! poll_transmit -> outbox (UDP, ICMP, resets)
+//!               -> neighbour questions
+//!               -> listeners, connections: poll_transmit -> segment -> IP header -> link
+//! link -> own address: back to input; Ethernet: neighbour -> frame; otherwise: as it is
+//! ```
+//!
+//! TCP segments are built when they are polled, never before: a device that is slow holds back the connections, not a
+//! queue.
+
+mod icmp;
+mod ip;
+mod link;
+mod outbox;
+mod tcp;
+mod udp;
+
+pub(crate) use icmp::{Complaint, encode_icmpv4, encode_icmpv6};
+pub(crate) use ip::Identifications;
+pub(crate) use link::{NOBODY, arp_frame, ndp_frame};
+pub(crate) use outbox::Outbox;
+
+use crate::id::InterfaceId;
+use crate::stack::Stack;
+use handwave_packet::PacketBuf;
+use handwave_tcp::Instant;
+
+impl Stack {
+    /// Produces the next packet to send.
+    pub(crate) fn output(&mut self, now: Instant) -> Option<(InterfaceId, PacketBuf)> {
+        loop {
+            if let Some((interface, packet)) = self.outbox.pop_looped() {
+                self.input_looped(now, interface, packet);
+                continue;
+            }
+            if let Some(next) = self.outbox.pop() {
+                return Some(next);
+            }
+            if let Some(question) = self.neighbours.poll_question() {
+                if let Some(frame) = self.neighbour_question(question) {
+                    return Some(frame);
+                }
+                continue;
+            }
+            if let Some(slot) = self.listening.next_ready() {
+                if let Some(packet) = self.listener_output(now, slot) {
+                    return Some(packet);
+                }
+                continue;
+            }
+            let slot = self.connections.next_ready()?;
+            if let Some(packet) = self.connection_output(now, slot) {
+                return Some(packet);
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Segments become packets: TCP header, checksum, IP header.
+
+use super::ip::{IpFields, prepend_header};
+use crate::id::InterfaceId;
+use crate::input::Way;
+use crate::routes::NextHop;
+use crate::stack::Stack;
+use handwave_packet::{ChecksumMark, PacketBuf};
+use handwave_tcp::{Context, Instant, SegmentOut, Tuple};
+use handwave_wire::{IpProtocol, Sum, TcpHeader};
+
+impl Stack {
+    /// The next packet of a connection that is ready; `None` if there is none for a device.
+    pub(super) fn connection_output(
+        &mut self,
+        now: Instant,
+        slot: u32,
+    ) -> Option<(InterfaceId, PacketBuf)> {
+        self.refresh_path(now, slot);
+        let entry = self.connections.at_mut(slot)?;
+        let hop = entry.hop;
+        let tuple = *entry.connection.tuple();
+        let segment = entry
+            .connection
+            .poll_transmit(&mut Context::new(now, &mut self.host));
+        let Some(segment) = segment else {
+            self.settle(now, slot);
+            return None;
+        };
+        let packet = self.segment_packet(hop, &tuple, segment);
+        self.send(now, hop, tuple.remote.addr, packet)
+    }
+
+    /// The next packet of a listener that is ready; `None` if there is none for a device.
+    pub(super) fn listener_output(
+        &mut self,
+        now: Instant,
+        slot: u32,
+    ) -> Option<(InterfaceId, PacketBuf)> {
+        let entry = self.listening.at_mut(slot)?;
+        let next = entry
+            .listener
+            .poll_transmit(&mut Context::new(now, &mut self.host));
+        let Some((tuple, segment)) = next else {
+            self.listening.settle(slot);
+            return None;
+        };
+        let hop = self.way_from(&tuple)?;
+        let packet = self.segment_packet(hop, &tuple, segment);
+        self.send(now, hop, tuple.remote.addr, packet)
+    }
+
+    /// Queues a segment that no connection sends.
+    pub(crate) fn send_segment(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        tuple: &Tuple,
+        segment: SegmentOut,
+    ) {
+        let hop = self.way_back(&Way {
+            interface,
+            tuple: *tuple,
+        });
+        let packet = self.segment_packet(hop, tuple, segment);
+        self.enqueue(now, hop, tuple.remote.addr, packet);
+    }
+
+    /// Queues a RST that anyone may have provoked, within the limit on these.
+    pub(crate) fn send_reset(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        tuple: &Tuple,
+        reset: SegmentOut,
+    ) {
+        if self.reset_bucket.take(now) {
+            self.send_segment(now, interface, tuple, reset);
+        } else {
+            self.counters.resets_limited += 1;
+        }
+    }
+
+    /// The way to a peer as the routes say, or else over the interface that has the local address.
+    fn way_from(&mut self, tuple: &Tuple) -> Option<NextHop> {
+        let hop = self.locals.get(&tuple.local.addr).map(|interface| {
+            self.way_back(&Way {
+                interface: *interface,
+                tuple: *tuple,
+            })
+        });
+        if hop.is_none() {
+            self.counters.no_route += 1;
+        }
+        hop
+    }
+
+    /// Looks at route and path MTU again if any have changed since this connection last did (RFC 1191 6.3).
+    fn refresh_path(&mut self, now: Instant, slot: u32) {
+        let generation = self.paths_generation;
+        let Some(entry) = self.connections.at(slot) else {
+            return;
+        };
+        if entry.paths_generation == generation {
+            return;
+        }
+        let remote = entry.connection.tuple().remote.addr;
+        // Without a route the old one is kept: the connection's own timeouts decide how long.
+        let hop = self.route_to(remote).unwrap_or(entry.hop);
+        let mtu = self.mtu_to(remote, hop.interface);
+        let Some(entry) = self.connections.at_mut(slot) else {
+            return;
+        };
+        entry.paths_generation = generation;
+        entry.hop = hop;
+        if entry.mtu != mtu {
+            entry.mtu = mtu;
+            entry
+                .connection
+                .handle_path_mtu(&mut Context::new(now, &mut self.host), mtu);
+        }
+    }
+
+    /// Puts a segment into an IP packet.
+    fn segment_packet(&self, hop: NextHop, tuple: &Tuple, segment: SegmentOut) -> PacketBuf {
+        let header_len = segment.header.header_len();
+        let segment_len = header_len + segment.payload.len();
+        let pseudo = Sum::default().pseudo_header(
+            tuple.local.addr,
+            tuple.remote.addr,
+            IpProtocol::TCP,
+            u32::try_from(segment_len).unwrap_or(u32::MAX),
+        );
+        let mut packet = PacketBuf::with_payload(segment.payload);
+        segment.header.emit(packet.prepend(header_len));
+        if segment.segment_size.is_some() || self.leaves_checksum(hop, tuple) {
+            packet.set_segment_size(segment.segment_size);
+            packet.set_checksum(ChecksumMark::Partial);
+            TcpHeader::set_checksum(packet.head_mut(), pseudo.folded());
+        } else {
+            let sum = packet.payload().sum(pseudo.add_bytes(packet.head()));
+            TcpHeader::set_checksum(packet.head_mut(), sum.finish());
+        }
+        let fields = IpFields {
+            source: tuple.local.addr,
+            destination: tuple.remote.addr,
+            protocol: IpProtocol::TCP,
+            hop_limit: segment.hop_limit,
+            dscp: segment.dscp,
+            ecn: segment.ecn,
+        };
+        prepend_header(&mut packet, &fields);
+        packet
+    }
+
+    /// Whether the checksum is left to the device, or the packet never meets one.
+    fn leaves_checksum(&self, hop: NextHop, tuple: &Tuple) -> bool {
+        let known = self.interfaces.get(hop.interface.index());
+        known.is_some_and(|known| known.config.checksum_offload)
+            || self.locals.contains_key(&tuple.remote.addr)
+    }
+}

@@ -1,0 +1,213 @@
+//! Configuration while the stack runs: interfaces, addresses, routes, MTUs.
+
+use crate::error::InterfaceError;
+use crate::id::InterfaceId;
+use crate::interface::{Interface, InterfaceConfig, Prefix};
+use crate::routes::{NextHop, Route};
+use crate::stack::Stack;
+use core::net::IpAddr;
+use handwave_tcp::Path;
+
+/// The least MTU that IPv4 allows (RFC 791 3.2).
+const MTU_MIN: u16 = 68;
+/// The MTU between two sockets of the same stack: what the length field of IP can say.
+const LOOPBACK_MTU: u16 = 65_535;
+/// Octets of headers that a super-segment must leave room for below the 65,535 of the length field.
+const HEADERS_MAX: u32 = 120;
+
+impl Stack {
+    /// Adds an interface; its addresses bring a route to the network each of them is on.
+    ///
+    /// # Errors
+    ///
+    /// [`InterfaceError`] if the MTU or an address is impossible; then nothing is added.
+    pub fn add_interface(
+        &mut self,
+        config: InterfaceConfig,
+    ) -> Result<InterfaceId, InterfaceError> {
+        let count = u16::try_from(self.interfaces.len())
+            .ok()
+            .filter(|count| *count < u16::MAX);
+        let id = InterfaceId(count.ok_or(InterfaceError::TooMany)?);
+        if config.mtu < MTU_MIN {
+            return Err(InterfaceError::MtuTooSmall);
+        }
+        for address in &config.addresses {
+            self.check_address(id, address.addr)?;
+        }
+        for address in &config.addresses {
+            self.locals.insert(address.addr, id);
+            self.routes.add(Route {
+                destination: *address,
+                gateway: None,
+                interface: id,
+            });
+        }
+        self.interfaces.push(Interface { config });
+        self.paths_changed();
+        Ok(id)
+    }
+
+    /// Gives an interface another address, and a route to the network it is on.
+    ///
+    /// # Errors
+    ///
+    /// [`InterfaceError`] if there is no such interface, or the address is impossible or another interface's.
+    pub fn add_address(
+        &mut self,
+        interface: InterfaceId,
+        address: Prefix,
+    ) -> Result<(), InterfaceError> {
+        self.check_address(interface, address.addr)?;
+        let known = self
+            .interfaces
+            .get_mut(interface.index())
+            .ok_or(InterfaceError::NoInterface)?;
+        if !known.config.addresses.contains(&address) {
+            known.config.addresses.push(address);
+        }
+        self.locals.insert(address.addr, interface);
+        self.routes.add(Route {
+            destination: address,
+            gateway: None,
+            interface,
+        });
+        self.paths_changed();
+        Ok(())
+    }
+
+    /// Takes an address away, with the route that it brought; returns whether it was there.
+    ///
+    /// Connections that use it are not ended: nothing reaches them any more, so they time out, as when a cable is pulled.
+    pub fn remove_address(&mut self, interface: InterfaceId, addr: IpAddr) -> bool {
+        let Some(known) = self.interfaces.get_mut(interface.index()) else {
+            return false;
+        };
+        let addresses = &mut known.config.addresses;
+        let Some(position) = addresses.iter().position(|own| own.addr == addr) else {
+            return false;
+        };
+        let address = addresses.remove(position);
+        let on_same_network =
+            |own: &Prefix| (own.network(), own.len) == (address.network(), address.len);
+        if !addresses.iter().any(on_same_network) {
+            self.routes.remove(&Route {
+                destination: address,
+                gateway: None,
+                interface,
+            });
+        }
+        self.locals.remove(&addr);
+        self.paths_changed();
+        true
+    }
+
+    /// Adds a route.
+    ///
+    /// # Errors
+    ///
+    /// [`InterfaceError::NoInterface`] if its interface does not exist, [`InterfaceError::BadAddress`] if the gateway is of another
+    /// family than the destination.
+    pub fn add_route(&mut self, route: Route) -> Result<(), InterfaceError> {
+        if self.interfaces.get(route.interface.index()).is_none() {
+            return Err(InterfaceError::NoInterface);
+        }
+        if route
+            .gateway
+            .is_some_and(|gateway| gateway.is_ipv4() != route.destination.addr.is_ipv4())
+        {
+            return Err(InterfaceError::BadAddress);
+        }
+        self.routes.add(route);
+        self.paths_changed();
+        Ok(())
+    }
+
+    /// Takes a route away; returns whether it was there.
+    pub fn remove_route(&mut self, route: &Route) -> bool {
+        let removed = self.routes.remove(route);
+        self.paths_changed();
+        removed
+    }
+
+    /// Changes the MTU of an interface; connections over it learn it before they send again.
+    ///
+    /// # Errors
+    ///
+    /// [`InterfaceError::NoInterface`] or [`InterfaceError::MtuTooSmall`].
+    pub fn set_mtu(&mut self, interface: InterfaceId, mtu: u16) -> Result<(), InterfaceError> {
+        if mtu < MTU_MIN {
+            return Err(InterfaceError::MtuTooSmall);
+        }
+        let known = self
+            .interfaces
+            .get_mut(interface.index())
+            .ok_or(InterfaceError::NoInterface)?;
+        known.config.mtu = mtu;
+        self.paths_changed();
+        Ok(())
+    }
+
+    /// What an interface is made of.
+    #[must_use]
+    pub fn interface(&self, interface: InterfaceId) -> Option<&InterfaceConfig> {
+        self.interfaces
+            .get(interface.index())
+            .map(|known| &known.config)
+    }
+
+    /// Where packets to `destination` go next. An address of our own is reached on the interface that has it.
+    pub(crate) fn route_to(&self, destination: IpAddr) -> Option<NextHop> {
+        match self.locals.get(&destination) {
+            Some(interface) => Some(NextHop {
+                interface: *interface,
+                addr: destination,
+            }),
+            None => self.routes.find(destination),
+        }
+    }
+
+    /// The largest packet believed to reach `destination` through `interface`.
+    pub(crate) fn mtu_to(&self, destination: IpAddr, interface: InterfaceId) -> u16 {
+        if self.locals.contains_key(&destination) {
+            return LOOPBACK_MTU;
+        }
+        let link = self
+            .interfaces
+            .get(interface.index())
+            .map_or(LOOPBACK_MTU, |known| known.config.mtu);
+        self.path_mtus
+            .find(destination)
+            .map_or(link, |path| path.min(link))
+    }
+
+    /// What a connection to `destination` through `interface` must know of the way.
+    pub(crate) fn path_to(&self, destination: IpAddr, interface: InterfaceId) -> Path {
+        let mtu = self.mtu_to(destination, interface);
+        let known = self.interfaces.get(interface.index());
+        let local = self.locals.contains_key(&destination);
+        let receive_mtu = if local {
+            LOOPBACK_MTU
+        } else {
+            known.map_or(mtu, |known| known.config.mtu)
+        };
+        let offered = known.map_or(0, |known| known.config.super_segment_max);
+        let super_segment_max = offered.min(u32::from(u16::MAX) - HEADERS_MAX);
+        Path {
+            mtu,
+            receive_mtu,
+            super_segment_max: if local { 0 } else { super_segment_max },
+        }
+    }
+
+    fn check_address(&self, interface: InterfaceId, addr: IpAddr) -> Result<(), InterfaceError> {
+        let broadcast = matches!(addr, IpAddr::V4(addr) if addr.is_broadcast());
+        if addr.is_unspecified() || addr.is_multicast() || broadcast {
+            return Err(InterfaceError::BadAddress);
+        }
+        match self.locals.get(&addr) {
+            Some(owner) if *owner != interface => Err(InterfaceError::AddressInUse),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! The stack itself: what it is made of, and the four things its owner does with it.
+//!
+//! The way in is `handle_packet` -> [`input`](crate::input); the way out is `poll_transmit` -> [`output`](crate::output); time is
+//! `poll_timeout` and `handle_timeout`; what sockets have to say is `poll_event`. Calls of the application are in
+//! [`calls`](crate::calls), configuration in [`setup`](crate::setup).
+
+use crate::config::StackConfig;
+use crate::connections::Connections;
+use crate::counters::Counters;
+use crate::demux::{Demux, Owner};
+use crate::event::Event;
+use crate::id::{InterfaceId, SocketId};
+use crate::input::Reassembly;
+use crate::interface::Interface;
+use crate::keyed::{Key, Random};
+use crate::listening::Listening;
+use crate::neighbours::Neighbours;
+use crate::output::{Identifications, Outbox};
+use crate::pmtu::PmtuCache;
+use crate::ports::EphemeralPorts;
+use crate::rate::TokenBucket;
+use crate::routes::Routes;
+use crate::time_waits::TimeWaits;
+use crate::udp_sockets::UdpSockets;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use handwave_packet::PacketBuf;
+use handwave_tcp::{Host, Instant, Pressure, Secrets, Tuple};
+use hashbrown::HashMap;
+
+/// Many TCP endpoints and UDP sockets on some interfaces.
+///
+/// # How to drive it
+///
+/// A stack does nothing by itself: it reads no clock, touches no device and starts no thread. Its owner
+///
+/// 1. hands in packets with [`handle_packet`](Self::handle_packet) or [`handle_batch`](Self::handle_batch), lets time pass
+///    with [`handle_timeout`](Self::handle_timeout), and makes the application's calls;
+/// 2. after each of these takes packets with [`poll_transmit`](Self::poll_transmit) until there are none, and sends them;
+/// 3. takes events with [`poll_event`](Self::poll_event) until there are none;
+/// 4. waits until a packet arrives or [`poll_timeout`](Self::poll_timeout) is reached, and begins again.
+///
+/// The same configuration, the same secrets and the same inputs in the same order give the same packets.
+///
+/// # Examples
+///
+/// Two stacks on one wire: a connection is opened, says something and is closed.
+///
+/// ```
+/// use handwave_stack::{ConnectOptions, InterfaceConfig, ListenerConfig, Prefix, Stack, StackConfig};
+/// use handwave_tcp::{Endpoint, Instant, Secrets};
+///
+/// let now = Instant::ZERO;
+/// let host = |last: u8| {
+///     let mut stack = Stack::new(StackConfig::default(), Secrets::from_seed(last.into()), now);
+///     let address = Prefix::new([10, 0, 0, last].into(), 24);
+///     let wire = stack.add_interface(InterfaceConfig::ip(1_500, [address])).unwrap();
+///     (stack, wire)
+/// };
+/// let ((mut client, wire), (mut server, other_end)) = (host(1), host(2));
+///
+/// let listener = server.listen(80, ListenerConfig::default())?;
+/// let to = Endpoint::new([10, 0, 0, 2].into(), 80);
+/// let ours = client.connect(now, to, ConnectOptions::default())?;
+/// client.write(now, ours, b"hello")?;
+///
+/// // Carry packets both ways until nobody has any.
+/// loop {
+///     let mut quiet = true;
+///     while let Some((_, packet)) = client.poll_transmit(now) {
+///         server.handle_packet(now, other_end, packet);
+///         quiet = false;
+///     }
+///     while let Some((_, packet)) = server.poll_transmit(now) {
+///         client.handle_packet(now, wire, packet);
+///         quiet = false;
+///     }
+///     if quiet {
+///         break;
+///     }
+/// }
+///
+/// let (theirs, tuple) = server.accept(listener).expect("the handshake is complete");
+/// assert_eq!(tuple.local, to);
+/// let mut buffer = [0; 16];
+/// let n = server.read(now, theirs, &mut buffer)?;
+/// assert_eq!(&buffer[..n], b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Stack {
+    pub(crate) config: StackConfig,
+    /// What connections share: secrets, budgets, their counters, the tracer.
+    pub(crate) host: Host,
+    pub(crate) counters: Counters,
+
+    // Where packets go.
+    pub(crate) interfaces: Vec<Interface>,
+    /// Each address of this host and the interface that has it.
+    pub(crate) locals: HashMap<IpAddr, InterfaceId, Key>,
+    pub(crate) routes: Routes,
+    pub(crate) path_mtus: PmtuCache,
+    /// Raised whenever a route or a path MTU changes: connections compare it before they send.
+    pub(crate) paths_generation: u32,
+    pub(crate) neighbours: Neighbours,
+
+    // Who gets them.
+    pub(crate) demux: Demux,
+    pub(crate) connections: Connections,
+    pub(crate) time_waits: TimeWaits,
+    pub(crate) listening: Listening,
+    pub(crate) udp: UdpSockets,
+    pub(crate) ports: EphemeralPorts,
+
+    // What is on its way.
+    pub(crate) reassembly_ipv4: Reassembly,
+    pub(crate) reassembly_ipv6: Reassembly,
+    pub(crate) identifications: Identifications,
+    pub(crate) outbox: Outbox,
+
+    // What anyone may provoke.
+    pub(crate) reset_bucket: TokenBucket,
+    pub(crate) icmp_error_bucket: TokenBucket,
+    pub(crate) echo_bucket: TokenBucket,
+}
+
+impl Stack {
+    /// A stack without interfaces, whose clock stands at `now`.
+    #[must_use]
+    pub fn new(config: StackConfig, secrets: Secrets, now: Instant) -> Self {
+        let root = secrets.table_key;
+        let key = |label: &[u8]| Key::derive(&root, label);
+        let bucket = |limit, label: &[u8]| {
+            TokenBucket::new(limit, now, Random::new(key(label).hash(b"seed")))
+        };
+        Self {
+            host: Host::new(secrets),
+            counters: Counters::default(),
+            interfaces: Vec::new(),
+            locals: HashMap::with_hasher(key(b"addresses")),
+            routes: Routes::new(key(b"routes")),
+            path_mtus: PmtuCache::new(
+                key(b"path MTUs"),
+                config.path_mtu_entries_max,
+                config.path_mtu_lifetime,
+            ),
+            paths_generation: 0,
+            neighbours: Neighbours::new(config.neighbours, key(b"neighbours"), now),
+            demux: Demux::new(key(b"demux")),
+            connections: Connections::new(now),
+            time_waits: TimeWaits::new(now),
+            listening: Listening::new(key(b"listeners"), now),
+            udp: UdpSockets::new(key(b"UDP")),
+            ports: EphemeralPorts::new(
+                config.ephemeral_ports,
+                config.ephemeral_attempts_max,
+                &root,
+            ),
+            reassembly_ipv4: Reassembly::new(config.reassembly_ipv4, key(b"fragments 4")),
+            reassembly_ipv6: Reassembly::new(config.reassembly_ipv6, key(b"fragments 6")),
+            identifications: Identifications::new(key(b"identifications")),
+            outbox: Outbox::new(config.transmit_queue_max),
+            reset_bucket: bucket(config.reset_rate, b"resets"),
+            icmp_error_bucket: bucket(config.icmp_error_rate, b"ICMP errors"),
+            echo_bucket: bucket(config.echo_rate, b"echoes"),
+            config,
+        }
+    }
+
+    /// Processes a packet (or, on Ethernet, a frame) that arrived on `interface`.
+    ///
+    /// Nothing leaves during this call: drain [`poll_transmit`](Self::poll_transmit) afterwards.
+    pub fn handle_packet(&mut self, now: Instant, interface: InterfaceId, packet: PacketBuf) {
+        self.input(now, interface, packet);
+        self.update_pressure();
+    }
+
+    /// Processes packets that arrived together.
+    ///
+    /// All of them are processed before anything is sent, so that one acknowledgment answers many segments
+    /// (RFC 9293 3.10.7.4 [MUST-58] [MUST-59]).
+    pub fn handle_batch(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        packets: impl IntoIterator<Item = PacketBuf>,
+    ) {
+        for packet in packets {
+            self.input(now, interface, packet);
+        }
+        self.update_pressure();
+    }
+
+    /// Takes the next packet to send and the interface to send it on; `None` when there is nothing more.
+    ///
+    /// Call until `None` after every other call that takes the stack by `&mut`: this is also where timers are set and
+    /// connections that are over are cleared away.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<(InterfaceId, PacketBuf)> {
+        let next = self.output(now);
+        match &next {
+            Some(_) => self.counters.packets_sent += 1,
+            None => self.update_pressure(),
+        }
+        next
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called; `None` if nothing waits for time to pass.
+    ///
+    /// It may be called at any time: too early costs a look, too late delays what is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let deadlines = [
+            self.connections.timers.next_deadline(),
+            self.listening.timers.next_deadline(),
+            self.time_waits.timers.next_deadline(),
+            self.neighbours.next_deadline(),
+            self.path_mtus.next_deadline(),
+            self.reassembly_ipv4.next_deadline(),
+            self.reassembly_ipv6.next_deadline(),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.connections_timeout(now);
+        self.listeners_timeout(now);
+        self.time_waits_timeout(now);
+        self.neighbours_timeout(now);
+        self.reassembly_timeout(now);
+        if self.path_mtus.expire(now) {
+            self.paths_changed();
+        }
+        self.update_pressure();
+    }
+
+    /// Takes the next thing a socket has to say; `None` when there is nothing more.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        // Listeners first: who accepts then knows the connections that the next events are about.
+        if let Some((id, events)) = self.listening.poll_event() {
+            return Some(Event {
+                socket: SocketId::Listener(id),
+                events,
+            });
+        }
+        if let Some((id, events)) = self.connections.poll_event() {
+            return Some(Event {
+                socket: SocketId::Connection(id),
+                events,
+            });
+        }
+        let (id, events) = self.udp.poll_event()?;
+        Some(Event {
+            socket: SocketId::Udp(id),
+            events,
+        })
+    }
+
+    /// What the stack has counted.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What connections share: their counters, the challenge-ACK budget, the memory pressure.
+    #[must_use]
+    pub const fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The same, to set a tracer.
+    pub const fn host_mut(&mut self) -> &mut Host {
+        &mut self.host
+    }
+
+    /// What the stack was configured with.
+    #[must_use]
+    pub const fn config(&self) -> &StackConfig {
+        &self.config
+    }
+
+    /// Octets of memory that queues hold: buffers of connections, datagrams of UDP sockets, fragments, packets not yet polled.
+    #[must_use]
+    pub fn held_memory(&self) -> usize {
+        self.connections.held()
+            + self.udp.held()
+            + self.reassembly_ipv4.held()
+            + self.reassembly_ipv6.held()
+            + self.outbox.held()
+    }
+
+    /// Who owns `tuple`.
+    pub(crate) fn owner_of(&self, tuple: &Tuple) -> Option<Owner> {
+        let (connections, time_waits) = (&self.connections, &self.time_waits);
+        self.demux.find(tuple, |owner| match owner {
+            Owner::Connection(slot) => connections.tuple(slot),
+            Owner::TimeWait(slot) => time_waits.tuple(slot),
+        })
+    }
+
+    /// Makes `owner` the owner of `tuple`, which nobody owns.
+    pub(crate) fn own(&mut self, tuple: &Tuple, owner: Owner) {
+        let (connections, time_waits) = (&self.connections, &self.time_waits);
+        self.demux.insert(tuple, owner, |owner| match owner {
+            Owner::Connection(slot) => connections.tuple(slot),
+            Owner::TimeWait(slot) => time_waits.tuple(slot),
+        });
+    }
+
+    /// Tells connections how scarce memory is.
+    fn update_pressure(&mut self) {
+        let held = self.held_memory();
+        self.host.pressure = if held >= self.config.memory_hard {
+            Pressure::Hard
+        } else if held >= self.config.memory_soft {
+            Pressure::Soft
+        } else {
+            Pressure::None
+        };
+    }
+
+    /// Makes every connection look at its route and path MTU again before it sends.
+    pub(crate) const fn paths_changed(&mut self) {
+        self.paths_generation = self.paths_generation.wrapping_add(1);
+    }
+}

@@ -1,0 +1,112 @@
+//! Connections in TIME-WAIT that the application has let go of: a compact record each (RFC 9293 3.10.7.4, RFC 6191).
+
+use crate::arena::Arena;
+use crate::demux::Owner;
+use crate::id::InterfaceId;
+use crate::input::Way;
+use crate::stack::Stack;
+use crate::timers::TimerWheel;
+use handwave_tcp::{Context, Instant, SegmentIn, TimeWait, TimeWaitVerdict, Tuple};
+
+/// All TIME-WAIT records of a stack.
+#[derive(Debug)]
+pub(crate) struct TimeWaits {
+    records: Arena<TimeWait>,
+    pub(crate) timers: TimerWheel,
+}
+
+impl TimeWaits {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            records: Arena::default(),
+            timers: TimerWheel::new(now),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(crate) fn tuple(&self, slot: u32) -> Option<Tuple> {
+        self.records.at(slot).map(|record| *record.tuple())
+    }
+
+    /// All records in slot order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &TimeWait> {
+        self.records.iter().map(|(_, _, record)| record)
+    }
+}
+
+impl Stack {
+    pub(crate) fn insert_time_wait(&mut self, record: TimeWait) {
+        let (tuple, deadline) = (*record.tuple(), record.deadline());
+        let (slot, _) = self.time_waits.records.insert(record);
+        self.time_waits.timers.arm(slot, deadline);
+        self.own(&tuple, Owner::TimeWait(slot));
+    }
+
+    /// Processes a segment for a tuple in TIME-WAIT.
+    pub(crate) fn segment_for_time_wait(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        slot: u32,
+        segment: SegmentIn,
+    ) {
+        let Some(record) = self.time_waits.records.at_mut(slot) else {
+            return;
+        };
+        let tuple = *record.tuple();
+        match record.handle_segment(&mut Context::new(now, &mut self.host), &segment) {
+            TimeWaitVerdict::Dropped(_) => {}
+            TimeWaitVerdict::Reply { segment: reply, .. } => {
+                // A later deadline is found when the earlier one has passed.
+                self.send_segment(now, interface, &tuple, reply);
+            }
+            TimeWaitVerdict::Reopen { iss_floor, reason } => {
+                // Only somebody who listens can take the SYN; otherwise the record stays (RFC 9293 3.10.7.4 [MAY-2]).
+                match self.listening.find(&tuple.local) {
+                    Some(listener) => {
+                        self.remove_time_wait(slot);
+                        self.counters.time_waits_recycled += 1;
+                        let way = Way { interface, tuple };
+                        self.segment_for_listener(now, way, listener, segment, Some(iss_floor));
+                    }
+                    None => self.host.counters.count_drop(reason),
+                }
+            }
+            TimeWaitVerdict::Closed => self.remove_time_wait(slot),
+        }
+    }
+
+    /// Forgets the record whose time is over soonest.
+    pub(crate) fn evict_time_wait(&mut self) {
+        if let Some(slot) = self.time_waits.timers.soonest() {
+            self.remove_time_wait(slot);
+        }
+    }
+
+    fn remove_time_wait(&mut self, slot: u32) {
+        self.time_waits.timers.cancel(slot);
+        let Some(tuple) = self.time_waits.tuple(slot) else {
+            return;
+        };
+        self.demux.remove(&tuple, Owner::TimeWait(slot));
+        self.time_waits.records.remove(slot);
+    }
+
+    /// Forgets the records whose time is over.
+    pub(crate) fn time_waits_timeout(&mut self, now: Instant) {
+        while let Some(slot) = self.time_waits.timers.pop_expired(now) {
+            let Some(record) = self.time_waits.records.at(slot) else {
+                continue;
+            };
+            let deadline = record.deadline();
+            if deadline > now {
+                self.time_waits.timers.arm(slot, deadline);
+            } else {
+                self.remove_time_wait(slot);
+            }
+        }
+    }
+}
