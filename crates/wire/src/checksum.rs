@@ -62,6 +62,28 @@ impl Sum {
         }
     }
 
+    /// Adds a 16-bit field that stands on an even offset, whatever was added before.
+    #[inline]
+    #[must_use]
+    pub const fn add_u16(self, field: u16) -> Self {
+        let Self { total, is_odd } = self;
+        Self {
+            total: add_carry(total, field.to_be() as u64),
+            is_odd,
+        }
+    }
+
+    /// Adds a 32-bit field that stands on an even offset, whatever was added before.
+    #[inline]
+    #[must_use]
+    pub const fn add_u32(self, field: u32) -> Self {
+        let Self { total, is_odd } = self;
+        Self {
+            total: add_carry(total, field.to_be() as u64),
+            is_odd,
+        }
+    }
+
     /// Adds the pseudo-header of TCP, UDP and ICMPv6: RFC 9293 3.1 for IPv4, RFC 8200 8.1 for IPv6.
     ///
     /// `len` counts the octets of the upper layer, header and data. The order relative to the data does not matter.
@@ -74,14 +96,20 @@ impl Sum {
         protocol: IpProtocol,
         len: u32,
     ) -> Self {
-        let fixed = add_carry(
-            u64::from(len.to_be()),
-            u64::from(u16::from(protocol.0).to_be()),
-        );
-        let addresses = add_carry(sum_address(source), sum_address(destination));
-        Self {
-            total: add_carry(self.total, add_carry(fixed, addresses)),
-            ..self
+        self.add_u32(len)
+            .add_u16(u16::from(protocol.0))
+            .add_address(source)
+            .add_address(destination)
+    }
+
+    #[inline]
+    fn add_address(self, address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => self.add_u32(address.to_bits()),
+            IpAddr::V6(address) => {
+                let total = add_carry(self.total, sum_short(&address.octets()));
+                Self { total, ..self }
+            }
         }
     }
 
@@ -185,28 +213,28 @@ fn sum_blocks(blocks: &[[u8; BLOCK]]) -> u64 {
     lanes.into_iter().fold(0, u64::wrapping_add)
 }
 
-/// Sums fewer octets than a block, word by word.
+/// Sums fewer octets than a block, eight at a time.
 #[inline]
 fn sum_short(octets: &[u8]) -> u64 {
-    let (words, rest) = octets.as_chunks::<4>();
+    let (pairs, rest) = octets.as_chunks::<8>();
     let mut total = 0_u64;
+    for pair in pairs {
+        let pair = u64::from_ne_bytes(*pair);
+        total = total
+            .wrapping_add(pair >> 32)
+            .wrapping_add(pair & 0xffff_ffff);
+    }
+    let (words, rest) = rest.as_chunks::<4>();
     for word in words {
         total = total.wrapping_add(u64::from(u32::from_ne_bytes(*word)));
     }
     let last = match *rest {
-        [] => 0,
-        [a] => u32::from_ne_bytes([a, 0, 0, 0]),
-        [a, b] => u32::from_ne_bytes([a, b, 0, 0]),
-        [a, b, c, ..] => u32::from_ne_bytes([a, b, c, 0]),
+        [] => return total,
+        [a] => [a, 0, 0, 0],
+        [a, b] => [a, b, 0, 0],
+        [a, b, c, ..] => [a, b, c, 0],
     };
-    total.wrapping_add(u64::from(last))
-}
-
-fn sum_address(address: IpAddr) -> u64 {
-    match address {
-        IpAddr::V4(address) => u64::from(u32::from_ne_bytes(address.octets())),
-        IpAddr::V6(address) => sum_short(&address.octets()),
-    }
+    total.wrapping_add(u64::from(u32::from_ne_bytes(last)))
 }
 
 /// Adds with the carry brought around to the low end, which is one's complement addition.

@@ -12,13 +12,13 @@ use core::net::Ipv4Addr;
 pub use options::{Ipv4Option, Ipv4Options};
 
 use crate::checksum::internet_checksum;
-use crate::octets::front_mut;
-use crate::{Ecn, IpProtocol, ParseError};
+use crate::octets::{Reader, Writer, front_mut};
+use crate::{Ecn, IpProtocol, ParseError, Sum};
 
 const VERSION: u8 = 4;
-const DONT_FRAGMENT: u16 = 1 << 14;
-const MORE_FRAGMENTS: u16 = 1 << 13;
-const FRAGMENT_OFFSET: u16 = MORE_FRAGMENTS - 1;
+const DONT_FRAGMENT_BIT: u16 = 14;
+const MORE_FRAGMENTS_BIT: u16 = 13;
+const FRAGMENT_OFFSET: u16 = (1 << MORE_FRAGMENTS_BIT) - 1;
 
 /// What an IPv4 header says.
 ///
@@ -140,21 +140,20 @@ impl Ipv4Header {
     /// This is how a header quoted in an ICMP error is read, where the packet may be cut anywhere after it, and hosts and
     /// routers on the way may have changed the total length and what the checksum covers.
     pub(crate) fn read(packet: &[u8]) -> Result<(Self, usize, usize), ParseError> {
-        let &[
-            version_and_len,
-            class,
-            t0,
-            t1,
-            i0,
-            i1,
-            f0,
-            f1,
-            ttl,
-            protocol,
-            _,
-            _,
-            ref addresses @ ..,
-        ]: &[u8; Self::LEN] = packet.first_chunk().ok_or(ParseError::Truncated)?;
+        let fixed = packet
+            .first_chunk::<{ Self::LEN }>()
+            .ok_or(ParseError::Truncated)?;
+        // The length is known from here on, so the compiler removes the reader's checks.
+        let mut fields = Reader::new(fixed);
+        let [version_and_len, class] = fields.array()?;
+        let total_len = usize::from(fields.u16()?);
+        let identification = fields.u16()?;
+        let fragment = fields.u16()?;
+        let [ttl, protocol] = fields.array()?;
+        let _checksum = fields.u16()?;
+        let source = Ipv4Addr::from(fields.u32()?);
+        let destination = Ipv4Addr::from(fields.u32()?);
+
         if version_and_len >> 4 != VERSION {
             return Err(ParseError::BadVersion);
         }
@@ -165,20 +164,17 @@ impl Ipv4Header {
         if header_len > packet.len() {
             return Err(ParseError::Truncated);
         }
-        let total_len = usize::from(u16::from_be_bytes([t0, t1]));
         let payload_len = total_len.saturating_sub(header_len);
-        let fragment = u16::from_be_bytes([f0, f1]);
-        let &[s0, s1, s2, s3, d0, d1, d2, d3] = addresses;
         let header = Self {
-            source: Ipv4Addr::new(s0, s1, s2, s3),
-            destination: Ipv4Addr::new(d0, d1, d2, d3),
+            source,
+            destination,
             protocol: IpProtocol(protocol),
             ttl,
             dscp: class >> 2,
             ecn: Ecn::from_bits(class),
-            identification: u16::from_be_bytes([i0, i1]),
-            dont_fragment: fragment & DONT_FRAGMENT != 0,
-            more_fragments: fragment & MORE_FRAGMENTS != 0,
+            identification,
+            dont_fragment: fragment >> DONT_FRAGMENT_BIT & 1 == 1,
+            more_fragments: fragment >> MORE_FRAGMENTS_BIT & 1 == 1,
             fragment_offset: (fragment & FRAGMENT_OFFSET) << 3,
             payload_len: u16::try_from(payload_len).unwrap_or(u16::MAX),
         };
@@ -211,46 +207,32 @@ impl Ipv4Header {
     #[inline]
     pub fn emit(&self, buffer: &mut [u8]) {
         const VERSION_AND_LEN: u8 = VERSION << 4 | 5;
-        let header = front_mut::<{ Self::LEN }>(buffer);
-
-        let [t0, t1] = self.payload_len.saturating_add(20).to_be_bytes();
-        let [i0, i1] = self.identification.to_be_bytes();
-        let dont_fragment = if self.dont_fragment { DONT_FRAGMENT } else { 0 };
-        let more_fragments = if self.more_fragments {
-            MORE_FRAGMENTS
-        } else {
-            0
-        };
-        let [f0, f1] = (dont_fragment | more_fragments | self.fragment_offset >> 3).to_be_bytes();
-        let [s0, s1, s2, s3] = self.source.octets();
-        let [d0, d1, d2, d3] = self.destination.octets();
         let class = self.dscp << 2 | self.ecn.bits();
-        let IpProtocol(protocol) = self.protocol;
-        *header = [
-            VERSION_AND_LEN,
-            class,
-            t0,
-            t1,
-            i0,
-            i1,
-            f0,
-            f1,
-            self.ttl,
-            protocol,
-            0,
-            0,
-            s0,
-            s1,
-            s2,
-            s3,
-            d0,
-            d1,
-            d2,
-            d3,
-        ];
+        let version_and_class = u16::from_be_bytes([VERSION_AND_LEN, class]);
+        let total_len = self.payload_len.saturating_add(20);
+        let dont_fragment = u16::from(self.dont_fragment) << DONT_FRAGMENT_BIT;
+        let more_fragments = u16::from(self.more_fragments) << MORE_FRAGMENTS_BIT;
+        let fragment = dont_fragment | more_fragments | self.fragment_offset >> 3;
+        let ttl_and_protocol = u16::from_be_bytes([self.ttl, self.protocol.0]);
+        // Summed from the fields and not from the octets, which have hardly been written.
+        let checksum = Sum::default()
+            .add_u16(version_and_class)
+            .add_u16(total_len)
+            .add_u16(self.identification)
+            .add_u16(fragment)
+            .add_u16(ttl_and_protocol)
+            .add_u32(self.source.to_bits())
+            .add_u32(self.destination.to_bits())
+            .finish();
 
-        let [c0, c1] = internet_checksum(header).to_be_bytes();
-        let [.., checksum0, checksum1, _, _, _, _, _, _, _, _] = header;
-        (*checksum0, *checksum1) = (c0, c1);
+        let mut writer = Writer::new(front_mut::<{ Self::LEN }>(buffer));
+        writer.u16(version_and_class);
+        writer.u16(total_len);
+        writer.u16(self.identification);
+        writer.u16(fragment);
+        writer.u16(ttl_and_protocol);
+        writer.u16(checksum);
+        writer.u32(self.source.to_bits());
+        writer.u32(self.destination.to_bits());
     }
 }

@@ -20,12 +20,24 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
+    #[inline]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], ParseError> {
         let (array, rest) = self.rest.split_first_chunk().ok_or(ParseError::Truncated)?;
         self.rest = rest;
         Ok(*array)
     }
 
+    #[inline]
+    pub(crate) fn u16(&mut self) -> Result<u16, ParseError> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    #[inline]
+    pub(crate) fn u32(&mut self) -> Result<u32, ParseError> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    #[inline]
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], ParseError> {
         let (taken, rest) = self
             .rest
@@ -47,7 +59,18 @@ impl<'a> Writer<'a> {
         Self { rest: buffer }
     }
 
+    #[inline]
+    pub(crate) fn u16(&mut self, field: u16) {
+        self.put(&field.to_be_bytes());
+    }
+
+    #[inline]
+    pub(crate) fn u32(&mut self, field: u32) {
+        self.put(&field.to_be_bytes());
+    }
+
     /// Writes the octets of a field; panics if the buffer is full, which is the documented panic of every `emit`.
+    #[inline]
     pub(crate) fn put(&mut self, octets: &[u8]) {
         let (front, rest) = core::mem::take(&mut self.rest)
             .split_at_mut_checked(octets.len())

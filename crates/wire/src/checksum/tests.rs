@@ -67,6 +67,23 @@ fn pseudo_header_is_the_sum_of_its_octets() {
 }
 
 #[test]
+fn fields_are_added_as_their_octets() {
+    let sum = Sum::default()
+        .add_u16(0x1234)
+        .add_u32(0x5678_9abc)
+        .add_bytes(&[0xde]);
+    assert_eq!(
+        sum.folded(),
+        reference_sum(&[0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde])
+    );
+    let after_odd = Sum::default()
+        .add_bytes(&[0xde])
+        .add_u16(0x1234)
+        .add_bytes(&[0xf0]);
+    assert_eq!(after_odd.folded(), reference_sum(&[0xde, 0xf0, 0x12, 0x34]));
+}
+
+#[test]
 fn lanes_hold_the_largest_words_there_are() {
     for len in [63, 64, 65, 4095, 65535, 1 << 20] {
         let octets = std::vec![0xff; len];

@@ -6,7 +6,7 @@ mod tests;
 use core::net::IpAddr;
 
 use super::{TcpFlags, TcpOptions};
-use crate::octets::front_mut;
+use crate::octets::{Reader, Writer, front_mut};
 use crate::{IpProtocol, ParseError, SeqNum, Sum};
 
 /// What a TCP header says.
@@ -53,48 +53,41 @@ impl TcpHeader {
     /// is below 5 words.
     #[inline]
     pub fn parse(segment: &[u8]) -> Result<(Self, usize), ParseError> {
-        let (fixed, rest) = segment.split_first_chunk().ok_or(ParseError::Truncated)?;
-        let &[
-            sp0,
-            sp1,
-            dp0,
-            dp1,
-            s0,
-            s1,
-            s2,
-            s3,
-            a0,
-            a1,
-            a2,
-            a3,
-            offset_and_ae,
-            flags,
-            w0,
-            w1,
-            _,
-            _,
-            u0,
-            u1,
-        ]: &[u8; Self::LEN_MIN] = fixed;
+        let (fixed, rest) = segment
+            .split_first_chunk::<{ Self::LEN_MIN }>()
+            .ok_or(ParseError::Truncated)?;
+        // The length is known from here on, so the compiler removes the reader's checks.
+        let mut fields = Reader::new(fixed);
+        let source_port = fields.u16()?;
+        let destination_port = fields.u16()?;
+        let seq = SeqNum::new(fields.u32()?);
+        let ack = SeqNum::new(fields.u32()?);
+        let offset_and_flags = fields.u16()?;
+        let window = fields.u16()?;
+        let _checksum = fields.u16()?;
+        let urgent = fields.u16()?;
 
-        let data_offset = usize::from(offset_and_ae >> 4).wrapping_mul(4);
+        let data_offset = usize::from(offset_and_flags >> 12).saturating_mul(4);
         let options_len = data_offset
             .checked_sub(Self::LEN_MIN)
             .ok_or(ParseError::BadLength)?;
         let options = rest.get(..options_len).ok_or(ParseError::Truncated)?;
-        let (options, _) = TcpOptions::parse(options);
 
-        let header = Self {
-            source_port: u16::from_be_bytes([sp0, sp1]),
-            destination_port: u16::from_be_bytes([dp0, dp1]),
-            seq: SeqNum::new(u32::from_be_bytes([s0, s1, s2, s3])),
-            ack: SeqNum::new(u32::from_be_bytes([a0, a1, a2, a3])),
-            flags: TcpFlags::from_bits(u16::from_be_bytes([offset_and_ae, flags])),
-            window: u16::from_be_bytes([w0, w1]),
-            urgent: u16::from_be_bytes([u0, u1]),
+        let with = |options| Self {
+            source_port,
+            destination_port,
+            seq,
+            ack,
+            flags: TcpFlags::from_bits(offset_and_flags),
+            window,
+            urgent,
             options,
         };
-        Ok((header, data_offset))
+        // Two returns, so that the usual one builds the header in its place and copies nothing.
+        match TcpOptions::parse_usual(options) {
+            Some(options) => Ok((with(options), data_offset)),
+            None => Ok((with(TcpOptions::parse_any(options).0), data_offset)),
+        }
     }
 
     /// The length of the header with its options in octets: 20 to 60, a multiple of 4.
@@ -110,46 +103,24 @@ impl TcpHeader {
     /// If `buffer` is shorter than that.
     #[inline]
     pub fn emit(&self, buffer: &mut [u8]) {
-        let options_len = self.options.encoded_len();
-        // At most 60 / 4 = 15, so neither the cast nor the shift loses anything.
+        // At most 60 / 4 = 15, so the cast loses nothing.
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a data offset is at most 15"
         )]
-        let data_offset = (Self::LEN_MIN.saturating_add(options_len) / 4) as u16;
-        let [offset_and_ae, flags] = (data_offset << 12 | self.flags.bits()).to_be_bytes();
-        let [sp0, sp1] = self.source_port.to_be_bytes();
-        let [dp0, dp1] = self.destination_port.to_be_bytes();
-        let [s0, s1, s2, s3] = self.seq.raw().to_be_bytes();
-        let [a0, a1, a2, a3] = self.ack.raw().to_be_bytes();
-        let [w0, w1] = self.window.to_be_bytes();
-        let [u0, u1] = self.urgent.to_be_bytes();
-
+        let data_offset = (self.header_len() / 4) as u16;
         let (fixed, rest) = buffer
             .split_first_chunk_mut::<{ Self::LEN_MIN }>()
             .expect("the buffer is shorter than the header");
-        *fixed = [
-            sp0,
-            sp1,
-            dp0,
-            dp1,
-            s0,
-            s1,
-            s2,
-            s3,
-            a0,
-            a1,
-            a2,
-            a3,
-            offset_and_ae,
-            flags,
-            w0,
-            w1,
-            0,
-            0,
-            u0,
-            u1,
-        ];
+        let mut writer = Writer::new(fixed);
+        writer.u16(self.source_port);
+        writer.u16(self.destination_port);
+        writer.u32(self.seq.raw());
+        writer.u32(self.ack.raw());
+        writer.u16(data_offset << 12 | self.flags.bits());
+        writer.u16(self.window);
+        writer.u16(0);
+        writer.u16(self.urgent);
         self.options.emit(rest);
     }
 

@@ -101,20 +101,33 @@ impl TcpOptions {
     #[inline]
     #[must_use]
     pub fn parse(octets: &[u8]) -> (Self, OptionsNote) {
-        if octets.is_empty() {
-            return (Self::default(), OptionsNote::WellFormed);
+        match Self::parse_usual(octets) {
+            Some(options) => (options, OptionsNote::WellFormed),
+            None => Self::parse_any(octets),
         }
-        if let Some(timestamps) = parse_only_timestamps(octets) {
-            let options = Self {
-                timestamps: Some(timestamps),
-                ..Self::default()
-            };
-            return (options, OptionsNote::WellFormed);
-        }
-        Self::parse_any(octets)
     }
 
-    fn parse_any(octets: &[u8]) -> (Self, OptionsNote) {
+    /// The fast path: the two layouts of nearly every segment, no options and `nop nop TS`; `None` for all others.
+    #[inline]
+    pub(super) fn parse_usual(octets: &[u8]) -> Option<Self> {
+        if octets.is_empty() {
+            return Some(Self::default());
+        }
+        let mut reader = Reader::new(octets.as_array::<12>()?);
+        if reader.u32().ok()? != NOP_NOP_TIMESTAMPS {
+            return None;
+        }
+        let timestamps = Timestamps {
+            value: reader.u32().ok()?,
+            echo: reader.u32().ok()?,
+        };
+        Some(Self {
+            timestamps: Some(timestamps),
+            ..Self::default()
+        })
+    }
+
+    pub(super) fn parse_any(octets: &[u8]) -> (Self, OptionsNote) {
         let mut options = Self::default();
         let mut note = OptionsNote::WellFormed;
         let mut reader = Reader::new(octets);
@@ -202,7 +215,7 @@ impl TcpOptions {
         let mut writer = Writer::new(buffer);
         if let Some(mss) = self.mss {
             writer.put(&[MSS, MSS_LEN]);
-            writer.put(&mss.to_be_bytes());
+            writer.u16(mss);
         }
         if self.sack_permitted && self.timestamps.is_some() {
             writer.put(&[SACK_PERMITTED, SACK_PERMITTED_LEN]);
@@ -213,8 +226,8 @@ impl TcpOptions {
         }
         if let Some(Timestamps { value, echo }) = self.timestamps {
             writer.put(&[TIMESTAMPS, TIMESTAMPS_LEN]);
-            writer.put(&value.to_be_bytes());
-            writer.put(&echo.to_be_bytes());
+            writer.u32(value);
+            writer.u32(echo);
         }
         if let Some(shift) = self.window_scale {
             writer.put(&[NOP, WINDOW_SCALE, WINDOW_SCALE_LEN, shift]);
@@ -229,8 +242,8 @@ impl TcpOptions {
             let len = blocks.saturating_mul(8).saturating_add(2) as u8;
             writer.put(&[NOP, NOP, SACK, len]);
             for block in self.sack.iter().take(blocks) {
-                writer.put(&block.left.raw().to_be_bytes());
-                writer.put(&block.right.raw().to_be_bytes());
+                writer.u32(block.left.raw());
+                writer.u32(block.right.raw());
             }
         }
         if let Some(cookie) = self.fast_open {
@@ -268,34 +281,12 @@ impl TcpOptions {
     }
 }
 
-/// The fast path: exactly twelve octets, `nop nop TS`.
-#[inline]
-fn parse_only_timestamps(octets: &[u8]) -> Option<Timestamps> {
-    let &[k0, k1, k2, k3, v0, v1, v2, v3, e0, e1, e2, e3]: &[u8; 12] = octets.try_into().ok()?;
-    (u32::from_be_bytes([k0, k1, k2, k3]) == NOP_NOP_TIMESTAMPS).then(|| Timestamps {
-        value: u32::from_be_bytes([v0, v1, v2, v3]),
-        echo: u32::from_be_bytes([e0, e1, e2, e3]),
-    })
-}
-
 #[inline]
 fn emit_only_timestamps(timestamps: Timestamps, buffer: &mut [u8]) {
-    let [v0, v1, v2, v3] = timestamps.value.to_be_bytes();
-    let [e0, e1, e2, e3] = timestamps.echo.to_be_bytes();
-    *front_mut(buffer) = [
-        NOP,
-        NOP,
-        TIMESTAMPS,
-        TIMESTAMPS_LEN,
-        v0,
-        v1,
-        v2,
-        v3,
-        e0,
-        e1,
-        e2,
-        e3,
-    ];
+    let mut writer = Writer::new(front_mut::<12>(buffer));
+    writer.u32(NOP_NOP_TIMESTAMPS);
+    writer.u32(timestamps.value);
+    writer.u32(timestamps.echo);
 }
 
 /// Takes the length octet and the value after it.
