@@ -5,6 +5,7 @@ mod tests;
 
 use core::net::IpAddr;
 
+use super::options::only_timestamps;
 use super::{TcpFlags, TcpOptions};
 use crate::octets::{Reader, Writer, front_mut};
 use crate::{IpProtocol, ParseError, SeqNum, Sum};
@@ -84,8 +85,14 @@ impl TcpHeader {
             options,
         };
         // Two returns, so that the usual one builds the header in its place and copies nothing.
-        match TcpOptions::parse_usual(options) {
-            Some(options) => Ok((with(options), data_offset)),
+        match only_timestamps(options) {
+            Some(timestamps) => Ok((
+                with(TcpOptions {
+                    timestamps,
+                    ..TcpOptions::NONE
+                }),
+                data_offset,
+            )),
             None => Ok((with(TcpOptions::parse_any(options).0), data_offset)),
         }
     }

@@ -8,8 +8,8 @@ pub(crate) mod tests;
 pub use blocks::{SackBlock, SackBlocks};
 pub use cookie::FastOpenCookie;
 
+use crate::ParseError;
 use crate::octets::{Reader, Writer, front_mut};
-use crate::{ParseError, SeqNum};
 
 const END: u8 = 0;
 const NOP: u8 = 1;
@@ -89,6 +89,16 @@ pub struct TcpOptions {
 }
 
 impl TcpOptions {
+    /// No option at all: the same as the default, and a constant.
+    pub const NONE: Self = Self {
+        mss: None,
+        window_scale: None,
+        sack_permitted: false,
+        timestamps: None,
+        sack: SackBlocks::new(),
+        fast_open: None,
+    };
+
     /// The most octets a header has room for.
     pub const LEN_MAX: usize = 40;
 
@@ -101,34 +111,20 @@ impl TcpOptions {
     #[inline]
     #[must_use]
     pub fn parse(octets: &[u8]) -> (Self, OptionsNote) {
-        match Self::parse_usual(octets) {
-            Some(options) => (options, OptionsNote::WellFormed),
+        match only_timestamps(octets) {
+            Some(timestamps) => (
+                Self {
+                    timestamps,
+                    ..Self::NONE
+                },
+                OptionsNote::WellFormed,
+            ),
             None => Self::parse_any(octets),
         }
     }
 
-    /// The fast path: the two layouts of nearly every segment, no options and `nop nop TS`; `None` for all others.
-    #[inline]
-    pub(super) fn parse_usual(octets: &[u8]) -> Option<Self> {
-        if octets.is_empty() {
-            return Some(Self::default());
-        }
-        let mut reader = Reader::new(octets.as_array::<12>()?);
-        if reader.u32().ok()? != NOP_NOP_TIMESTAMPS {
-            return None;
-        }
-        let timestamps = Timestamps {
-            value: reader.u32().ok()?,
-            echo: reader.u32().ok()?,
-        };
-        Some(Self {
-            timestamps: Some(timestamps),
-            ..Self::default()
-        })
-    }
-
     pub(super) fn parse_any(octets: &[u8]) -> (Self, OptionsNote) {
-        let mut options = Self::default();
+        let mut options = Self::NONE;
         let mut note = OptionsNote::WellFormed;
         let mut reader = Reader::new(octets);
         // Each turn takes at least one octet off the front, so the loop ends with the octets.
@@ -160,7 +156,7 @@ impl TcpOptions {
                     echo: u32::from_be_bytes([e0, e1, e2, e3]),
                 });
             }
-            (SACK, _) => self.sack = parse_sack(value)?,
+            (SACK, _) => self.sack.read_option(value)?,
             (FAST_OPEN, _) => self.fast_open = Some(FastOpenCookie::from_option(value)?),
             (MSS | WINDOW_SCALE | SACK_PERMITTED | TIMESTAMPS, _) => {
                 return Err(ParseError::BadLength);
@@ -281,6 +277,20 @@ impl TcpOptions {
     }
 }
 
+/// The fast path for the two layouts of nearly every segment: no options, and `nop nop TS`; `None` for all others.
+#[inline]
+pub(super) fn only_timestamps(octets: &[u8]) -> Option<Option<Timestamps>> {
+    if octets.is_empty() {
+        return Some(None);
+    }
+    let mut reader = Reader::new(octets.as_array::<12>()?);
+    if reader.u32().ok()? != NOP_NOP_TIMESTAMPS {
+        return None;
+    }
+    let (value, echo) = (reader.u32().ok()?, reader.u32().ok()?);
+    Some(Some(Timestamps { value, echo }))
+}
+
 #[inline]
 fn emit_only_timestamps(timestamps: Timestamps, buffer: &mut [u8]) {
     let mut writer = Writer::new(front_mut::<12>(buffer));
@@ -297,23 +307,4 @@ fn option_value<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], ParseError> {
         .checked_sub(2)
         .ok_or(ParseError::BadLength)?;
     reader.take(value_len)
-}
-
-fn parse_sack(value: &[u8]) -> Result<SackBlocks, ParseError> {
-    let mut blocks = SackBlocks::new();
-    let (pairs, excess) = value.as_chunks::<8>();
-    if pairs.is_empty() || !excess.is_empty() {
-        return Err(ParseError::BadLength);
-    }
-    for &[l0, l1, l2, l3, r0, r1, r2, r3] in pairs {
-        let block = SackBlock {
-            left: SeqNum::new(u32::from_be_bytes([l0, l1, l2, l3])),
-            right: SeqNum::new(u32::from_be_bytes([r0, r1, r2, r3])),
-        };
-        // Forty octets cannot hold more than four; a caller with more octets than that gets the first four.
-        if !blocks.push(block) {
-            break;
-        }
-    }
-    Ok(blocks)
 }

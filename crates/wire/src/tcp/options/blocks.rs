@@ -3,7 +3,7 @@
 use core::fmt;
 use core::slice;
 
-use crate::SeqNum;
+use crate::{ParseError, SeqNum};
 
 /// One contiguous run of octets that arrived: `[left, right)` (RFC 2018 3).
 ///
@@ -66,6 +66,23 @@ impl SackBlocks {
         *slot = block;
         self.len = self.len.saturating_add(1);
         true
+    }
+
+    /// Takes the blocks of an option in place of those held; an error leaves these as they are.
+    pub(super) fn read_option(&mut self, value: &[u8]) -> Result<(), ParseError> {
+        let (pairs, excess) = value.as_chunks::<8>();
+        if pairs.is_empty() || !excess.is_empty() {
+            return Err(ParseError::BadLength);
+        }
+        *self = Self::new();
+        // Forty octets cannot hold more than four; of an option in more octets than that the first four count.
+        for &[l0, l1, l2, l3, r0, r1, r2, r3] in pairs.iter().take(Self::CAPACITY) {
+            self.push(SackBlock {
+                left: SeqNum::new(u32::from_be_bytes([l0, l1, l2, l3])),
+                right: SeqNum::new(u32::from_be_bytes([r0, r1, r2, r3])),
+            });
+        }
+        Ok(())
     }
 
     /// How many blocks there are.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::SeqNum;
 use proptest::prelude::*;
 use std::vec::Vec;
 
