@@ -1,3 +1,103 @@
-//! Handwave.
+//! Measures Handwave against what a user could pick instead, both in the same run.
+//!
+//! Each benchmark prints one JSON object a line on stdout and a table for people on stderr. A ratio above 1 means that
+//! Handwave is better, whatever the unit.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "benchmarks measure wall-clock time"
+)]
 
-fn main() {}
+mod bulk;
+mod idle;
+mod ours;
+mod report;
+mod smoltcp_pair;
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::report::Report;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "handwave-bench",
+    about = "Measures Handwave against what a user could pick instead",
+    version
+)]
+struct Arguments {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+}
+
+#[derive(Debug, Subcommand)]
+enum Benchmark {
+    /// One connection as fast as it goes: both ends in one thread, checksums computed and verified.
+    Bulk {
+        /// Interleaved rounds; the median of each side counts.
+        #[arg(long, default_value_t = 7)]
+        rounds: u32,
+        /// Milliseconds that each side runs in each round.
+        #[arg(long, default_value_t = 300)]
+        millis: u64,
+        /// Numbers of idle connections open beside the busy one.
+        #[arg(long, value_delimiter = ',', default_value = "0,10000")]
+        idle: Vec<usize>,
+    },
+    /// Memory of an established connection that is idle, tables and timers included.
+    Idle {
+        /// Connections to open.
+        #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
+        connections: Vec<usize>,
+    },
+    /// A fixed amount of work and nothing else, for profilers that count: `valgrind --tool=callgrind`, `perf record`.
+    Profile {
+        /// Megabytes to move.
+        #[arg(long, default_value_t = 64)]
+        megabytes: u64,
+        /// Hand packets over as slices instead of in one piece.
+        #[arg(long)]
+        slices: bool,
+    },
+    /// Everything.
+    All,
+}
+
+fn main() {
+    let mut report = Report::default();
+    match Arguments::parse().benchmark {
+        Benchmark::Bulk {
+            rounds,
+            millis,
+            idle,
+        } => {
+            bulk::run(
+                &mut report,
+                &bulk::Settings {
+                    rounds,
+                    span: Duration::from_millis(millis),
+                    idle,
+                },
+            );
+        }
+        Benchmark::Idle { connections } => idle::run(&mut report, &connections),
+        Benchmark::Profile { megabytes, slices } => {
+            let crossing = if slices {
+                ours::Crossing::Slices
+            } else {
+                ours::Crossing::Contiguous
+            };
+            return bulk::profile(megabytes << 20, crossing);
+        }
+        Benchmark::All => {
+            let settings = bulk::Settings {
+                rounds: 7,
+                span: Duration::from_millis(300),
+                idle: vec![0, 10_000],
+            };
+            bulk::run(&mut report, &settings);
+            idle::run(&mut report, &[1_000, 10_000]);
+        }
+    }
+    report.table();
+}

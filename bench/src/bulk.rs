@@ -1,0 +1,171 @@
+//! `bulk`: one connection as fast as it goes, both ends in one thread, against smoltcp and against its own idle neighbours.
+
+use std::time::Duration;
+
+use crate::ours::{self, Calls, Crossing};
+use crate::report::{Better, Report, median};
+use crate::smoltcp_pair;
+
+/// How long and how often to measure.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) rounds: u32,
+    pub(crate) span: Duration,
+    pub(crate) idle: Vec<usize>,
+}
+
+/// Sizes of smoltcp's ring buffers; the best counts.
+const PEER_BUFFERS: [usize; 4] = [64 << 10, 256 << 10, 1 << 20, 4 << 20];
+/// Idle smoltcp sockets beyond which setting them up alone takes minutes: each poll looks at every socket.
+const PEER_IDLE_MAX: usize = 2_000;
+
+/// Runs all cases.
+pub(crate) fn run(report: &mut Report, settings: &Settings) {
+    for (mtu, calls) in [
+        (1500, Calls::Copy),
+        (1500, Calls::Chunks),
+        (65_535, Calls::Copy),
+    ] {
+        against_smoltcp(report, settings, mtu, calls);
+    }
+    idle_neighbours(report, settings);
+    checksum_limit(report, settings);
+}
+
+/// Moves `octets` and prints how many segments that took.
+pub(crate) fn profile(octets: u64, crossing: Crossing) {
+    let mut pair = ours::Pair::new(1500, 0, crossing);
+    let mut arrived = 0;
+    while arrived < octets {
+        arrived += pair.transfer(Duration::ZERO, Calls::Copy).0;
+    }
+    eprintln!(
+        "{arrived} octets in {} segments of text",
+        arrived.div_ceil(1448)
+    );
+}
+
+fn label(calls: Calls) -> &'static str {
+    match calls {
+        Calls::Copy => "",
+        Calls::Chunks => "-chunks",
+    }
+}
+
+fn against_smoltcp(report: &mut Report, settings: &Settings, mtu: u16, calls: Calls) {
+    for &idle in &settings.idle {
+        if idle > PEER_IDLE_MAX {
+            continue;
+        }
+        let buffer = best_buffer(mtu, idle, calls, settings.span / 3);
+        let mut theirs = smoltcp_pair::Pair::new(mtu.into(), buffer, idle);
+        let mut contiguous = ours::Pair::new(mtu, idle, Crossing::Contiguous);
+        let mut slices = ours::Pair::new(mtu, idle, Crossing::Slices);
+        let mut samples = [const { Vec::new() }; 3];
+        for _ in 0..settings.rounds {
+            samples[0].push(rate(contiguous.transfer(settings.span, calls)));
+            samples[1].push(rate(slices.transfer(settings.span, calls)));
+            samples[2].push(rate(theirs.transfer(settings.span, calls)));
+        }
+        let [contiguous, slices, theirs] = samples.map(|mut sample| median(&mut sample));
+        let case = format!("mtu{mtu}-idle{idle}{}", label(calls));
+        report.add(
+            "bulk",
+            case.clone(),
+            "Gbit/s",
+            Better::More,
+            (contiguous, theirs, smoltcp_pair::NAME),
+        );
+        report.add(
+            "bulk",
+            format!("{case}-slices"),
+            "Gbit/s",
+            Better::More,
+            (slices, theirs, smoltcp_pair::NAME),
+        );
+    }
+}
+
+fn best_buffer(mtu: u16, idle: usize, calls: Calls, span: Duration) -> usize {
+    let measured = PEER_BUFFERS.map(|buffer| {
+        let rate = rate(smoltcp_pair::Pair::new(mtu.into(), buffer, idle).transfer(span, calls));
+        eprintln!(
+            "{} mtu {mtu}, {idle} idle, {} KiB buffers: {rate:.1} Gbit/s",
+            smoltcp_pair::NAME,
+            buffer >> 10
+        );
+        (buffer, rate)
+    });
+    measured
+        .into_iter()
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+        .map_or(PEER_BUFFERS[0], |best| best.0)
+}
+
+/// The same connection alone and among idle ones: the ratio is what they cost.
+fn idle_neighbours(report: &mut Report, settings: &Settings) {
+    let mut alone = ours::Pair::new(1500, 0, Crossing::Contiguous);
+    for &idle in settings.idle.iter().filter(|&&idle| idle > 0) {
+        let mut among = ours::Pair::new(1500, idle, Crossing::Contiguous);
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        for _ in 0..settings.rounds {
+            with.push(rate(among.transfer(settings.span, Calls::Copy)));
+            without.push(rate(alone.transfer(settings.span, Calls::Copy)));
+        }
+        let (with, without) = (median(&mut with), median(&mut without));
+        let case = format!("mtu1500-idle{}", among.idle());
+        report.add(
+            "bulk",
+            case,
+            "Gbit/s",
+            Better::More,
+            (with, without, "ours, no idle connections"),
+        );
+    }
+}
+
+/// What copying once and summing twice allows: the floor under any stack that checks its checksums.
+fn checksum_limit(report: &mut Report, settings: &Settings) {
+    let mut pair = ours::Pair::new(1500, 0, Crossing::Slices);
+    let (mut ours, mut limit) = (Vec::new(), Vec::new());
+    for _ in 0..settings.rounds {
+        ours.push(rate(pair.transfer(settings.span, Calls::Copy)));
+        limit.push(rate(copy_and_sum(settings.span)));
+    }
+    let figures = (median(&mut ours), median(&mut limit), "one copy, two sums");
+    report.add(
+        "bulk",
+        "mtu1500-limit".to_owned(),
+        "Gbit/s",
+        Better::More,
+        figures,
+    );
+}
+
+fn copy_and_sum(span: Duration) -> (u64, f64) {
+    let source = vec![0x5a_u8; 1 << 16];
+    let mut sink = vec![0_u8; 1 << 16];
+    let (mut octets, mut sums) = (0_u64, 0_u64);
+    let begin = std::time::Instant::now();
+    while begin.elapsed() < span {
+        for _ in 0..16 {
+            for (from, to) in source.chunks(1448).zip(sink.chunks_mut(1448)) {
+                to.copy_from_slice(from);
+                for text in [from, &*to] {
+                    sums += u64::from(handwave_wire::checksum::internet_checksum(text));
+                }
+            }
+            octets += source.len() as u64;
+        }
+    }
+    std::hint::black_box(sums);
+    (octets, begin.elapsed().as_secs_f64())
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a rate needs no more than 52 bits"
+)]
+fn rate((octets, seconds): (u64, f64)) -> f64 {
+    octets as f64 * 8.0 / seconds / 1e9
+}
