@@ -22,7 +22,7 @@ use handwave_tcp::{
 /// How to open a connection.
 #[derive(Clone, Default, Debug)]
 pub struct ConnectOptions {
-    /// The local address; `None` takes the one that suits the route.
+    /// The local address (RFC 9293 3.9.1.1 [MUST-43]); `None` takes the one that suits the route.
     pub local_addr: Option<IpAddr>,
     /// The local port; `None` takes an ephemeral one.
     pub local_port: Option<u16>,
@@ -278,6 +278,7 @@ impl Stack {
         !broadcast && !addr.is_unspecified() && !addr.is_multicast()
     }
 
+    /// The local address of an active OPEN, settled before the first SYN leaves (RFC 9293 3.9.1.1 [MUST-44]).
     fn source_for(
         &self,
         options: &ConnectOptions,

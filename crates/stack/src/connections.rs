@@ -24,6 +24,9 @@ pub(crate) struct Slot {
     /// The generation of routes and path MTUs that `hop` and `mtu` belong to.
     pub(crate) paths_generation: u32,
     pub(crate) mtu: u16,
+    /// What is sent does not seem to arrive: the next hop's link address is to be asked for again, so that a dead gateway is
+    /// noticed (RFC 9293 3.8.3 [MUST-20]).
+    pub(crate) doubts_hop: bool,
     /// Events not yet told.
     events: Events,
     /// The application has let go.
@@ -148,7 +151,9 @@ impl Connections {
         let Some(entry) = self.slots.at_mut(slot) else {
             return;
         };
-        entry.events |= entry.connection.take_events();
+        let fresh = entry.connection.take_events();
+        entry.doubts_hop |= fresh.contains(Events::SOFT_ERROR);
+        entry.events |= fresh;
         if !entry.events.is_empty() && !entry.released {
             self.noticed.push(slot);
         }
@@ -167,6 +172,7 @@ impl Slot {
             hop,
             paths_generation,
             mtu,
+            doubts_hop: false,
             events: Events::NONE,
             released: false,
             owns_tuple: true,

@@ -195,6 +195,17 @@ impl Neighbours {
             .unwrap_or_default()
     }
 
+    /// Takes advice from above that what is sent to `key` does not seem to arrive: its address is asked for again with the next
+    /// packet (RFC 4861 7.3.1, RFC 1122 2.3.2.1).
+    pub(crate) fn doubt(&mut self, now: Instant, key: NeighbourKey) {
+        if let Some(entry) = self.entries.get_mut(&key)
+            && matches!(entry.state, State::Reachable { .. })
+        {
+            entry.state = State::Stale;
+            self.rearm(now, &key);
+        }
+    }
+
     /// The next question to put on a link.
     pub(crate) fn poll_question(&mut self) -> Option<Question> {
         self.questions.pop_front()

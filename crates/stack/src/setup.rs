@@ -181,7 +181,8 @@ impl Stack {
             .map_or(link, |path| path.min(link))
     }
 
-    /// What a connection to `destination` through `interface` must know of the way.
+    /// What a connection to `destination` through `interface` must know of the way. What can be received, and so the MSS that is
+    /// announced, is the interface's affair (RFC 9293 3.7.3 [SHLD-6]).
     pub(crate) fn path_to(&self, destination: IpAddr, interface: InterfaceId) -> Path {
         let mtu = self.mtu_to(destination, interface);
         let known = self.interfaces.get(interface.index());

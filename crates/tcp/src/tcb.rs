@@ -28,6 +28,7 @@ use crate::vars::{ReceiveVars, SendVars};
 pub(crate) struct Tcb {
     phase: Phase,
     pub(crate) config: Arc<Config>,
+    /// Both ends; the local address stays what the first segment said (RFC 9293 3.9.1.1 [MUST-45]).
     pub(crate) tuple: Tuple,
     pub(crate) snd: SendVars,
     pub(crate) rcv: ReceiveVars,

@@ -2,6 +2,7 @@
 //!
 //! The page is made from [`Phase::next`] and compared with the file; `UPDATE=1 cargo test -p handwave-tcp --test transition_page`
 //! writes it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -2,7 +2,7 @@
 //!
 //! Anybody can write anything into an error. It is believed only if it quotes a packet of ours that is in flight: the connection
 //! checks the sequence number (RFC 5927 4.1), a UDP socket must have sent to that peer lately. Source Quench is dropped in
-//! silence (RFC 6633), redirects are not followed.
+//! silence (RFC 9293 3.9.2.2 [MUST-55], RFC 6633), redirects are not followed.
 
 use super::Arrival;
 use crate::demux::Owner;
@@ -109,7 +109,8 @@ impl Stack {
         }
     }
 
-    /// Tells the socket that sent the quoted packet what became of it; returns whether anybody believes it.
+    /// Tells the socket that sent the quoted packet what became of it (RFC 9293 3.9.2.2 [MUST-54]); returns whether anybody
+    /// believes it.
     pub(crate) fn icmp_about(&mut self, now: Instant, quoted: &[u8], kind: IcmpKind) -> bool {
         let packet = match quoted.first().map(|first| first >> 4) {
             Some(4) => QuotedPacket::parse_ipv4(quoted),

@@ -1,4 +1,4 @@
-//! IPv4 packets (RFC 791, RFC 1122 3.2).
+//! IPv4 packets (RFC 791, RFC 1122 3.2). Options are stepped over, known or not (RFC 9293 3.9.2 [MUST-50]).
 
 use super::reassembly::{DatagramKey, Fragment, FragmentRefusal};
 use super::{Arrival, Link, read};

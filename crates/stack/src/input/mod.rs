@@ -159,7 +159,8 @@ fn read<T>(
     }
 }
 
-/// Whether the checksum of an upper layer holds that covers the pseudo-header and everything from `arrival.offset` on.
+/// Whether the checksum of an upper layer holds that covers the pseudo-header and everything from `arrival.offset` on
+/// (RFC 9293 3.1 [MUST-3]).
 ///
 /// What the device has verified, and what never left memory, is not summed again.
 fn checksum_holds(packet: &PacketBuf, arrival: &Arrival, protocol: IpProtocol) -> bool {

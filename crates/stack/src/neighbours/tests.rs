@@ -176,3 +176,28 @@ fn the_table_is_bounded() {
     assert_eq!(table.len(), 0);
     assert_eq!(table.next_deadline(), None);
 }
+
+/// Negative advice from TCP (RFC 9293 3.8.3 [MUST-20]).
+#[test]
+fn a_doubted_address_is_used_and_asked_for_again() {
+    let mut table = neighbours(NeighbourLimits::default());
+    let now = Instant::ZERO;
+    table.resolve(now, key(1), packet(0));
+    table.learn(now, key(1), MAC, Evidence::Answer { overrides: true });
+    table.poll_question();
+    table.resolve(now, key(1), packet(1));
+    assert_eq!(table.poll_question(), None, "believed");
+
+    table.doubt(now, key(1));
+    table.doubt(now, key(2));
+    assert_eq!(table.len(), 1, "doubt makes no entry");
+    assert_eq!(sent_to(table.resolve(now, key(1), packet(2))), Some(MAC));
+    assert_eq!(
+        table.poll_question().map(|q| q.unicast),
+        Some(Some(MAC)),
+        "asked directly"
+    );
+    table.learn(now, key(1), MAC, Evidence::Answer { overrides: false });
+    table.resolve(now, key(1), packet(3));
+    assert_eq!(table.poll_question(), None, "believed again");
+}

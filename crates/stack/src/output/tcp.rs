@@ -19,6 +19,9 @@ impl Stack {
         self.refresh_path(now, slot);
         let entry = self.connections.at_mut(slot)?;
         let hop = entry.hop;
+        if core::mem::take(&mut entry.doubts_hop) {
+            self.neighbours.doubt(now, (hop.interface, hop.addr));
+        }
         let tuple = *entry.connection.tuple();
         let segment = entry
             .connection
@@ -121,7 +124,8 @@ impl Stack {
         }
     }
 
-    /// Puts a segment into an IP packet.
+    /// Puts a segment into an IP packet: its checksum right or left to the device (RFC 9293 3.1 [MUST-2]), its codepoint and hop
+    /// limit as TCP gave them (RFC 9293 3.9.1.9 [SHLD-22]).
     fn segment_packet(&self, hop: NextHop, tuple: &Tuple, segment: SegmentOut) -> PacketBuf {
         let header_len = segment.header.header_len();
         let segment_len = header_len + segment.payload.len();

@@ -6,7 +6,7 @@ use core::str::FromStr;
 
 use super::{CongestionControl, Reno};
 
-/// The algorithms there are.
+/// The algorithms there are, and room for those of others (RFC 9293 3.8.2 [MAY-18]).
 ///
 /// ```
 /// use handwave_tcp::congestion::{Algorithm, Reno};

@@ -116,7 +116,7 @@ fn text_is_trimmed_to_the_window() {
     let mut bench = Bench::established(unhurried());
     bench.peer_sends(b"abc");
     let mut overlapping = bench.segment(ACK, b"bcdef");
-    overlapping.header.seq = overlapping.header.seq - 2;
+    overlapping.header.seq -= 2;
     bench.arrives(overlapping);
     assert_eq!(bench.reads(100).0, b"abcdef");
 }

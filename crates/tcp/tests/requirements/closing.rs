@@ -68,7 +68,7 @@ fn time_wait_lasts_two_msl() {
     assert!(bench.waits(Duration::from_secs(239)).is_empty());
     assert_eq!(bench.connection.phase(), Phase::TimeWait);
     let mut fin = bench.segment(FIN, b"");
-    fin.header.seq = fin.header.seq - 1;
+    fin.header.seq -= 1;
     let sent = bench.arrives(fin);
     assert_eq!(sent.len(), 1, "a repeated FIN is acknowledged");
     bench.waits(Duration::from_secs(239));

@@ -75,7 +75,7 @@ fn soft_errors_are_reported_and_survived() {
     ];
     for kind in soft {
         let (mut bench, _) = Bench::opening(plain());
-        bench.first = bench.first - 1;
+        bench.first -= 1;
         assert!(icmp(&mut bench, kind), "{kind:?} quotes the SYN");
         assert_eq!(bench.connection.phase(), Phase::SynSent, "{kind:?}");
 
@@ -103,7 +103,7 @@ fn soft_errors_are_reported_and_survived() {
 fn hard_errors_abort() {
     for why in [Unreachable::Protocol, Unreachable::Port] {
         let (mut bench, _) = Bench::opening(plain());
-        bench.first = bench.first - 1;
+        bench.first -= 1;
         assert!(icmp(&mut bench, IcmpKind::Unreachable(why)));
         assert_eq!(
             bench.connection.error(),

@@ -2,6 +2,7 @@
 //!
 //! Every test names the labels it proves; `cargo xtask ledger` collects them. What belongs to the network layer (addresses, checksums,
 //! ICMP on the wire) is proven in the stack's tests.
+#![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
 mod acknowledging;
 mod closing;

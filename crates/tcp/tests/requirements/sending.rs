@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use handwave_tcp::congestion::{Algorithm, Reno};
 use handwave_tcp::{Config, Connection};
 use handwave_wire::TcpFlags;
 
@@ -154,6 +155,24 @@ fn slow_start_and_congestion_avoidance() {
     assert!(
         growth < u32::try_from(MSS).unwrap(),
         "congestion avoidance: {windows:?}"
+    );
+}
+
+/// A program may bring another congestion control, and it decides [MAY-18].
+#[test]
+fn congestion_control_is_exchangeable() {
+    let cautious = Algorithm::Custom {
+        name: "cautious",
+        build: |_| Box::new(Reno::new(1460)),
+    };
+    let mut bench = Bench::established(Config {
+        congestion: cautious,
+        ..plain()
+    });
+    assert_eq!(
+        bench.writes(&octets(10 * MSS)).len(),
+        1,
+        "its window is one segment"
     );
 }
 
