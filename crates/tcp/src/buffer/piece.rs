@@ -126,3 +126,45 @@ pub(super) fn compact<'a>(
     }
     compacted
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{JOIN_MAX, OVERHEAD, Piece};
+    use alloc::vec;
+    use bytes::Bytes;
+
+    #[test]
+    fn a_flood_of_joins_copies_a_logarithmic_number_of_times() {
+        let mut piece = Piece::copy_of(b"0");
+        let mut moves = 0;
+        while piece.len() < JOIN_MAX {
+            let place = piece.bytes.as_ptr();
+            piece.join(b"1");
+            moves += u32::from(piece.bytes.as_ptr() != place);
+            assert!(piece.charge >= piece.len() + OVERHEAD);
+            assert!(piece.charge < 2 * piece.len() + OVERHEAD);
+        }
+        assert!(moves <= JOIN_MAX.ilog2(), "{moves}");
+    }
+
+    #[test]
+    fn a_join_leaves_memory_that_is_too_large_and_memory_that_is_shared() {
+        // Alone in 4 KiB of which it says little.
+        let mut piece = Piece::new(Bytes::from(vec![0; 4_096]).slice(..10), 10);
+        piece.join(&[1; 10]);
+        assert_eq!((piece.len(), piece.charge), (20, 32 + OVERHEAD));
+        let shared = piece.bytes.clone();
+        piece.join(&[2; 2]);
+        assert_eq!((shared.len(), piece.len()), (20, 22));
+        assert_ne!(shared.as_ptr(), piece.bytes.as_ptr());
+    }
+
+    #[test]
+    fn a_join_in_place_charges_for_the_place() {
+        let mut piece = Piece::new(Bytes::from(vec![0; 100]).slice(..40), 40);
+        let place = piece.bytes.as_ptr();
+        piece.join(&[1; 10]);
+        assert_eq!(piece.bytes.as_ptr(), place);
+        assert_eq!(piece.charge, 100 + OVERHEAD);
+    }
+}

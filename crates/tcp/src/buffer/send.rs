@@ -179,9 +179,9 @@ impl Queue {
     fn open_chunk(&mut self, needed: usize) {
         self.seal_tail();
         let charge = mem::take(&mut self.tail_charge);
-        match self.pieces.back_mut() {
-            Some(last) => last.charge += charge,
-            None => self.held -= charge,
+        // Without a piece there was no chunk either: an empty queue is dropped.
+        if let Some(last) = self.pieces.back_mut() {
+            last.charge += charge;
         }
         let wanted = (self.len() + needed)
             .min(CHUNK_MAX)

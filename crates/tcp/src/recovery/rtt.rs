@@ -111,7 +111,6 @@ impl RttEstimator {
         }
         self.min_rtt = self.min_rtt.min(sample_micros);
         self.backoff = 0;
-        self.syn_lost = false;
     }
 
     /// The retransmission timeout, backoff applied, within the configured bounds.
@@ -239,6 +238,17 @@ mod tests {
             assert_eq!(rtt.rto(), Duration::from_secs(seconds));
             rtt.back_off();
         }
+    }
+
+    #[test]
+    fn rfc6298_2_5_the_maximum_bounds_any_backoff() {
+        let mut rtt = RttEstimator::new(RttConfig::default());
+        rtt.on_sample(Duration::from_secs(u64::MAX));
+        for _ in 0..300 {
+            rtt.back_off();
+            assert_eq!(rtt.rto(), Duration::from_secs(60));
+        }
+        assert_eq!(rtt.backoff(), u8::MAX);
     }
 
     #[test]

@@ -310,6 +310,32 @@ fn reclaiming_copies_before_it_drops() {
     assert_eq!(buffer.len(), 3_000);
 }
 
+#[test]
+fn reclaiming_copies_only_what_frees_a_fifth() {
+    let mut buffer = ReceiveBuffer::default();
+    buffer.insert(0, payload(&pattern(0, 8_000)), 9_900);
+    let place = buffer.store.as_ref().unwrap().ready[0].bytes.as_ptr();
+    buffer.insert(100, payload(&pattern(8_100, 100)), 100);
+    assert_eq!(buffer.reclaim(9_000), 100);
+    assert_eq!(
+        buffer.store.as_ref().unwrap().ready[0].bytes.as_ptr(),
+        place
+    );
+    assert_eq!(buffer.held(), 9_900 + OVERHEAD);
+}
+
+#[test]
+fn blocks_that_were_pruned_do_not_crowd_out_others() {
+    let mut buffer = ReceiveBuffer::default();
+    for offset in [1_000, 2_000, 3_000, 4_000, 5_000] {
+        insert(&mut buffer, offset, 100);
+    }
+    assert_eq!(buffer.prune(buffer.held() - 1), 100);
+    insert(&mut buffer, 6_000, 100);
+    let lefts: Vec<_> = blocks(&buffer, 4).iter().map(|block| block.0).collect();
+    assert_eq!(lefts, [6_000, 4_000, 3_000, 2_000]);
+}
+
 /// One entry for each octet from the first that ever arrived.
 #[derive(Default)]
 struct Model {

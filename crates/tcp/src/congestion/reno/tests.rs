@@ -81,6 +81,26 @@ fn rfc3465_2_3_slow_start_after_a_timeout_counts_one_segment() {
 }
 
 #[test]
+fn rfc3465_2_3_only_the_slow_start_right_after_a_timeout_is_slower() {
+    // It ended at the threshold; another follows an idle time.
+    let mut reno = Reno::new(2 * SMSS);
+    reno.on_timeout(&loss(8 * SMSS), true);
+    for _ in 0..3 {
+        reno.on_ack(&ack(SMSS));
+    }
+    assert_eq!((reno.window(), reno.ssthresh()), (4 * SMSS, 4 * SMSS));
+    reno.on_idle(Duration::from_secs(2), Duration::from_secs(1), SMSS);
+    reno.on_ack(&ack(2 * SMSS));
+    assert_eq!(reno.window(), 4 * SMSS);
+    // It ended in congestion.
+    reno.on_timeout(&loss(20 * SMSS), true);
+    reno.on_congestion(&loss(20 * SMSS));
+    reno.on_recovery_end(0, SMSS);
+    reno.on_ack(&ack(2 * SMSS));
+    assert_eq!(reno.window(), 4 * SMSS);
+}
+
+#[test]
 fn rfc5681_3_1_congestion_avoidance_opens_one_segment_per_window() {
     let mut reno = avoiding(10);
     for _ in 0..9 {
@@ -91,6 +111,8 @@ fn rfc5681_3_1_congestion_avoidance_opens_one_segment_per_window() {
     assert_eq!(reno.window(), 11 * SMSS);
     // One ACK for several windows is still one round trip.
     reno.on_ack(&ack(100 * SMSS));
+    assert_eq!(reno.window(), 12 * SMSS);
+    reno.on_ack(&ack(SMSS - 1));
     assert_eq!(reno.window(), 12 * SMSS);
 }
 

@@ -126,6 +126,28 @@ fn rfc6675_4_rescue_takes_the_tail_once() {
 }
 
 #[test]
+fn rfc6675_4_rescue_waits_for_the_first_retransmission_only() {
+    let (mut scoreboard, _) = reported(&[(100, 300), (400, 800)]);
+    scoreboard.on_retransmit(seq(0), 100);
+    scoreboard.on_retransmit(seq(300), 100);
+    scoreboard.on_advance(seq(300), 300, SMSS);
+    assert_eq!(
+        scoreboard.next_rescue(seq(300), seq(1_000), SMSS),
+        Some((seq(900), 100))
+    );
+    // The next recovery has one of its own.
+    scoreboard.on_rescue(seq(1_000));
+    scoreboard.begin_recovery();
+    scoreboard.on_retransmit(seq(300), 100);
+    assert_eq!(scoreboard.next_rescue(seq(300), seq(1_000), SMSS), None);
+    scoreboard.on_advance(seq(800), 500, SMSS);
+    assert_eq!(
+        scoreboard.next_rescue(seq(800), seq(1_000), SMSS),
+        Some((seq(900), 100))
+    );
+}
+
+#[test]
 fn rfc6675_4_rescue_is_the_highest_octet_without_sack() {
     let (mut scoreboard, _) = reported(&[(100, 400), (600, 650), (700, 1_000)]);
     scoreboard.on_retransmit(seq(0), 100);
@@ -176,6 +198,10 @@ fn blocks_beyond_what_was_sent_are_ignored() {
         assert_eq!((update.newly_sacked, update.ignored), (0, 1), "{block:?}");
         assert!(scoreboard.is_empty());
     }
+    // It starts after `una` and ends before `nxt`, by way of the far side of the circle.
+    let (scoreboard, update) = reported(&[(100, 200), (0x7fff_ffff, 0xffff_fffe)]);
+    assert_eq!((update.newly_sacked, update.ignored), (100, 1));
+    assert_eq!(scoreboard.highest_sacked(), Some(seq(200)));
 }
 
 #[test]
