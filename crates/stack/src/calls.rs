@@ -51,6 +51,9 @@ impl Stack {
             self.counters.connections_refused += 1;
             return Err(ConnectError::TooMany);
         }
+        if self.refuses_memory() {
+            return Err(ConnectError::NoMemory);
+        }
         let hop = self.route_to(remote.addr).ok_or(ConnectError::NoRoute)?;
         let local_addr = self.source_for(&options, remote.addr, hop)?;
         let port = self.local_port(&options, local_addr, remote)?;
@@ -58,7 +61,7 @@ impl Stack {
         let config = options
             .config
             .unwrap_or_else(|| Arc::clone(&self.config.tcp));
-        let path = self.path_to(remote.addr, hop.interface);
+        let path = self.path_to(remote.addr, &hop);
         let mut cx = Context::new(now, &mut self.host);
         let connection = Connection::connect(&mut cx, config, tuple, path);
         Ok(self.insert_connection(Box::new(connection), hop))
@@ -324,12 +327,12 @@ impl Stack {
             ..
         } = self;
         let is_free = |port| {
-            let tuple_of = |owner| match owner {
-                Owner::Connection(slot) => connections.tuple(slot),
-                Owner::TimeWait(slot) => time_waits.tuple(slot),
+            let owns = |owner, tuple: &Tuple| match owner {
+                Owner::Connection(slot) => connections.owns(slot, tuple),
+                Owner::TimeWait(slot) => time_waits.owns(slot, tuple),
             };
             let endpoint = Endpoint::new(local, port);
-            listening.find(&endpoint).is_none() && demux.find(&tuple(port), tuple_of).is_none()
+            listening.find(&endpoint).is_none() && demux.find(&tuple(port), owns).is_none()
         };
         ports
             .pick(local, remote, is_free)

@@ -52,7 +52,8 @@ pub struct StackConfig {
     pub listeners_max: usize,
     /// Octets of memory held by buffers of all sockets from which on windows stop growing.
     pub memory_soft: usize,
-    /// Octets of memory held by buffers of all sockets from which on memory is given back.
+    /// Octets of memory held by buffers of all sockets from which on memory is given back: connections drop what came out of
+    /// order, and active opens, SYNs, UDP datagrams and fragments are refused.
     pub memory_hard: usize,
     /// What a connection is configured with when [`ConnectOptions`](crate::ConnectOptions) says nothing else.
     pub tcp: Arc<Config>,

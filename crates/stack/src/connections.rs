@@ -85,6 +85,13 @@ impl Connections {
         self.slots.at(slot).map(|slot| *slot.connection.tuple())
     }
 
+    /// Whether the connection in `slot` has these four numbers.
+    pub(crate) fn owns(&self, slot: u32, tuple: &Tuple) -> bool {
+        self.slots
+            .at(slot)
+            .is_some_and(|slot| slot.connection.tuple() == tuple)
+    }
+
     pub(crate) fn at(&self, slot: u32) -> Option<&Slot> {
         self.slots.at(slot)
     }
@@ -194,7 +201,7 @@ impl Stack {
         hop: NextHop,
     ) -> ConnectionId {
         let tuple = *connection.tuple();
-        let mtu = self.mtu_to(tuple.remote.addr, hop.interface);
+        let mtu = self.mtu_to(tuple.remote.addr, &hop);
         let entry = Slot::new(connection, hop, self.paths_generation, mtu);
         let id = ConnectionId::from(self.connections.slots.insert(entry));
         self.own(&tuple, Owner::Connection(id.slot));

@@ -68,6 +68,8 @@ counters! {
     tcp_to_group = "TcpInGroup",
     /// RSTs not sent because the rate limit was reached.
     resets_limited = "TcpOutRstsLimited",
+    /// Active opens, SYNs, datagrams and fragments refused because memory was at its limit.
+    memory_refused = "MemoryRefused",
     /// Connections that found the table full.
     connections_refused = "TcpExtConnectionTableFull",
     /// Orphans reset because there were too many (`TCPAbortOnMemory` counts them on Linux).

@@ -65,13 +65,13 @@ impl Demux {
         self.table.len()
     }
 
-    /// The owner of `tuple`. `tuple_of` reads the tuple of a candidate where it lies.
+    /// The owner of `tuple`. `owns` compares with the tuple of a candidate where it lies.
     pub(crate) fn find(
         &self,
         tuple: &Tuple,
-        tuple_of: impl Fn(Owner) -> Option<Tuple>,
+        owns: impl Fn(Owner, &Tuple) -> bool,
     ) -> Option<Owner> {
-        let matches = |tagged: &Tagged| tuple_of(Owner::from(*tagged)).as_ref() == Some(tuple);
+        let matches = |tagged: &Tagged| owns(Owner::from(*tagged), tuple);
         self.table
             .find(self.key.hash_tuple(tuple), matches)
             .copied()
@@ -168,6 +168,7 @@ mod tests {
         let of = |owner: Owner| match owner {
             Owner::Connection(slot) | Owner::TimeWait(slot) => tuples.get(slot as usize).copied(),
         };
+        let owns = |owner, tuple: &Tuple| of(owner).as_ref() == Some(tuple);
         let owner = |slot| {
             if slot % 3 == 0 {
                 Owner::TimeWait(slot)
@@ -177,14 +178,14 @@ mod tests {
         };
         let mut demux = Demux::new(Key::derive(&[1; 16], b"demux"));
         for (slot, tuple) in (0..).zip(&tuples) {
-            assert_eq!(demux.find(tuple, of), None);
+            assert_eq!(demux.find(tuple, owns), None);
             demux.insert(tuple, owner(slot), of);
         }
         for (slot, tuple) in (0..).zip(&tuples) {
             let owner = owner(slot);
-            assert_eq!(demux.find(tuple, of), Some(owner));
+            assert_eq!(demux.find(tuple, owns), Some(owner));
             demux.remove(tuple, owner);
-            assert_eq!(demux.find(tuple, of), None);
+            assert_eq!(demux.find(tuple, owns), None);
         }
         assert_eq!(demux.len(), 0);
     }

@@ -20,6 +20,8 @@ pub enum ConnectError {
     NoPort,
     /// There are as many connections as the configuration allows.
     TooMany,
+    /// The sockets of this stack hold as much memory as the configuration allows.
+    NoMemory,
 }
 
 impl fmt::Display for ConnectError {
@@ -32,6 +34,7 @@ impl fmt::Display for ConnectError {
             Self::InUse => "the connection exists already",
             Self::NoPort => "no ephemeral port is free for this destination",
             Self::TooMany => "there are too many connections",
+            Self::NoMemory => "there is no memory left for another connection",
         })
     }
 }

@@ -97,6 +97,60 @@ impl Input {
     }
 }
 
+/// A fast hash without a secret, for tables whose keys only the operator chooses: an attacker may look up what they like, but
+/// cannot make entries collide.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Plain;
+
+impl BuildHasher for Plain {
+    type Hasher = PlainHasher;
+
+    fn build_hasher(&self) -> PlainHasher {
+        PlainHasher(0)
+    }
+}
+
+/// Multiplies and rotates word by word.
+#[derive(Debug)]
+pub(crate) struct PlainHasher(u64);
+
+impl PlainHasher {
+    fn add(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(26) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for PlainHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.add(u64::from_le_bytes(*word));
+        }
+        if !rest.is_empty() {
+            let mut word = [0; 8];
+            word[..rest.len()].copy_from_slice(rest);
+            self.add(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.add(word.into());
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.add(word);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.add(word as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        // The table looks at the high and at the low bits: both must depend on everything.
+        self.0 ^ (self.0 >> 32)
+    }
+}
+
 /// A small deterministic generator (SplitMix64) for choices that need no secrecy beyond their seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);

@@ -14,7 +14,7 @@ use core::net::IpAddr;
 use handwave_tcp::{
     Connection, Context, Endpoint, Events, Instant, ListenVerdict, Listener, SegmentIn,
 };
-use handwave_wire::SeqNum;
+use handwave_wire::{SeqNum, TcpFlags};
 
 /// Where a listener waits: one address of this host, or any.
 ///
@@ -174,9 +174,12 @@ impl Stack {
         segment: SegmentIn,
         iss_floor: Option<SeqNum>,
     ) {
+        if segment.header.flags.contains(TcpFlags::SYN) && self.refuses_memory() {
+            return;
+        }
         let tuple = way.tuple;
         let hop = self.way_back(&way);
-        let path = self.path_to(tuple.remote.addr, hop.interface);
+        let path = self.path_to(tuple.remote.addr, &hop);
         let Some(entry) = self.listening.entries.at_mut(slot) else {
             return;
         };
@@ -222,6 +225,7 @@ impl Stack {
         self.route_to(addr).unwrap_or(NextHop {
             interface: way.interface,
             addr,
+            is_local: false,
         })
     }
 

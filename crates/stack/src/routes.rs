@@ -6,7 +6,7 @@
 
 use crate::id::InterfaceId;
 use crate::interface::Prefix;
-use crate::keyed::Key;
+use crate::keyed::Plain;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use hashbrown::HashMap;
@@ -28,6 +28,8 @@ pub(crate) struct NextHop {
     pub(crate) interface: InterfaceId,
     /// The address to resolve on the link: the gateway, or the destination itself.
     pub(crate) addr: IpAddr,
+    /// The destination is an address of ours: the packet does not leave.
+    pub(crate) is_local: bool,
 }
 
 /// Networks of one family and one length.
@@ -36,25 +38,17 @@ struct Table {
     ipv4: bool,
     len: u8,
     /// The network's bits to its routes, in the order in which they were added: the first is used.
-    networks: HashMap<u128, Vec<Route>, Key>,
+    networks: HashMap<u128, Vec<Route>, Plain>,
 }
 
 /// All routes of a stack.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub(crate) struct Routes {
     /// From the longest prefix to the shortest.
     tables: Vec<Table>,
-    key: Key,
 }
 
 impl Routes {
-    pub(crate) fn new(key: Key) -> Self {
-        Self {
-            tables: Vec::new(),
-            key,
-        }
-    }
-
     /// Adds a route behind those to the same network.
     pub(crate) fn add(&mut self, route: Route) {
         let (ipv4, len) = (route.destination.addr.is_ipv4(), route.destination.len);
@@ -70,7 +64,7 @@ impl Routes {
                     .iter()
                     .position(|table| table.len < len)
                     .unwrap_or(self.tables.len());
-                let networks = HashMap::with_hasher(self.key);
+                let networks = HashMap::with_hasher(Plain);
                 self.tables.insert(
                     position,
                     Table {
@@ -132,6 +126,7 @@ impl Routes {
         candidates.next().map(|route| NextHop {
             interface: route.interface,
             addr: route.gateway.unwrap_or(destination),
+            is_local: false,
         })
     }
 }
@@ -141,7 +136,6 @@ mod tests {
     use super::{NextHop, Route, Routes};
     use crate::id::InterfaceId;
     use crate::interface::Prefix;
-    use crate::keyed::Key;
     use alloc::vec::Vec;
     use core::net::{IpAddr, Ipv4Addr};
     use proptest::prelude::*;
@@ -159,7 +153,7 @@ mod tests {
     }
 
     fn routes(list: &[Route]) -> Routes {
-        let mut routes = Routes::new(Key::derive(&[0; 16], b"routes"));
+        let mut routes = Routes::default();
         for route in list {
             routes.add(*route);
         }
@@ -194,7 +188,8 @@ mod tests {
             routes.find(to),
             Some(NextHop {
                 interface: InterfaceId(0),
-                addr: to
+                addr: to,
+                is_local: false,
             })
         );
         assert!(routes.remove(&first));
@@ -203,7 +198,8 @@ mod tests {
             routes.find(to),
             Some(NextHop {
                 interface: InterfaceId(1),
-                addr: to
+                addr: to,
+                is_local: false,
             })
         );
         assert!(routes.remove(&second));

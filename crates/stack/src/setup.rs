@@ -159,45 +159,39 @@ impl Stack {
     /// Where packets to `destination` go next. An address of our own is reached on the interface that has it.
     pub(crate) fn route_to(&self, destination: IpAddr) -> Option<NextHop> {
         match self.locals.get(&destination) {
-            Some(interface) => Some(NextHop {
-                interface: *interface,
+            Some(&interface) => Some(NextHop {
+                interface,
                 addr: destination,
+                is_local: true,
             }),
             None => self.routes.find(destination),
         }
     }
 
-    /// The largest packet believed to reach `destination` through `interface`.
-    pub(crate) fn mtu_to(&self, destination: IpAddr, interface: InterfaceId) -> u16 {
-        if self.locals.contains_key(&destination) {
-            return LOOPBACK_MTU;
-        }
-        let link = self
-            .interfaces
-            .get(interface.index())
-            .map_or(LOOPBACK_MTU, |known| known.config.mtu);
-        self.path_mtus
-            .find(destination)
-            .map_or(link, |path| path.min(link))
+    /// The largest packet believed to reach `destination` by way of `hop`.
+    pub(crate) fn mtu_to(&self, destination: IpAddr, hop: &NextHop) -> u16 {
+        let link = self.link_mtu(hop);
+        let path = self.path_mtus.find(destination).filter(|_| !hop.is_local);
+        path.map_or(link, |path| path.min(link))
     }
 
-    /// What a connection to `destination` through `interface` must know of the way. What can be received, and so the MSS that is
-    /// announced, is the interface's affair (RFC 9293 3.7.3 [SHLD-6]).
-    pub(crate) fn path_to(&self, destination: IpAddr, interface: InterfaceId) -> Path {
-        let mtu = self.mtu_to(destination, interface);
-        let known = self.interfaces.get(interface.index());
-        let local = self.locals.contains_key(&destination);
-        let receive_mtu = if local {
-            LOOPBACK_MTU
-        } else {
-            known.map_or(mtu, |known| known.config.mtu)
-        };
+    /// What a connection to `destination` by way of `hop` must know of it. What can be received, and so the MSS that
+    /// is announced, is the interface's affair (RFC 9293 3.7.3 [SHLD-6]).
+    pub(crate) fn path_to(&self, destination: IpAddr, hop: &NextHop) -> Path {
+        let known = self.interfaces.get(hop.interface.index());
         let offered = known.map_or(0, |known| known.config.super_segment_max);
         let super_segment_max = offered.min(u32::from(u16::MAX) - HEADERS_MAX);
         Path {
-            mtu,
-            receive_mtu,
-            super_segment_max: if local { 0 } else { super_segment_max },
+            mtu: self.mtu_to(destination, hop),
+            receive_mtu: self.link_mtu(hop),
+            super_segment_max: if hop.is_local { 0 } else { super_segment_max },
+        }
+    }
+
+    fn link_mtu(&self, hop: &NextHop) -> u16 {
+        match self.interfaces.get(hop.interface.index()) {
+            Some(known) if !hop.is_local => known.config.mtu,
+            _ => LOOPBACK_MTU,
         }
     }
 

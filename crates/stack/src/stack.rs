@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::id::{InterfaceId, SocketId};
 use crate::input::Reassembly;
 use crate::interface::Interface;
-use crate::keyed::{Key, Random};
+use crate::keyed::{Key, Plain, Random};
 use crate::listening::Listening;
 use crate::neighbours::Neighbours;
 use crate::output::{Identifications, Outbox};
@@ -97,7 +97,7 @@ pub struct Stack {
     // Where packets go.
     pub(crate) interfaces: Vec<Interface>,
     /// Each address of this host and the interface that has it.
-    pub(crate) locals: HashMap<IpAddr, InterfaceId, Key>,
+    pub(crate) locals: HashMap<IpAddr, InterfaceId, Plain>,
     pub(crate) routes: Routes,
     pub(crate) path_mtus: PmtuCache,
     /// Raised whenever a route or a path MTU changes: connections compare it before they send.
@@ -137,8 +137,8 @@ impl Stack {
             host: Host::new(secrets),
             counters: Counters::default(),
             interfaces: Vec::new(),
-            locals: HashMap::with_hasher(key(b"addresses")),
-            routes: Routes::new(key(b"routes")),
+            locals: HashMap::with_hasher(Plain),
+            routes: Routes::default(),
             path_mtus: PmtuCache::new(
                 key(b"path MTUs"),
                 config.path_mtu_entries_max,
@@ -292,9 +292,9 @@ impl Stack {
     /// Who owns `tuple`.
     pub(crate) fn owner_of(&self, tuple: &Tuple) -> Option<Owner> {
         let (connections, time_waits) = (&self.connections, &self.time_waits);
-        self.demux.find(tuple, |owner| match owner {
-            Owner::Connection(slot) => connections.tuple(slot),
-            Owner::TimeWait(slot) => time_waits.tuple(slot),
+        self.demux.find(tuple, |owner, tuple| match owner {
+            Owner::Connection(slot) => connections.owns(slot, tuple),
+            Owner::TimeWait(slot) => time_waits.owns(slot, tuple),
         })
     }
 
@@ -317,6 +317,13 @@ impl Stack {
         } else {
             Pressure::None
         };
+    }
+
+    /// Whether memory is at its limit, so that nothing new is taken in; counts the refusal.
+    pub(crate) fn refuses_memory(&mut self) -> bool {
+        let refuses = self.host.pressure == Pressure::Hard;
+        self.counters.memory_refused += u64::from(refuses);
+        refuses
     }
 
     /// Makes every connection look at its route and path MTU again before it sends.

@@ -31,6 +31,13 @@ impl TimeWaits {
         self.records.at(slot).map(|record| *record.tuple())
     }
 
+    /// Whether the record in `slot` has these four numbers.
+    pub(crate) fn owns(&self, slot: u32, tuple: &Tuple) -> bool {
+        self.records
+            .at(slot)
+            .is_some_and(|record| record.tuple() == tuple)
+    }
+
     /// All records in slot order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &TimeWait> {
         self.records.iter().map(|(_, _, record)| record)

@@ -199,14 +199,14 @@ impl Stack {
         }
         let hop = self.route_to(packet.destination)?;
         let mtu = mtu.max(floor);
-        (mtu < self.mtu_to(packet.destination, hop.interface)).then_some(mtu)
+        (mtu < self.mtu_to(packet.destination, &hop)).then_some(mtu)
     }
 
     fn learn_path_mtu(&mut self, now: Instant, destination: IpAddr, mtu: u16) {
         let Some(hop) = self.route_to(destination) else {
             return;
         };
-        let current = self.mtu_to(destination, hop.interface);
+        let current = self.mtu_to(destination, &hop);
         if self.path_mtus.reduce(now, destination, mtu, current) {
             self.counters.path_mtu_reduced += 1;
             self.paths_changed();

@@ -57,6 +57,9 @@ impl Stack {
         mut packet: PacketBuf,
     ) {
         self.counters.fragments_received += 1;
+        if self.refuses_memory() {
+            return;
+        }
         if is_tiny(header) {
             self.counters.tiny_fragments += 1;
             return;

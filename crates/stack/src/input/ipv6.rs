@@ -97,6 +97,9 @@ impl Stack {
     ) {
         let Some(found) = upper.fragment else { return };
         self.counters.fragments_received += 1;
+        if self.refuses_memory() {
+            return;
+        }
         if link.reassembled {
             // A fragment within a fragment: nobody sends that.
             self.counters.reassembly_failures += 1;

@@ -33,6 +33,9 @@ impl Stack {
             self.complain(now, &arrival, &packet, Complaint::Port);
             return;
         };
+        if self.refuses_memory() {
+            return;
+        }
         let held = packet.held();
         packet.advance(arrival.offset + UdpHeader::LEN);
         let datagram = UdpDatagram {

@@ -90,8 +90,8 @@ impl Stack {
         datagram: PacketBuf,
     ) {
         let is_ipv4 = fields.destination.is_ipv4();
-        let room = usize::from(self.mtu_to(fields.destination, hop.interface))
-            .saturating_sub(header_len(is_ipv4));
+        let room =
+            usize::from(self.mtu_to(fields.destination, &hop)).saturating_sub(header_len(is_ipv4));
         let identification =
             self.identifications
                 .next(fields.source, fields.destination, fields.protocol);

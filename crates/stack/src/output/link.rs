@@ -28,7 +28,7 @@ impl Stack {
         destination: IpAddr,
         packet: PacketBuf,
     ) -> Option<(InterfaceId, PacketBuf)> {
-        if self.locals.contains_key(&destination) {
+        if hop.is_local {
             if !self.outbox.push_looped(hop.interface, packet) {
                 self.counters.transmit_queue_full += 1;
             }

@@ -110,7 +110,7 @@ impl Stack {
         let remote = entry.connection.tuple().remote.addr;
         // Without a route the old one is kept: the connection's own timeouts decide how long.
         let hop = self.route_to(remote).unwrap_or(entry.hop);
-        let mtu = self.mtu_to(remote, hop.interface);
+        let mtu = self.mtu_to(remote, &hop);
         let Some(entry) = self.connections.at_mut(slot) else {
             return;
         };
@@ -137,7 +137,7 @@ impl Stack {
         );
         let mut packet = PacketBuf::with_payload(segment.payload);
         segment.header.emit(packet.prepend(header_len));
-        if segment.segment_size.is_some() || self.leaves_checksum(hop, tuple) {
+        if segment.segment_size.is_some() || self.leaves_checksum(&hop) {
             packet.set_segment_size(segment.segment_size);
             packet.set_checksum(ChecksumMark::Partial);
             TcpHeader::set_checksum(packet.head_mut(), pseudo.folded());
@@ -158,9 +158,8 @@ impl Stack {
     }
 
     /// Whether the checksum is left to the device, or the packet never meets one.
-    fn leaves_checksum(&self, hop: NextHop, tuple: &Tuple) -> bool {
+    fn leaves_checksum(&self, hop: &NextHop) -> bool {
         let known = self.interfaces.get(hop.interface.index());
-        known.is_some_and(|known| known.config.checksum_offload)
-            || self.locals.contains_key(&tuple.remote.addr)
+        hop.is_local || known.is_some_and(|known| known.config.checksum_offload)
     }
 }

@@ -216,3 +216,155 @@ impl Pair {
         (ours, theirs)
     }
 }
+
+/// Packets made by hand, as a stranger would.
+pub mod craft {
+    use core::net::IpAddr;
+    use handwave_wire::icmpv4::{Icmpv4Error, Icmpv4ErrorKind, Icmpv4Message};
+    use handwave_wire::icmpv6::{Icmpv6Error, Icmpv6ErrorKind, Icmpv6Message};
+    use handwave_wire::ipv4::Ipv4Header;
+    use handwave_wire::ipv6::Ipv6Header;
+    use handwave_wire::udp::UdpHeader;
+    use handwave_wire::{IpProtocol, Sum, TcpFlags, TcpHeader};
+
+    pub fn ip(
+        source: IpAddr,
+        destination: IpAddr,
+        protocol: IpProtocol,
+        payload: &[u8],
+    ) -> Vec<u8> {
+        let payload_len = u16::try_from(payload.len()).unwrap();
+        let mut packet = match (source, destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                let header = Ipv4Header {
+                    payload_len,
+                    ..Ipv4Header::new(source, destination, protocol)
+                };
+                let mut octets = vec![0; Ipv4Header::LEN];
+                header.emit(&mut octets);
+                octets
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                let header = Ipv6Header {
+                    payload_len,
+                    ..Ipv6Header::new(source, destination, protocol)
+                };
+                let mut octets = vec![0; Ipv6Header::LEN];
+                header.emit(&mut octets);
+                octets
+            }
+            _ => panic!("families do not mix"),
+        };
+        packet.extend_from_slice(payload);
+        packet
+    }
+
+    fn pseudo(source: IpAddr, destination: IpAddr, protocol: IpProtocol, len: usize) -> Sum {
+        Sum::default().pseudo_header(source, destination, protocol, u32::try_from(len).unwrap())
+    }
+
+    pub fn tcp(source: IpAddr, destination: IpAddr, header: &TcpHeader, text: &[u8]) -> Vec<u8> {
+        let mut segment = vec![0; header.header_len()];
+        header.emit(&mut segment);
+        segment.extend_from_slice(text);
+        let sum = pseudo(source, destination, IpProtocol::TCP, segment.len()).add_bytes(&segment);
+        TcpHeader::set_checksum(&mut segment, sum.finish());
+        ip(source, destination, IpProtocol::TCP, &segment)
+    }
+
+    /// A SYN to port 80.
+    pub fn syn(source: IpAddr, destination: IpAddr, source_port: u16) -> Vec<u8> {
+        let header = TcpHeader {
+            source_port,
+            destination_port: 80,
+            flags: TcpFlags::SYN,
+            window: 65_535,
+            ..TcpHeader::default()
+        };
+        tcp(source, destination, &header, b"")
+    }
+
+    pub fn udp_datagram(
+        source: IpAddr,
+        destination: IpAddr,
+        ports: (u16, u16),
+        text: &[u8],
+    ) -> Vec<u8> {
+        let header = UdpHeader {
+            source_port: ports.0,
+            destination_port: ports.1,
+            payload_len: u16::try_from(text.len()).unwrap(),
+        };
+        let mut datagram = vec![0; UdpHeader::LEN];
+        header.emit(&mut datagram);
+        datagram.extend_from_slice(text);
+        let sum = pseudo(source, destination, IpProtocol::UDP, datagram.len()).add_bytes(&datagram);
+        UdpHeader::set_checksum(&mut datagram, UdpHeader::checksum(sum));
+        datagram
+    }
+
+    pub fn udp(source: IpAddr, destination: IpAddr, ports: (u16, u16), text: &[u8]) -> Vec<u8> {
+        ip(
+            source,
+            destination,
+            IpProtocol::UDP,
+            &udp_datagram(source, destination, ports, text),
+        )
+    }
+
+    pub fn icmpv4(source: IpAddr, destination: IpAddr, message: &Icmpv4Message<'_>) -> Vec<u8> {
+        let mut octets = vec![0; message.encoded_len()];
+        message.emit(&mut octets);
+        ip(source, destination, IpProtocol::ICMP, &octets)
+    }
+
+    pub fn icmpv6(source: IpAddr, destination: IpAddr, message: &Icmpv6Message<'_>) -> Vec<u8> {
+        let (IpAddr::V6(from), IpAddr::V6(to)) = (source, destination) else {
+            panic!("not IPv6")
+        };
+        let mut octets = vec![0; message.encoded_len()];
+        message.emit(&mut octets, from, to);
+        ip(source, destination, IpProtocol::ICMPV6, &octets)
+    }
+
+    pub fn icmpv4_error(
+        source: IpAddr,
+        destination: IpAddr,
+        kind: Icmpv4ErrorKind,
+        quoted: &[u8],
+    ) -> Vec<u8> {
+        let quoted = &quoted[..quoted.len().min(548)];
+        icmpv4(
+            source,
+            destination,
+            &Icmpv4Message::Error(Icmpv4Error { kind, quoted }),
+        )
+    }
+
+    pub fn icmpv6_error(
+        source: IpAddr,
+        destination: IpAddr,
+        kind: Icmpv6ErrorKind,
+        quoted: &[u8],
+    ) -> Vec<u8> {
+        let quoted = &quoted[..quoted.len().min(1232)];
+        icmpv6(
+            source,
+            destination,
+            &Icmpv6Message::Error(Icmpv6Error { kind, quoted }),
+        )
+    }
+
+    /// The upper layer of a packet without options or extension headers.
+    pub fn upper(packet: &[u8]) -> &[u8] {
+        match packet[0] >> 4 {
+            4 => &packet[Ipv4Header::LEN..],
+            _ => &packet[Ipv6Header::LEN..],
+        }
+    }
+
+    /// The TCP header of a packet.
+    pub fn tcp_header(packet: &[u8]) -> TcpHeader {
+        TcpHeader::parse(upper(packet)).unwrap().0
+    }
+}
