@@ -160,6 +160,7 @@ impl Tcb {
         let mut rcv = ReceiveVars::new(irs);
         rcv.shift = negotiated.receive_shift;
         rcv.edge = edge;
+        rcv.granted = edge;
         let mss = Mss::new(&tuple, path, peer_mss, negotiated.timestamps, &config);
         let mut rtt = RttEstimator::new(config.rtt());
         if handshake_retransmitted {

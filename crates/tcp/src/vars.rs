@@ -114,6 +114,8 @@ pub(crate) struct ReceiveVars {
     pub(crate) nxt: SeqNum,
     /// Right edge of the window offered: RCV.NXT + RCV.WND. Never moves left (RFC 9293 3.8.6 [SHLD-14]).
     pub(crate) edge: SeqNum,
+    /// Right edge as the buffer allowed it when it last moved. `edge` lies up to one unit of the scale beyond.
+    pub(crate) granted: SeqNum,
     /// The octet after the peer's last urgent one.
     pub(crate) up: Option<SeqNum>,
     /// Where the peer's FIN stands, once seen.
@@ -131,6 +133,7 @@ impl ReceiveVars {
             irs,
             nxt,
             edge: nxt,
+            granted: nxt,
             up: None,
             fin: None,
             last_ack_sent: nxt,

@@ -1,4 +1,5 @@
-//! The window we offer: receiver-side silly-window avoidance (RFC 9293 3.8.6.2.2) and a right edge that never moves left.
+//! The window we offer: receiver-side silly-window avoidance (RFC 9293 3.8.6.2.2) and a right edge that never moves left, but
+//! for what the scale's unit cannot express (RFC 7323 2.4).
 
 use handwave_wire::SeqNum;
 
@@ -13,17 +14,15 @@ pub(crate) fn syn_window(room: u32) -> u16 {
 ///
 /// An application that does not read keeps the window shut for as long as it likes [MAY-8].
 pub(super) fn offer(tcb: &mut Tcb) -> u16 {
-    let shift = tcb.rcv.shift;
-    let edge = tcb.rcv.edge;
-    let target = if growth(tcb) >= worthwhile(tcb) {
-        right_edge(tcb)
-    } else {
-        edge
-    };
-    let octets = target.since(tcb.rcv.nxt);
+    if growth(tcb) >= worthwhile(tcb) {
+        tcb.rcv.granted = right_edge(tcb);
+    }
+    let (nxt, edge, shift) = (tcb.rcv.nxt, tcb.rcv.edge, tcb.rcv.shift);
+    let octets = tcb.rcv.granted.later(nxt).since(nxt);
     let rounded_down = (octets >> shift.get()).min(u32::from(u16::MAX));
-    let reaches = |field: u32| tcb.rcv.nxt + (field << shift.get());
-    // Rounding down must not take back what was offered: the buffer then holds up to one unit more than its limit.
+    let reaches = |field: u32| nxt + (field << shift.get());
+    // Rounding down must not take back what was offered. What rounding up adds is not granted: were it, each small segment
+    // that is not a multiple of the unit would push the edge on, and a slow reader's buffer would have no limit.
     let field = if reaches(rounded_down).before(edge) {
         octets.div_ceil(shift.unit()).min(u32::from(u16::MAX))
     } else {
@@ -45,8 +44,8 @@ pub(crate) fn opens_enough_to_tell(tcb: &Tcb) -> bool {
 /// Octets by which the right edge could move.
 fn growth(tcb: &Tcb) -> u32 {
     let candidate = right_edge(tcb);
-    if candidate.after(tcb.rcv.edge) {
-        candidate.since(tcb.rcv.edge)
+    if candidate.after(tcb.rcv.granted) {
+        candidate.since(tcb.rcv.granted)
     } else {
         0
     }

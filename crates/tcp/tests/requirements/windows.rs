@@ -237,3 +237,27 @@ fn the_right_edge_never_moves_left() {
         watch(sent);
     }
 }
+
+/// A reader that stays away is sent no more than its buffer holds and one unit of the scale, however the peer cuts its text:
+/// rounding the window up must not add up.
+#[test]
+fn rounding_the_window_up_does_not_add_up() {
+    let options = TcpOptions {
+        mss: Some(1460),
+        window_scale: Some(0),
+        ..TcpOptions::default()
+    };
+    let config = Config {
+        window_scaling: true,
+        receive_buffer: 1 << 20,
+        quick_acks: u8::MAX,
+        ..plain()
+    };
+    let mut bench = Bench::established_with(config, options);
+    for _ in 0..20_000 {
+        let window = usize::try_from(bench.connection.info().rcv_wnd).unwrap();
+        bench.peer_sends(&octets(window.min(129)));
+    }
+    let queued = bench.connection.receivable();
+    assert!((1 << 20..(1 << 20) + 32).contains(&queued), "{queued}");
+}
