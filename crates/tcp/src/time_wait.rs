@@ -59,7 +59,7 @@ impl TimeWait {
     pub(crate) fn of(tcb: &Tcb) -> Self {
         let deadline = tcb
             .timers
-            .deadline(crate::timer::Timer::TimeWait)
+            .deadline(Timer::TimeWait)
             .unwrap_or_default();
         Self {
             tuple: tcb.tuple,
