@@ -57,10 +57,7 @@ pub enum TimeWaitVerdict {
 
 impl TimeWait {
     pub(crate) fn of(tcb: &Tcb) -> Self {
-        let deadline = tcb
-            .timers
-            .deadline(Timer::TimeWait)
-            .unwrap_or_default();
+        let deadline = tcb.timers.deadline(Timer::TimeWait).unwrap_or_default();
         Self {
             tuple: tcb.tuple,
             config: Arc::clone(&tcb.config),
