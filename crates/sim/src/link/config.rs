@@ -1,5 +1,6 @@
 //! What a link does to its packets.
 
+use core::fmt;
 use core::time::Duration;
 
 /// The conditions on a [`Link`](crate::Link). The default is a perfect one: no delay, no loss, no limit.
@@ -98,6 +99,44 @@ impl Loss {
                 let inside = if total > 0.0 { enter / total } else { 0.0 };
                 inside * loss_inside + (1.0 - inside) * loss_outside
             }
+        }
+    }
+}
+
+impl fmt::Display for LinkConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "delay {:?} + {:?}, {}",
+            self.delay, self.jitter, self.loss
+        )?;
+        write!(
+            f,
+            ", duplicate {:.3}, corrupt {:.3}",
+            self.duplicate, self.corrupt
+        )?;
+        write!(
+            f,
+            ", reorder {:.3} by {:?}",
+            self.reorder, self.reorder_delay
+        )?;
+        if let Some(rate) = self.rate_bytes_per_second {
+            write!(
+                f,
+                ", {rate} octets/s behind a queue of {}",
+                self.queue_limit
+            )?;
+        }
+        write!(f, ", MTU {}", self.mtu)
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("no loss"),
+            Self::Random(probability) => write!(f, "loss {probability:.3}"),
+            Self::Bursts { .. } => write!(f, "loss {:.3} in bursts", self.average()),
         }
     }
 }

@@ -41,11 +41,10 @@ pub struct Ladder {
 pub enum Detail {
     /// All of them.
     All,
-    /// Opening, closing, and some of what goes wrong in between: the first lost segments with what follows from each.
-    /// The rest is counted.
+    /// Opening, closing and what is out of the ordinary; at most so many of the latter. The rest is counted.
     Summary {
-        /// How many losses, and how many other troubles, are shown.
-        troubles_max: usize,
+        /// The most steps shown that are neither ordinary nor needed.
+        notable_max: usize,
     },
 }
 
@@ -421,7 +420,7 @@ impl Labelled {
             .inner
             .saturating_sub(taken + width(tail) + width(&end.text));
         // A segment that is lost stops half way.
-        let stops = if matches!(step.fate, Fate::Lost | Fate::Corrupted) {
+        let stops = if end.style == Style::Trouble {
             rest / 3
         } else {
             0

@@ -1,0 +1,137 @@
+//! Was the network to blame? The proof that a connection which was given up had every reason to.
+//!
+//! The journal knows of each segment whether it arrived. An end was stuck at the lowest octet for which no acknowledgment
+//! reached it. It had reason to give up if each of its tries to send that octet was lost, or arrived and was answered, and
+//! each answer was lost. A try that arrived and was not answered speaks against the peer; too few tries, or too long a
+//! pause between two, against the end itself.
+
+use super::failure::Failure;
+use super::journal::{Entry, Journal};
+use super::run::Talk;
+use crate::HostId;
+use core::time::Duration;
+use handwave_tcp::time::Instant;
+use handwave_tcp::{Config, ConnectionError};
+use handwave_wire::{SeqNum, TcpFlags};
+
+/// How long an answer may take: a delayed acknowledgment waits less than 500 ms (RFC 9293 3.8.6.3).
+const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+/// Tries below which nobody may give up.
+const TRIES_MIN: usize = 3;
+
+/// Decides whether the network is to blame for a conversation that did not finish.
+///
+/// `told` is the end whose application was told of an error, and which. Some end must have given up with reason; the other
+/// may then be reset by it, or be left waiting.
+pub(super) fn examine(
+    journal: &Journal,
+    hosts: [HostId; 2],
+    talk: &Talk,
+    told: Option<(usize, ConnectionError)>,
+) -> Result<(), Failure> {
+    journal.with(|entries| {
+        let mut against = Vec::new();
+        for end in 0..2 {
+            match (Case {
+                entries,
+                hosts,
+                talk,
+                end,
+            })
+            .verdict()
+            {
+                Ok(()) => return Ok(()),
+                Err(why) => against.push(format!("end {end}: {why}")),
+            }
+        }
+        let (end, error) = told.map_or((0, None), |(end, error)| (end, Some(error)));
+        Err(Failure::Unjustified {
+            conversation: talk.number,
+            end,
+            error,
+            why: against.join("; "),
+        })
+    })
+}
+
+/// One end's tries and the other's answers.
+struct Case<'a> {
+    entries: &'a [Entry],
+    hosts: [HostId; 2],
+    talk: &'a Talk,
+    end: usize,
+}
+
+impl Case<'_> {
+    fn verdict(&self) -> Result<(), String> {
+        let stuck_at = self.stuck_at().ok_or("it never sent anything")?;
+        let tries: Vec<&Entry> = self
+            .sent_by(self.end)
+            .filter(|entry| entry.covers(stuck_at))
+            .collect();
+        if tries.len() < TRIES_MIN {
+            return Err(format!(
+                "octet {stuck_at} was tried only {} times",
+                tries.len()
+            ));
+        }
+        for pair in tries.windows(2) {
+            let (pause, limit) = (pair[1].sent - pair[0].sent, self.longest_pause());
+            if pause > limit {
+                return Err(format!(
+                    "it paused for {pause:?} between two tries of octet {stuck_at}"
+                ));
+            }
+        }
+        match tries.iter().find(|entry| self.was_ignored(entry, stuck_at)) {
+            Some(entry) => Err(format!("the peer did not answer: {entry}")),
+            None => Ok(()),
+        }
+    }
+
+    fn config(&self, end: usize) -> &Config {
+        &self.talk.plan.ends[end].config
+    }
+
+    fn sent_by(&self, end: usize) -> impl DoubleEndedIterator<Item = &Entry> {
+        let ports = [
+            self.talk.endpoints[end].port,
+            self.talk.endpoints[1 - end].port,
+        ];
+        self.entries.iter().filter(move |entry| {
+            entry.from == self.hosts[end] && [entry.source_port, entry.destination_port] == ports
+        })
+    }
+
+    /// The lowest octet for which no acknowledgment has reached this end.
+    fn stuck_at(&self) -> Option<SeqNum> {
+        let opened = self
+            .sent_by(self.end)
+            .rfind(|entry| entry.flags.contains(TcpFlags::SYN))?;
+        let reached = self.sent_by(1 - self.end).filter(|entry| {
+            let acks = entry.flags.contains(TcpFlags::ACK) && !entry.flags.contains(TcpFlags::RST);
+            acks && entry.arrived.is_some()
+        });
+        Some(reached.fold(opened.seq, |highest, entry| highest.later(entry.ack)))
+    }
+
+    fn longest_pause(&self) -> Duration {
+        // A lost connection's timers double up to the maximum; the time a full queue or a closed window took is its own.
+        self.config(self.end).rto_max + Duration::from_secs(2)
+    }
+
+    /// Whether a try arrived and the peer sent nothing in answer that acknowledges it.
+    fn was_ignored(&self, entry: &Entry, stuck_at: SeqNum) -> bool {
+        let Some(arrived) = entry.arrived else {
+            return false;
+        };
+        let until: Instant = arrived + ANSWER_WITHIN;
+        let is_over = self.entries.last().is_some_and(|last| last.sent < until);
+        let mut answers = self
+            .sent_by(1 - self.end)
+            .filter(|answer| answer.sent >= arrived && answer.sent <= until);
+        !is_over
+            && !answers
+                .any(|answer| answer.flags.contains(TcpFlags::ACK) && answer.ack.after(stuck_at))
+    }
+}

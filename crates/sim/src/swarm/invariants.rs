@@ -1,0 +1,101 @@
+//! What must hold of a host's connections whenever it has nothing left to send.
+
+use super::failure::Failure;
+use super::run::Talk;
+use handwave_stack::Stack;
+use handwave_tcp::{Config, Connection, Phase};
+
+/// A sender pins whole chunks, not octets: at most one more at each end of its queue.
+const CHUNK: usize = 64 * 1024;
+
+/// Checks all connections of the host that is the end `side` of each conversation, and the host's memory.
+pub(super) fn check(stack: &Stack, talks: &[Talk], side: usize) -> Result<(), Failure> {
+    let mut memory_max = 0;
+    for talk in talks {
+        let config = &talk.plan.ends[side].config;
+        // Also after the application has let go: the stack delivers what is left.
+        memory_max +=
+            2 * config.receive_buffer as usize + 2 * config.send_buffer as usize + 2 * CHUNK;
+        let Some(connection) = talk.apps[side].socket().and_then(|id| stack.connection(id)) else {
+            continue;
+        };
+        check_variables(connection, config).map_err(|what| {
+            let (number, phase) = (talk.number, connection.phase());
+            Failure::Invariant(format!(
+                "conversation {number} end {side} in {phase}: {what}"
+            ))
+        })?;
+        if connection.poll_timeout().is_some() && stack.poll_timeout().is_none() {
+            return Err(Failure::Invariant(
+                "a connection's timer is unknown to its stack".into(),
+            ));
+        }
+    }
+    let held = stack.held_memory();
+    if held > memory_max {
+        return Err(Failure::Invariant(format!(
+            "{held} octets of memory held, at most {memory_max} allowed"
+        )));
+    }
+    Ok(())
+}
+
+/// The relations between the variables of one connection (RFC 9293 3.3.1), its limits, and its timers.
+fn check_variables(connection: &Connection, config: &Config) -> Result<(), String> {
+    let info = connection.info();
+    if info.phase == Phase::Closed {
+        return Ok(());
+    }
+    if info.phase == Phase::SynSent {
+        return if connection.poll_timeout().is_some() {
+            Ok(())
+        } else {
+            Err("no timer for the SYN".into())
+        };
+    }
+    // The window field counts in units of the scale; a right edge that may not move left is rounded up to one.
+    let unit = 1 << info.rcv_wscale;
+    let must_hold = [
+        (
+            info.rcv_wnd <= config.receive_buffer + unit,
+            "RCV.WND exceeds the receive buffer",
+        ),
+        (
+            info.receivable <= config.receive_buffer + unit,
+            "more is queued than the receive buffer holds",
+        ),
+        (
+            info.receivable + info.rcv_wnd <= config.receive_buffer + unit,
+            "more is offered than there is room for",
+        ),
+        // SYN and FIN are counted in sequence space but take no room.
+        (
+            info.unacked + info.notsent <= config.send_buffer + 2,
+            "more is unacknowledged than the send buffer holds",
+        ),
+        (
+            !info.sack || info.sacked <= info.unacked,
+            "more is selectively acknowledged than in flight",
+        ),
+        (
+            info.snd_cwnd >= info.snd_mss.into(),
+            "the congestion window is below one segment",
+        ),
+        (info.snd_mss > 0, "the segment size is zero"),
+        (
+            info.rto >= config.rto_min && info.rto <= config.rto_max.max(config.rto_initial),
+            "RTO out of bounds",
+        ),
+    ];
+    if let Some((_, what)) = must_hold.iter().find(|(holds, _)| !holds) {
+        return Err(format!("{what}: {info:?}"));
+    }
+    // Nobody but a timer helps when what was sent is lost, or when the peer's window stays shut.
+    let owes = info.unacked > 0 || info.notsent > 0;
+    if owes && connection.poll_timeout().is_none() {
+        return Err(format!(
+            "something is to be sent and no timer is armed: {info:?}"
+        ));
+    }
+    Ok(())
+}

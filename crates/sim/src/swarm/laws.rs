@@ -1,0 +1,288 @@
+//! [`Laws`]: what every segment on the wire has to obey, whatever goes on inside the hosts.
+//!
+//! Judged from outside, from headers and arrival times alone:
+//!
+//! - nothing beyond the window that the sender has been told of, a probe of one octet apart (RFC 9293 3.8.6);
+//! - no segment larger than the receiver announced (RFC 9293 3.7.1), no octet behind a FIN;
+//! - acknowledgments never go back, never name what was not sent, and never wait 500 ms (RFC 9293 3.8.6.3);
+//! - the right edge of an offered window never moves left (RFC 9293 3.8.6);
+//! - options only where both SYNs agreed; timestamps then on every segment and never decreasing (RFC 7323 3.2, 5.4);
+//! - SACK blocks name octets that the peer has sent (RFC 2018 4).
+
+use crate::HostId;
+use core::time::Duration;
+use handwave_tcp::time::Instant;
+use handwave_wire::{SeqNum, TcpFlags, TcpHeader, TcpOptions};
+use std::collections::BTreeMap;
+
+/// The longest an acknowledgment may wait.
+const ACK_DELAY_MAX: Duration = Duration::from_millis(500);
+
+/// One direction of one connection.
+type Key = (HostId, u16, u16);
+
+/// Judges segments; the first verdict against one is kept.
+#[derive(Debug, Default)]
+pub(super) struct Laws {
+    flows: BTreeMap<Key, Flow>,
+    /// Undamaged segments under way, by arrival and order of sending.
+    under_way: BTreeMap<(Instant, u64), (Key, TcpHeader, u32)>,
+    serial: u64,
+    broken: Option<String>,
+}
+
+/// What one sender has sent, and what it may know.
+#[derive(Clone, Copy, Debug, Default)]
+struct Flow {
+    /// Its SYN, once sent.
+    iss: Option<SeqNum>,
+    options: TcpOptions,
+    /// After the last octet it has sent, SYN and FIN counted.
+    end: SeqNum,
+    fin: Option<SeqNum>,
+    last_ack: Option<SeqNum>,
+    /// Right edge of the window it has offered.
+    offered: Option<SeqNum>,
+    /// Right edge of the window offered by the peer, as far as the offers have arrived.
+    allowed: Option<SeqNum>,
+    /// The highest acknowledgment, and the largest window, that have arrived.
+    heard: Option<(SeqNum, u32)>,
+    last_timestamp: Option<u32>,
+    /// When text that it has not acknowledged arrived here.
+    owes_ack_since: Option<Instant>,
+}
+
+/// The peer's direction.
+const fn reversed((_, source, destination): Key, peer: HostId) -> Key {
+    (peer, destination, source)
+}
+
+impl Laws {
+    /// The first broken law, if any.
+    pub(super) fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    /// An acknowledgment that should have left by `now` counts as well.
+    pub(super) fn check_delays(&mut self, now: Instant) {
+        self.arrive_until(now);
+        for (key, flow) in &self.flows {
+            let Some(since) = flow.owes_ack_since else {
+                continue;
+            };
+            if now - since > ACK_DELAY_MAX && self.broken.is_none() {
+                self.broken = Some(format!(
+                    "{key:?} has not acknowledged what arrived at {since}"
+                ));
+            }
+        }
+    }
+
+    /// Judges a segment from `from` to `to`; `arrivals` says when it and its copy get there undamaged.
+    pub(super) fn sent(
+        &mut self,
+        now: Instant,
+        [from, to]: [HostId; 2],
+        (header, payload_len): (&TcpHeader, u32),
+        arrivals: [Option<Instant>; 2],
+    ) {
+        self.arrive_until(now);
+        let key = (from, header.source_port, header.destination_port);
+        if header.flags.contains(TcpFlags::RST) {
+            // What either end still sends until it knows is judged no more.
+            for key in [key, reversed(key, to)] {
+                self.flows.insert(key, Flow::default());
+            }
+            return;
+        }
+        let peer = self
+            .flows
+            .get(&reversed(key, to))
+            .copied()
+            .unwrap_or_default();
+        let flow = self.flows.entry(key).or_default();
+        if let Err(law) = flow.judge(&peer, header, payload_len)
+            && self.broken.is_none()
+        {
+            let (flags, seq, ack) = (header.flags, header.seq, header.ack);
+            self.broken = Some(format!(
+                "{law}: {key:?} [{flags}] seq {seq} ack {ack} len {payload_len}"
+            ));
+        }
+        for at in arrivals.into_iter().flatten() {
+            self.serial += 1;
+            self.under_way
+                .insert((at, self.serial), (reversed(key, to), *header, payload_len));
+        }
+    }
+
+    /// Lets the receivers know of what has arrived by `now`.
+    fn arrive_until(&mut self, now: Instant) {
+        while let Some(next) = self.under_way.first_entry()
+            && next.key().0 <= now
+        {
+            let ((at, _), (key, header, payload_len)) = next.remove_entry();
+            let (receiver, source, destination) = key;
+            let senders = self.flows.iter();
+            let sender = senders.filter(|((host, from, to), _)| {
+                *host != receiver && (*from, *to) == (destination, source)
+            });
+            let sender = sender.map(|(_, flow)| *flow).next().unwrap_or_default();
+            self.flows
+                .entry(key)
+                .or_default()
+                .hear(at, &sender, &header, payload_len);
+        }
+    }
+}
+
+impl Flow {
+    fn judge(
+        &mut self,
+        peer: &Self,
+        header: &TcpHeader,
+        payload_len: u32,
+    ) -> Result<(), &'static str> {
+        if header.flags.contains(TcpFlags::SYN) && self.iss != Some(header.seq) {
+            let (iss, options, end) = (Some(header.seq), header.options, header.seq);
+            *self = Self {
+                iss,
+                options,
+                end,
+                allowed: self.allowed,
+                heard: self.heard,
+                ..Self::default()
+            };
+        }
+        if self.iss.is_none() {
+            return Ok(());
+        }
+        self.judge_options(peer, header)?;
+        self.judge_text(peer, header, payload_len)?;
+        if header.flags.contains(TcpFlags::ACK) {
+            self.judge_ack(peer, header)?;
+        }
+        Ok(())
+    }
+
+    fn judge_text(
+        &mut self,
+        peer: &Self,
+        header: &TcpHeader,
+        payload_len: u32,
+    ) -> Result<(), &'static str> {
+        let end = header.seq + header.seq_len(payload_len as usize);
+        let (fixed, default_mss) = (TcpHeader::LEN_MIN, 536);
+        let size = payload_len as usize + header.header_len() - fixed;
+        let mss = peer.options.mss.unwrap_or(default_mss);
+        if payload_len > 0 && size > usize::from(mss) {
+            return Err("a segment larger than the peer announced");
+        }
+        if let Some(fin) = self.fin
+            && end.after(fin + 1)
+        {
+            return Err("an octet behind the FIN");
+        }
+        if header.flags.contains(TcpFlags::FIN) {
+            self.fin = Some(end - 1);
+        }
+        let is_probe = header.seq_len(payload_len as usize) <= 1;
+        let is_new = end.after(self.end);
+        if let Some(allowed) = self.allowed
+            && is_new
+            && !is_probe
+            && end.after(allowed)
+        {
+            return Err("beyond the window");
+        }
+        self.end = self.end.later(end);
+        Ok(())
+    }
+
+    fn judge_ack(&mut self, peer: &Self, header: &TcpHeader) -> Result<(), &'static str> {
+        self.owes_ack_since = None;
+        if peer.iss.is_some() && header.ack.after(peer.end) {
+            return Err("an acknowledgment of what was never sent");
+        }
+        if let Some(last) = self.last_ack
+            && header.ack.before(last)
+        {
+            return Err("an acknowledgment that goes back");
+        }
+        self.last_ack = Some(header.ack);
+        let (window, unit) = self.window(peer, header);
+        let edge = header.ack + window;
+        // Behind a FIN there is nothing to receive: the window means nothing any more.
+        let over = peer.fin.is_some_and(|fin| header.ack.after(fin));
+        if let Some(offered) = self.offered
+            && !over
+            && (edge + unit).before(offered + 1)
+        {
+            return Err("a window whose right edge moves left");
+        }
+        self.offered = Some(self.offered.map_or(edge, |offered| offered.later(edge)));
+        Ok(())
+    }
+
+    fn judge_options(&mut self, peer: &Self, header: &TcpHeader) -> Result<(), &'static str> {
+        let options = &header.options;
+        if header.flags.contains(TcpFlags::SYN) {
+            return Ok(());
+        }
+        let agreed = self.options.timestamps.is_some() && peer.options.timestamps.is_some();
+        if options.timestamps.is_some() != agreed {
+            return Err("timestamps where they were not agreed on, or none where they were");
+        }
+        if let Some(stamps) = options.timestamps {
+            let goes_back = self
+                .last_timestamp
+                .is_some_and(|last| SeqNum::new(stamps.value).before(SeqNum::new(last)));
+            if goes_back {
+                return Err("a timestamp that goes back");
+            }
+            self.last_timestamp = Some(stamps.value);
+        }
+        let sack = self.options.sack_permitted && peer.options.sack_permitted;
+        if !options.sack.is_empty() && !sack {
+            return Err("SACK blocks that were not agreed on");
+        }
+        let wrong = |block: &handwave_wire::SackBlock| {
+            !block.left.before(block.right) || block.right.after(peer.end)
+        };
+        if peer.iss.is_some() && options.sack.iter().any(wrong) {
+            return Err("a SACK block of what was never sent");
+        }
+        Ok(())
+    }
+
+    /// The window a segment of this flow offers, and the octets one step of the field stands for.
+    fn window(&self, peer: &Self, header: &TcpHeader) -> (u32, u32) {
+        let is_syn = header.flags.contains(TcpFlags::SYN);
+        let shift = match (self.options.window_scale, peer.options.window_scale) {
+            (Some(shift), Some(_)) if !is_syn => shift.min(14),
+            _ => 0,
+        };
+        (u32::from(header.window) << shift, 1 << shift)
+    }
+
+    /// A segment of `sender` has arrived.
+    fn hear(&mut self, at: Instant, sender: &Self, header: &TcpHeader, payload_len: u32) {
+        if !header.flags.contains(TcpFlags::ACK) {
+            // A bare SYN: its window counts from our SYN on, which has yet to be sent.
+            return;
+        }
+        let window = sender.window(self, header).0;
+        let (ack, window_max) = self.heard.unwrap_or((header.ack, window));
+        let (ack, window_max) = (ack.later(header.ack), window_max.max(window));
+        self.heard = Some((ack, window_max));
+        let edge = header.ack + window;
+        self.allowed = Some(self.allowed.map_or(edge, |allowed| allowed.later(edge)));
+        let is_text = payload_len > 0 || header.flags.contains(TcpFlags::FIN);
+        let is_open = self.last_ack.is_some() && self.iss.is_some();
+        // An acknowledgment older than any window is taken for an attack, and answered at a limited rate (RFC 5961 5.2, 7).
+        let is_ancient = ack.since(header.ack) > window_max;
+        if is_text && is_open && !is_ancient && sender.iss.is_some() {
+            self.owes_ack_since.get_or_insert(at);
+        }
+    }
+}

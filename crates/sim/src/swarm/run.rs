@@ -1,0 +1,484 @@
+//! Playing one plan: the hosts, the path, the applications, and the checks after each step.
+
+use super::app::App;
+use super::excuse;
+use super::failure::Failure;
+use super::invariants;
+use super::journal::{Entry, Journal, addresses};
+use crate::plan::{Conversation, Family, Opening, Plan};
+use crate::{Happening, HostId, Rng, Stream, World};
+use core::fmt;
+use core::net::IpAddr;
+use core::time::Duration;
+use handwave_stack::{
+    ConnectOptions, InterfaceConfig, ListenerId, Prefix, SocketId, SocketSummary, Stack,
+    StackConfig,
+};
+use handwave_tcp::time::Instant;
+use handwave_tcp::{ConnectionError, Endpoint, ListenerConfig, Secrets};
+use std::sync::Arc;
+
+/// Most steps of one run; a bound against a stack that is busy for ever.
+const STEPS_MAX: u64 = 3_000_000;
+/// Most steps at one moment; a bound against a timer that is due again at once.
+const STEPS_PER_MOMENT_MAX: u64 = 20_000;
+/// Virtual time in which a run has to finish once the faults have stopped.
+const GRACE: Duration = Duration::from_secs(3_600);
+
+/// What a finished run has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Steps of the world.
+    pub steps: u64,
+    /// Packets handed to links.
+    pub packets: u64,
+    /// Octets read by all applications.
+    pub octets: u64,
+    /// Virtual time.
+    pub elapsed: Duration,
+    /// Connections that were given up, the network being to blame.
+    pub excused: u64,
+    /// A hash over every segment sent, its time and its fate: equal for equal runs.
+    pub digest: u64,
+}
+
+impl core::ops::AddAssign for Report {
+    fn add_assign(&mut self, other: Self) {
+        let Self {
+            steps,
+            packets,
+            octets,
+            elapsed,
+            excused,
+            digest,
+        } = other;
+        self.steps += steps;
+        self.packets += packets;
+        self.octets += octets;
+        self.elapsed += elapsed;
+        self.excused += excused;
+        self.digest ^= digest;
+    }
+}
+
+/// A failure, and where the run was.
+#[derive(Clone, Debug)]
+pub struct RunError {
+    /// What is wrong.
+    pub failure: Failure,
+    /// When it showed.
+    pub at: Instant,
+    /// The seed that replays it.
+    pub seed: u64,
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seed {} at {} s: {}", self.seed, self.at, self.failure)
+    }
+}
+
+impl core::error::Error for RunError {}
+
+/// Plays `plan` to its end; with `print`, writes a line for each segment to standard output.
+///
+/// # Errors
+///
+/// The first check that fails, with the time and the seed.
+pub fn run(plan: &Plan, print: bool) -> Result<Report, RunError> {
+    let mut run = Run::new(plan, print);
+    run.play().map_err(|failure| RunError {
+        failure,
+        at: run.world.now(),
+        seed: plan.seed,
+    })
+}
+
+#[derive(Debug)]
+struct Run<'a> {
+    plan: &'a Plan,
+    world: World,
+    hosts: [HostId; 2],
+    talks: Vec<Talk>,
+    journal: Journal,
+    report: Report,
+    next_change: Option<Instant>,
+}
+
+/// A conversation under way.
+#[derive(Debug)]
+pub(super) struct Talk {
+    pub(super) number: usize,
+    pub(super) plan: Conversation,
+    pub(super) apps: [App; 2],
+    /// Where each end is.
+    pub(super) endpoints: [Endpoint; 2],
+    listener: Option<ListenerId>,
+    /// When each end opens, if it has not yet.
+    opens_at: [Option<Instant>; 2],
+    /// Given up, and rightly so: nothing more is asked of it.
+    excused: bool,
+}
+
+impl<'a> Run<'a> {
+    fn new(plan: &'a Plan, print: bool) -> Self {
+        let mut rng = Rng::from_seed(plan.seed ^ 0x0072_756E);
+        let addresses = addresses(plan.family == Family::V4);
+        let mut world = World::new();
+        let hosts = addresses.map(|addr| add_host(&mut world, plan, addr, &mut rng));
+        let links = [0, 1].map(|direction| plan.link_at(direction, Instant::ZERO));
+        world.join(hosts[0], hosts[1], links, &mut rng);
+        let journal = Journal::new(print);
+        world.set_tap(Some(Box::new(journal.clone())));
+        let talks = (0..).zip(&plan.conversations);
+        let talks = talks
+            .map(|(number, talk)| Talk::new(number, talk, addresses, &mut rng))
+            .collect();
+        let next_change = plan.next_change(Instant::ZERO);
+        Self {
+            plan,
+            world,
+            hosts,
+            talks,
+            journal,
+            report: Report::default(),
+            next_change,
+        }
+    }
+
+    fn play(&mut self) -> Result<Report, Failure> {
+        self.open_listeners()?;
+        self.act(0)?;
+        self.act(1)?;
+        let deadline = self.plan.faults_end + GRACE;
+        let (mut moment, mut steps_at_moment) = (Instant::ZERO, 0);
+        while !self.is_over() {
+            let Some(Happening { host, .. }) = self.world.step() else {
+                self.judge_stuck()?;
+                break;
+            };
+            self.report.steps += 1;
+            steps_at_moment = if self.world.now() == moment {
+                steps_at_moment + 1
+            } else {
+                0
+            };
+            moment = self.world.now();
+            self.change_conditions();
+            self.act(host.index())?;
+            self.check(host.index())?;
+            let late = moment > deadline || self.report.steps > STEPS_MAX;
+            if late || steps_at_moment > STEPS_PER_MOMENT_MAX {
+                return Err(Failure::Endless(self.describe()));
+            }
+        }
+        self.clear_up()?;
+        self.report.elapsed = self.world.now() - Instant::ZERO;
+        self.report.packets = self.journal.with(|entries| entries.len() as u64);
+        self.report.digest = self.journal.with(digest);
+        self.report.octets = self
+            .talks
+            .iter()
+            .flat_map(|talk| &talk.apps)
+            .map(App::read)
+            .sum();
+        Ok(self.report)
+    }
+
+    fn open_listeners(&mut self) -> Result<(), Failure> {
+        for talk in &mut self.talks {
+            if talk.plan.opening == Opening::Listener {
+                let config = Arc::new(talk.plan.ends[1].config.clone());
+                let place = talk.endpoints[1];
+                let stack = self.world.stack_mut(self.hosts[1]);
+                let listener = stack
+                    .listen_with(place, ListenerConfig::default(), config)
+                    .map_err(|error| Failure::Refused(format!("listening: {error}")))?;
+                talk.listener = Some(listener);
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies what the plan says of the path at this moment.
+    fn change_conditions(&mut self) {
+        let now = self.world.now();
+        if self.next_change.is_none_or(|at| at > now) {
+            return;
+        }
+        self.next_change = self.plan.next_change(now);
+        for (direction, [from, to]) in [[0, 1], [1, 0]].into_iter().enumerate() {
+            let config = self.plan.link_at(direction, now);
+            if let Some(link) = self.world.link_mut(self.hosts[from], self.hosts[to]) {
+                link.set_config(config);
+            }
+        }
+    }
+
+    /// Lets the applications of one host act, and sends what comes of it.
+    fn act(&mut self, side: usize) -> Result<(), Failure> {
+        let host = self.hosts[side];
+        self.tell_events(side);
+        let now = self.world.now();
+        let mut wake: Option<Instant> = if side == 0 { self.next_change } else { None };
+        for talk in self.talks.iter_mut().filter(|talk| !talk.excused) {
+            let stack = self.world.stack_mut(host);
+            talk.open_if_due(side, now, stack)?;
+            talk.apps[side].run(now, stack)?;
+            talk.retry_refused(side, now, stack);
+            wake = [wake, talk.opens_at[side], talk.apps[side].wakes_at()]
+                .into_iter()
+                .flatten()
+                .min();
+        }
+        self.world.set_alarm(host, wake);
+        self.world.flush(host);
+        self.judge_lost(side)
+    }
+
+    fn tell_events(&mut self, side: usize) {
+        let host = self.hosts[side];
+        let now = self.world.now();
+        while let Some(event) = self.world.stack_mut(host).poll_event() {
+            match event.socket {
+                SocketId::Connection(id) => {
+                    let mut apps = self.talks.iter_mut().map(|talk| &mut talk.apps[side]);
+                    if let Some(app) = apps.find(|app| app.socket() == Some(id)) {
+                        app.on_events(event.events);
+                    }
+                }
+                SocketId::Listener(id) => {
+                    let mut talks = self.talks.iter_mut();
+                    let talk = talks.find(|talk| side == 1 && talk.listener == Some(id));
+                    let accepted = self.world.stack_mut(host).accept(id);
+                    if let (Some(talk), Some((socket, _))) = (talk, accepted) {
+                        talk.apps[1].attach(now, socket, true);
+                    }
+                }
+                SocketId::Udp(_) => {}
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.talks.iter().all(Talk::is_over)
+    }
+
+    /// Checks what must hold at every moment.
+    fn check(&self, side: usize) -> Result<(), Failure> {
+        if let Some(law) = self.journal.broken_law(self.world.now()) {
+            return Err(Failure::Law(law));
+        }
+        for talk in &self.talks {
+            for (end, app) in talk.apps.iter().enumerate() {
+                let written = talk.apps[1 - end].written();
+                if app.read() > written {
+                    return Err(Failure::Invented {
+                        read: app.read(),
+                        expected: written,
+                    });
+                }
+            }
+        }
+        invariants::check(self.world.stack(self.hosts[side]), &self.talks, side)
+    }
+
+    /// Looks whether an application was told of an error, and whether the network is to blame.
+    fn judge_lost(&mut self, side: usize) -> Result<(), Failure> {
+        for talk in self.talks.iter_mut().filter(|talk| !talk.excused) {
+            let Some(error) = talk.apps[side].lost() else {
+                continue;
+            };
+            excuse::examine(&self.journal, self.hosts, talk, Some((side, error)))?;
+            talk.excused = true;
+            self.report.excused += 1;
+        }
+        Ok(())
+    }
+
+    /// Nothing is due: whoever still waits must have been left by a peer that gave up.
+    fn judge_stuck(&mut self) -> Result<(), Failure> {
+        let state = self.describe();
+        for talk in self.talks.iter_mut().filter(|talk| !talk.is_over()) {
+            if excuse::examine(&self.journal, self.hosts, talk, None).is_err() {
+                return Err(Failure::Deadlock(state));
+            }
+            talk.excused = true;
+            self.report.excused += 1;
+        }
+        Ok(())
+    }
+
+    /// Lets TIME-WAIT pass, and sees that both stacks are empty afterwards.
+    fn clear_up(&mut self) -> Result<(), Failure> {
+        for talk in self.talks.iter().filter(|talk| talk.excused) {
+            for (app, host) in talk.apps.iter().zip(self.hosts) {
+                if let Some(socket) = app.socket() {
+                    let now = self.world.now();
+                    self.world.stack_mut(host).abort(now, socket);
+                    self.world.stack_mut(host).release(now, socket);
+                    self.world.flush(host);
+                }
+            }
+        }
+        let deadline = self.world.now() + GRACE;
+        while self.world.step().is_some() {
+            self.report.steps += 1;
+            self.change_conditions();
+            if self.world.now() > deadline || self.report.steps > STEPS_MAX {
+                return Err(Failure::Endless(format!(
+                    "after all was done; {}",
+                    self.describe()
+                )));
+            }
+        }
+        for host in self.hosts {
+            let stack = self.world.stack(host);
+            let mut left = stack
+                .sockets()
+                .filter(|it| !matches!(it, SocketSummary::Listener { .. }));
+            if let Some(socket) = left.next() {
+                return Err(Failure::Leftover(format!(
+                    "on host {}: {socket:?}",
+                    host.index()
+                )));
+            }
+            if stack.held_memory() != 0 {
+                let (octets, host) = (stack.held_memory(), host.index());
+                return Err(Failure::Leftover(format!(
+                    "{octets} octets of memory on host {host}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// What everybody is waiting for.
+    fn describe(&self) -> String {
+        let mut text = format!("{} packets are under way", self.world.in_flight());
+        for talk in self.talks.iter().filter(|talk| !talk.is_over()) {
+            for (end, app) in talk.apps.iter().enumerate() {
+                let stack = self.world.stack(self.hosts[end]);
+                let phase = app
+                    .socket()
+                    .and_then(|id| stack.connection(id))
+                    .map(|connection| connection.phase());
+                text += &format!(
+                    "; conversation {} end {end} has written {} of {} and read {} of {}",
+                    talk.number,
+                    app.written(),
+                    talk.plan.ends[end].writing.octets,
+                    app.read(),
+                    talk.plan.ends[1 - end].writing.octets,
+                );
+                text +=
+                    &phase.map_or_else(|| " (no connection)".into(), |phase| format!(" ({phase})"));
+            }
+        }
+        text
+    }
+}
+
+impl Talk {
+    fn new(number: u16, plan: &Conversation, addresses: [IpAddr; 2], rng: &mut Rng) -> Self {
+        let streams = [(); 2].map(|()| Stream::new(rng.next_u64()));
+        let app = |end: usize, rng: &mut Rng| {
+            let expected = plan.ends[1 - end].writing.octets;
+            App::new(
+                plan.ends[end].clone(),
+                expected,
+                [streams[end], streams[1 - end]],
+                rng.fork(),
+            )
+        };
+        let second_opens = match plan.opening {
+            Opening::Listener => None,
+            Opening::Simultaneous { lag } => Some(plan.starts + lag),
+        };
+        Self {
+            number: number.into(),
+            apps: [app(0, rng), app(1, rng)],
+            endpoints: [
+                Endpoint {
+                    addr: addresses[0],
+                    port: 40_000 + number,
+                },
+                Endpoint {
+                    addr: addresses[1],
+                    port: 8_000 + number,
+                },
+            ],
+            listener: None,
+            opens_at: [Some(plan.starts), second_opens],
+            excused: false,
+            plan: plan.clone(),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.excused || self.apps.iter().all(App::is_done)
+    }
+
+    fn open_if_due(&mut self, side: usize, now: Instant, stack: &mut Stack) -> Result<(), Failure> {
+        if self.opens_at[side].is_none_or(|at| at > now) {
+            return Ok(());
+        }
+        self.opens_at[side] = None;
+        let options = ConnectOptions {
+            local_addr: Some(self.endpoints[side].addr),
+            local_port: Some(self.endpoints[side].port),
+            config: Some(Arc::new(self.plan.ends[side].config.clone())),
+        };
+        let socket = stack
+            .connect(now, self.endpoints[1 - side], options)
+            .map_err(|error| Failure::Refused(format!("connecting: {error}")))?;
+        self.apps[side].attach(now, socket, false);
+        Ok(())
+    }
+
+    /// A SYN that reaches the other end before it has opened is refused; then it is tried again.
+    fn retry_refused(&mut self, side: usize, now: Instant, stack: &mut Stack) {
+        let simultaneous = matches!(self.plan.opening, Opening::Simultaneous { .. });
+        if simultaneous && self.apps[side].lost() == Some(ConnectionError::Refused) {
+            self.apps[side].let_go(now, stack);
+            // Both try again at a full second, so that the SYNs cross however far the first ones missed each other.
+            self.opens_at[side] = Some(Instant::from_secs(now.as_secs() + 1));
+        }
+    }
+}
+
+/// FNV-1a, a word at a time, over what the journal knows of each segment.
+fn digest(entries: &[Entry]) -> u64 {
+    let mut hash = 0xCBF2_9CE4_8422_2325_u64;
+    for entry in entries {
+        let words = [
+            entry.sent.as_nanos(),
+            entry.arrived.map_or(0, Instant::as_nanos),
+            u64::from(entry.seq.raw()) << 32 | u64::from(entry.ack.raw()),
+            u64::from(entry.payload_len) << 32 | u64::from(entry.window),
+            entry.flags.bits().into(),
+        ];
+        for word in words {
+            hash = (hash ^ word).wrapping_mul(0x0000_0100_0000_01B3);
+        }
+    }
+    hash
+}
+
+fn add_host(world: &mut World, plan: &Plan, addr: IpAddr, rng: &mut Rng) -> HostId {
+    let mut stack = Stack::new(
+        StackConfig::default(),
+        Secrets::from_seed(rng.next_u64()),
+        world.now(),
+    );
+    let len = if addr.is_ipv4() { 24 } else { 64 };
+    let config = InterfaceConfig {
+        super_segment_max: rng.pick(&[0, 0, 20_000, 65_000]),
+        checksum_offload: rng.chance(0.3),
+        ..InterfaceConfig::ip(plan.interface_mtu, [Prefix::new(addr, len)])
+    };
+    let interface = stack
+        .add_interface(config)
+        .expect("a fresh stack takes an interface");
+    world.add_host(stack, interface, [addr])
+}
