@@ -14,8 +14,10 @@ pub(crate) struct Settings {
     pub(crate) idle: Vec<usize>,
 }
 
-/// Sizes of smoltcp's ring buffers; the best counts.
-const PEER_BUFFERS: [usize; 4] = [64 << 10, 256 << 10, 1 << 20, 4 << 20];
+/// Buffer sizes to try, in octets; each side gets the best of them for it.
+const BUFFERS: [u32; 4] = [64 << 10, 256 << 10, 1 << 20, 4 << 20];
+/// What cases without a peer run with.
+const BUFFER: u32 = 256 << 10;
 /// Idle smoltcp sockets beyond which setting them up alone takes minutes: each poll looks at every socket.
 const PEER_IDLE_MAX: usize = 2_000;
 
@@ -34,7 +36,7 @@ pub(crate) fn run(report: &mut Report, settings: &Settings) {
 
 /// Moves `octets` and prints how many segments that took.
 pub(crate) fn profile(octets: u64, crossing: Crossing) {
-    let mut pair = ours::Pair::new(1500, 0, crossing);
+    let mut pair = ours::Pair::new(1500, BUFFER, 0, crossing);
     let mut arrived = 0;
     while arrived < octets {
         arrived += pair.transfer(Duration::ZERO, Calls::Copy).0;
@@ -57,10 +59,19 @@ fn against_smoltcp(report: &mut Report, settings: &Settings, mtu: u16, calls: Ca
         if idle > PEER_IDLE_MAX {
             continue;
         }
-        let buffer = best_buffer(mtu, idle, calls, settings.span / 3);
-        let mut theirs = smoltcp_pair::Pair::new(mtu.into(), buffer, idle);
-        let mut contiguous = ours::Pair::new(mtu, idle, Crossing::Contiguous);
-        let mut slices = ours::Pair::new(mtu, idle, Crossing::Slices);
+        let span = settings.span / 3;
+        let buffer = best_buffer(smoltcp_pair::NAME, |buffer| {
+            smoltcp_pair::Pair::new(mtu.into(), buffer as usize, idle).transfer(span, calls)
+        });
+        let mut theirs = smoltcp_pair::Pair::new(mtu.into(), buffer as usize, idle);
+        let ours = |crossing| {
+            let buffer = best_buffer("handwave", |buffer| {
+                ours::Pair::new(mtu, buffer, idle, crossing).transfer(span, calls)
+            });
+            ours::Pair::new(mtu, buffer, idle, crossing)
+        };
+        let mut contiguous = ours(Crossing::Contiguous);
+        let mut slices = ours(Crossing::Slices);
         let mut samples = [const { Vec::new() }; 3];
         for _ in 0..settings.rounds {
             samples[0].push(rate(contiguous.transfer(settings.span, calls)));
@@ -86,27 +97,25 @@ fn against_smoltcp(report: &mut Report, settings: &Settings, mtu: u16, calls: Ca
     }
 }
 
-fn best_buffer(mtu: u16, idle: usize, calls: Calls, span: Duration) -> usize {
-    let measured = PEER_BUFFERS.map(|buffer| {
-        let rate = rate(smoltcp_pair::Pair::new(mtu.into(), buffer, idle).transfer(span, calls));
+/// The buffer size with which `transfer` moves most.
+fn best_buffer(name: &str, transfer: impl Fn(u32) -> (u64, f64)) -> u32 {
+    let measured = BUFFERS.map(|buffer| {
+        let rate = rate(transfer(buffer));
         eprintln!(
-            "{} mtu {mtu}, {idle} idle, {} KiB buffers: {rate:.1} Gbit/s",
-            smoltcp_pair::NAME,
+            "{name} with buffers of {} KiB: {rate:.1} Gbit/s",
             buffer >> 10
         );
         (buffer, rate)
     });
-    measured
-        .into_iter()
-        .max_by(|a, b| a.1.total_cmp(&b.1))
-        .map_or(PEER_BUFFERS[0], |best| best.0)
+    let best = measured.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+    best.map_or(BUFFER, |best| best.0)
 }
 
 /// The same connection alone and among idle ones: the ratio is what they cost.
 fn idle_neighbours(report: &mut Report, settings: &Settings) {
-    let mut alone = ours::Pair::new(1500, 0, Crossing::Contiguous);
+    let mut alone = ours::Pair::new(1500, BUFFER, 0, Crossing::Contiguous);
     for &idle in settings.idle.iter().filter(|&&idle| idle > 0) {
-        let mut among = ours::Pair::new(1500, idle, Crossing::Contiguous);
+        let mut among = ours::Pair::new(1500, BUFFER, idle, Crossing::Contiguous);
         let (mut with, mut without) = (Vec::new(), Vec::new());
         for _ in 0..settings.rounds {
             with.push(rate(among.transfer(settings.span, Calls::Copy)));
@@ -126,7 +135,7 @@ fn idle_neighbours(report: &mut Report, settings: &Settings) {
 
 /// What copying once and summing twice allows: the floor under any stack that checks its checksums.
 fn checksum_limit(report: &mut Report, settings: &Settings) {
-    let mut pair = ours::Pair::new(1500, 0, Crossing::Slices);
+    let mut pair = ours::Pair::new(1500, BUFFER, 0, Crossing::Slices);
     let (mut ours, mut limit) = (Vec::new(), Vec::new());
     for _ in 0..settings.rounds {
         ours.push(rate(pair.transfer(settings.span, Calls::Copy)));

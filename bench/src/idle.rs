@@ -15,7 +15,7 @@ pub(crate) fn run(report: &mut Report, connections: &[usize]) {
             );
             return;
         };
-        let pair = Pair::new(1500, count, Crossing::Contiguous);
+        let pair = Pair::new(1500, 64 << 10, count, Crossing::Contiguous);
         let after = resident().unwrap_or(before);
         #[expect(clippy::cast_precision_loss, reason = "memory sizes fit 52 bits")]
         let each = (after - before) as f64 / (2 * pair.idle()) as f64;

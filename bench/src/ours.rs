@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant as WallClock;
 
 use bytes::{Bytes, BytesMut};
-use handwave_packet::{ChecksumMark, PacketBuf};
+use handwave_packet::{ChecksumMark, PacketBuf, split};
 use handwave_stack::{
     ConnectOptions, ConnectionId, InterfaceConfig, InterfaceId, ListenerConfig, ListenerId, Prefix,
     Stack, StackConfig,
@@ -52,11 +52,17 @@ pub(crate) struct Pair {
 
 const SERVER: [u8; 4] = [10, 0, 0, 2];
 const LISTENERS: usize = 16;
-const ARENA: usize = 1 << 18;
+const ARENA: usize = 1 << 16;
+/// Packets that the wire takes before the other end runs, as many as smoltcp's wire does.
+pub(crate) const BATCH: usize = 64;
 
 impl Pair {
-    pub(crate) fn new(mtu: u16, idle: usize, crossing: Crossing) -> Self {
-        let tcp = Arc::new(Config::default());
+    pub(crate) fn new(mtu: u16, buffer: u32, idle: usize, crossing: Crossing) -> Self {
+        let tcp = Arc::new(Config {
+            send_buffer: buffer,
+            receive_buffer: buffer,
+            ..Config::default()
+        });
         let host = |last: u8| {
             let config = StackConfig {
                 tcp: Arc::clone(&tcp),
@@ -64,9 +70,12 @@ impl Pair {
             };
             let mut stack = Stack::new(config, Secrets::from_seed(last.into()), Instant::ZERO);
             let address = Prefix::new([10, 0, 0, last].into(), 24);
-            let wire = stack
-                .add_interface(InterfaceConfig::ip(mtu, [address]))
-                .expect("one address");
+            // What leaves is cut at the edge, where a device without offload would do it.
+            let interface = InterfaceConfig {
+                super_segment_max: 65_000,
+                ..InterfaceConfig::ip(mtu, [address])
+            };
+            let wire = stack.add_interface(interface).expect("one address");
             Host { stack, wire }
         };
         let (client, server) = (host(1), host(2));
@@ -140,13 +149,17 @@ impl Pair {
         } else {
             (&mut self.server, &mut self.client)
         };
-        while let Some((_, packet)) = from.stack.poll_transmit(now) {
-            let mut packet = match self.crossing {
-                Crossing::Slices => packet,
-                Crossing::Contiguous => contiguous(&mut self.arena, &packet),
-            };
-            packet.set_checksum(ChecksumMark::Unknown);
-            self.packets.push_back(packet);
+        while self.packets.len() < BATCH
+            && let Some((_, packet)) = from.stack.poll_transmit(now)
+        {
+            for segment in split::segments(packet) {
+                let mut packet = match self.crossing {
+                    Crossing::Slices => segment,
+                    Crossing::Contiguous => contiguous(&mut self.arena, &segment),
+                };
+                packet.set_checksum(ChecksumMark::Unknown);
+                self.packets.push_back(packet);
+            }
         }
         let any = !self.packets.is_empty();
         to.stack.handle_batch(now, to.wire, self.packets.drain(..));
@@ -184,7 +197,19 @@ impl Pair {
                 break;
             }
         }
-        self.exchange();
+        self.carry(now, true);
+        let arrived = self.read(now, sink, calls);
+        self.carry(now, false);
+        for host in [&mut self.client, &mut self.server] {
+            if host.stack.poll_timeout().is_some_and(|at| at <= now) {
+                host.stack.handle_timeout(now);
+            }
+            while host.stack.poll_event().is_some() {}
+        }
+        arrived
+    }
+
+    fn read(&mut self, now: Instant, sink: &mut [u8], calls: Calls) -> u64 {
         let mut arrived = 0;
         loop {
             let read = match calls {
@@ -200,14 +225,6 @@ impl Pair {
                 Err(_) => break,
             }
         }
-        if self.client.stack.poll_timeout().is_some_and(|at| at <= now) {
-            self.client.stack.handle_timeout(now);
-        }
-        if self.server.stack.poll_timeout().is_some_and(|at| at <= now) {
-            self.server.stack.handle_timeout(now);
-        }
-        while self.client.stack.poll_event().is_some() {}
-        while self.server.stack.poll_event().is_some() {}
         arrived
     }
 

@@ -11,7 +11,7 @@ use smoltcp::socket::tcp;
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
-use crate::ours::Calls;
+use crate::ours::{BATCH, Calls};
 
 pub(crate) const NAME: &str = "smoltcp 0.14";
 
@@ -58,7 +58,7 @@ impl Device for Wire {
 
     fn transmit(&mut self, _now: Instant) -> Option<Leaving<'_>> {
         // A bound such as every device has; without one a whole window would be sent before the other end runs.
-        (self.leaving.borrow().len() < 64).then_some(Leaving(self))
+        (self.leaving.borrow().len() < BATCH).then_some(Leaving(self))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

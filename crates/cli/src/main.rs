@@ -1,3 +1,59 @@
-//! Handwave.
+//! The `handwave` program: what a complete TCP looks like from the outside.
+//!
+//! Exit codes: 0 fine, 1 findings or failure, 2 usage, 3 bad input, 4 missing privilege. Every message says what happened,
+//! why, and what to do about it; a reader that goes away (`| head`) ends the program in silence.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod args;
+mod failure;
+mod lab;
+mod screen;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Args, Command};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|info| {
+        // Whatever went wrong is ours to repair, so say where without frightening anybody with a backtrace.
+        let place = info
+            .location()
+            .map_or_else(String::new, |at| format!(" at {at}"));
+        eprintln!(
+            "handwave: this is a bug in handwave{place}: {}",
+            panic_message(info)
+        );
+        eprintln!("  try: the same command with the same --seed shows it again; please report it");
+    }));
+    let args = Args::parse();
+    let outcome = std::panic::catch_unwind(|| match &args.command {
+        Command::Lab(lab) => lab::run(lab, &args.common),
+    });
+    match outcome {
+        Ok(Ok(code)) => code,
+        Ok(Err(failure)) => report(&failure, &args),
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn panic_message(info: &std::panic::PanicHookInfo<'_>) -> String {
+    let payload = info.payload();
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_default()
+}
+
+fn report(failure: &Failure, args: &Args) -> ExitCode {
+    if !failure.is_silent() {
+        let mut stderr = anstream::AutoStream::new(std::io::stderr(), args.common.color.choice());
+        // Nothing can be done about a standard error that is closed.
+        let _ = std::io::Write::write_all(&mut stderr, failure.render().as_bytes());
+    }
+    failure.exit_code()
+}

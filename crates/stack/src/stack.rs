@@ -10,7 +10,7 @@ use crate::counters::Counters;
 use crate::demux::{Demux, Owner};
 use crate::event::Event;
 use crate::id::{InterfaceId, SocketId};
-use crate::input::Reassembly;
+use crate::input::{Reassembly, Train};
 use crate::interface::Interface;
 use crate::keyed::{Key, Plain, Random};
 use crate::listening::Listening;
@@ -113,6 +113,9 @@ pub struct Stack {
     pub(crate) ports: EphemeralPorts,
 
     // What is on its way.
+    /// Segments of the batch being processed that wait to be handed over as one.
+    pub(crate) train: Option<Train>,
+    pub(crate) batching: bool,
     pub(crate) reassembly_ipv4: Reassembly,
     pub(crate) reassembly_ipv6: Reassembly,
     pub(crate) identifications: Identifications,
@@ -139,6 +142,8 @@ impl Stack {
             interfaces: Vec::new(),
             locals: HashMap::with_hasher(Plain),
             routes: Routes::default(),
+            train: None,
+            batching: false,
             path_mtus: PmtuCache::new(
                 key(b"path MTUs"),
                 config.path_mtu_entries_max,
@@ -178,16 +183,19 @@ impl Stack {
     /// Processes packets that arrived together.
     ///
     /// All of them are processed before anything is sent, so that one acknowledgment answers many segments
-    /// (RFC 9293 3.10.7.4 [MUST-58] [MUST-59]).
+    /// (RFC 9293 3.10.7.4 [MUST-58] [MUST-59]). Segments that continue each other are processed as one.
     pub fn handle_batch(
         &mut self,
         now: Instant,
         interface: InterfaceId,
         packets: impl IntoIterator<Item = PacketBuf>,
     ) {
+        self.batching = true;
         for packet in packets {
             self.input(now, interface, packet);
         }
+        self.batching = false;
+        self.hand_over_train(now);
         self.update_pressure();
     }
 

@@ -112,6 +112,7 @@ impl Stack {
             if deadline > now {
                 self.time_waits.timers.arm(slot, deadline);
             } else {
+                record.expire(&mut Context::new(now, &mut self.host));
                 self.remove_time_wait(slot);
             }
         }

@@ -86,8 +86,9 @@ struct Origin {
 
 impl Numbers {
     fn new(traces: &[Vec<&TraceEntry>; 2], transits: &[Transit]) -> Self {
+        // The latest, since an earlier one may have opened something that a RST ended.
         let syn = |side| {
-            transits.iter().find(|transit| {
+            transits.iter().rev().find(|transit| {
                 transit.from == side
                     && !transit.injected
                     && transit.header.flags.contains(TcpFlags::SYN)
@@ -172,10 +173,10 @@ struct Departures<'a> {
     traces: &'a [Vec<&'a TraceEntry>; 2],
     /// The entries of each side at each moment.
     moments: [HashMap<Instant, Vec<usize>>; 2],
-    /// Entries of arrivals already spoken for.
+    /// Entries already spoken for.
     taken: [Vec<bool>; 2],
-    /// How often the octets from a number on were sent, per side.
-    sent: [HashMap<i64, u32>; 2],
+    /// How often the octets from a number on were sent, per side; a SYN+ACK counts apart from the SYN.
+    sent: [HashMap<(i64, bool), u32>; 2],
     /// One past the highest number sent, per side.
     highest: [i64; 2],
     /// The arrived segments by the number after their last, per side, with the time of arrival.
@@ -210,53 +211,52 @@ impl<'a> Departures<'a> {
     }
 
     fn step(&mut self, transit: &Transit, numbers: &mut Numbers) -> Step {
-        let from = transit.from;
+        let (from, to) = (transit.from, transit.from.other());
         let segment = numbers.segment(from, &transit.header, transit.payload_len);
-        let departure = if transit.injected {
-            None
-        } else {
-            self.departure(transit)
-        };
-        let arrival = self.arrival(transit);
+        let mut order = [None; 2];
+        order[from.index()] = self.departure(transit);
+        order[to.index()] = self.arrival(transit);
+        let entry = |side: Side| order[side.index()].map(|index| self.traces[side.index()][index]);
+        let reason = entry(from).and_then(reason);
+        let verdict = entry(to).map(|entry| entry.verdict);
         let arithmetic = segment.ack.and_then(|ack| {
-            let (at, sum) = self.arrived[from.other().index()].get(&ack.offset)?;
+            let (at, sum) = self.arrived[to.index()].get(&ack.offset)?;
             (*at <= transit.sent_at).then_some(*sum)
         });
-        let resent = if transit.injected {
-            0
-        } else {
+        // A probe sends the same octet on purpose.
+        let repeats = !transit.injected && reason != Some(SendReason::WindowProbe);
+        let resent = if repeats {
             self.count(from, &segment)
+        } else {
+            0
         };
         let trigger = (resent > 0).then(|| self.trigger(from, transit.sent_at));
-        if let (Fate::Arrived { at, .. }, true) = (&transit.fate, segment.seq_len() > 0) {
+        let arrived_at = match transit.fate {
+            Fate::Arrived { at, .. } => Some(at),
+            Fate::Lost | Fate::Corrupted | Fate::InFlight => None,
+        };
+        if let (Some(at), true) = (arrived_at, segment.seq_len() > 0) {
             let sum = Arithmetic::of(&segment);
             self.arrived[from.index()]
                 .entry(sum.ack.offset)
-                .or_insert((*at, sum));
+                .or_insert((at, sum));
         }
-        let entry = |side: Side, index: Option<usize>| index.map(|i| self.traces[side.index()][i]);
-        let change = |entry: &TraceEntry| Change {
-            before: entry.before,
-            after: entry.after,
-        };
-        let (sender, receiver) = (entry(from, departure), entry(from.other(), arrival));
-        let mut order = [None; 2];
-        order[from.index()] = departure;
-        order[from.other().index()] = arrival;
+        let sender = (!transit.injected).then(|| self.change(from, order, transit.sent_at));
+        let receiver = arrived_at.map(|at| self.change(to, order, at));
         Step {
             at: transit.sent_at,
             what: What::Segment(Box::new(SegmentStep {
                 number: 0,
                 from,
                 segment,
-                reason: sender.and_then(reason),
+                reason,
                 injected: transit.injected,
                 resent,
                 trigger,
                 fate: transit.fate.clone(),
-                sender: sender.map(change),
-                receiver: receiver.map(change),
-                verdict: receiver.map(|entry| entry.verdict),
+                sender,
+                receiver,
+                verdict,
                 arithmetic,
             })),
             says: Vec::new(),
@@ -265,28 +265,61 @@ impl<'a> Departures<'a> {
         }
     }
 
-    /// The entry that tells of the departure: at that moment, and of a segment that holds this one, since what was sent as
-    /// one super-segment travels in pieces.
-    fn departure(&self, transit: &Transit) -> Option<usize> {
-        let at = self.moments[transit.from.index()].get(&transit.sent_at)?;
-        at.iter().copied().find(
-            |&index| match &self.traces[transit.from.index()][index].event {
-                TraceEvent::SegmentSent {
-                    header,
-                    payload_len,
-                    ..
-                } => {
-                    let start = transit.header.seq.since(header.seq);
-                    let end = u64::from(start) + transit.payload_len as u64;
-                    header.ack == transit.header.ack
-                        && header
-                            .flags
-                            .contains(transit.header.flags.without(TcpFlags::PSH))
-                        && end <= *payload_len as u64
-                }
-                _ => false,
-            },
-        )
+    /// What a segment did to the state of `side`; without an entry that says so, it did nothing.
+    fn change(&self, side: Side, order: [Option<usize>; 2], at: Instant) -> Change {
+        let trace = &self.traces[side.index()];
+        if let Some(index) = order[side.index()] {
+            let entry = trace[index];
+            return Change {
+                before: entry.before,
+                after: entry.after,
+            };
+        }
+        let earlier = trace.partition_point(|entry| entry.now <= at);
+        let phase = match earlier.checked_sub(1) {
+            Some(last) => trace[last].after,
+            None => trace.first().map_or(Phase::Closed, |entry| entry.before),
+        };
+        Change {
+            before: phase,
+            after: phase,
+        }
+    }
+
+    /// The entry that tells of the departure: that of the same segment, or of a super-segment that it is a piece of.
+    fn departure(&mut self, transit: &Transit) -> Option<usize> {
+        if transit.injected {
+            return None;
+        }
+        let side = transit.from.index();
+        let at = self.moments[side].get(&transit.sent_at)?;
+        let (traces, taken) = (self.traces, &self.taken);
+        let sent = |index: usize| match &traces[side][index].event {
+            TraceEvent::SegmentSent {
+                header,
+                payload_len,
+                ..
+            } => Some((header, *payload_len)),
+            _ => None,
+        };
+        let same = |index: &usize| {
+            let same = sent(*index) == Some((&transit.header, transit.payload_len));
+            same && !taken[side][*index]
+        };
+        let holds = |index: &usize| {
+            sent(*index).is_some_and(|(header, payload_len)| {
+                let start = transit.header.seq.since(header.seq);
+                let end = u64::from(start) + transit.payload_len as u64;
+                let flags = transit.header.flags.without(TcpFlags::PSH);
+                header.ack == transit.header.ack
+                    && header.flags.contains(flags)
+                    && end <= payload_len as u64
+            })
+        };
+        let found = at.iter().copied().find(|index| same(index));
+        let found = found.or_else(|| at.iter().copied().find(|index| holds(index)))?;
+        self.taken[side][found] = true;
+        Some(found)
     }
 
     /// The entry that tells of the first arrival.
@@ -325,12 +358,18 @@ impl<'a> Departures<'a> {
         if end == start {
             return 0;
         }
-        let times = self.sent[from.index()].entry(start).or_default();
+        // After SYNs have crossed, SYN+ACK says something that the SYN could not.
+        let crossed = segment.has(TcpFlags::SYN) && segment.has(TcpFlags::ACK);
+        let times = self.sent[from.index()].entry((start, crossed)).or_default();
         *times += 1;
         let highest = &mut self.highest[from.index()];
-        let again = start < *highest;
+        let again = start < *highest && !crossed;
         *highest = end.max(*highest);
-        if again { (*times - 1).max(1) } else { 0 }
+        if again {
+            (*times - 1).max(1)
+        } else {
+            *times - 1
+        }
     }
 
     /// Whether a timer ran out at the moment of a repetition.

@@ -28,10 +28,18 @@ struct Seen {
     fin_end: Option<Number>,
     /// The other side's FIN was acknowledged.
     fin_acknowledged: bool,
+    /// The number of the octet that last probed a shut window.
+    probe: Option<Number>,
     /// Segments with text that left.
     texts: u64,
     /// Acknowledgments of text that left.
     acks: u64,
+    /// Acknowledgments of text that were lost.
+    lost_acks: u64,
+    /// The missing number in front of the text that last arrived too early.
+    hole: Option<Number>,
+    /// The missing number that an acknowledgment last repeated.
+    complaint: Option<Number>,
 }
 
 impl<'a> Narrator<'a> {
@@ -48,7 +56,7 @@ impl<'a> Narrator<'a> {
             What::Local(local) => step.says = vec![of_local(local)],
             What::Segment(segment) => {
                 let (says, weight) = self.of_segment(segment, step.order);
-                self.remember(segment);
+                self.remember(segment, &says);
                 step.says = says;
                 step.weight = weight;
             }
@@ -72,7 +80,18 @@ impl<'a> Narrator<'a> {
         } else {
             weight = self.of_ack(step, order, &mut says);
         }
-        let troubled = self.of_journey(step, order, &mut says);
+        if matches!(step.fate, Fate::Lost) && weight == Weight::Bulk && segment.is_pure_ack() {
+            says.push(Sentence::LostAck);
+            let first = self.sides[step.from.index()].lost_acks == 0;
+            return (says, if first { Weight::Notable } else { Weight::Bulk });
+        }
+        let planned = says.len();
+        self.of_journey(step, order, &mut says);
+        let troubled = says[planned..].iter().any(|says| match says {
+            // One segment after a hole tells the story of all that follow it.
+            Sentence::OutOfOrder { at, expected } => self.sides[at.index()].hole != Some(*expected),
+            _ => true,
+        });
         (
             says,
             if troubled {
@@ -181,6 +200,10 @@ impl<'a> Narrator<'a> {
             says.push(Sentence::WindowProbe { from });
             return Weight::Key;
         }
+        if self.sides[from.index()].probe == Some(segment.seq) {
+            says.push(Sentence::ResumesAfterProbe { from });
+            return Weight::Key;
+        }
         if step.resent > 0 {
             says.push(match step.trigger {
                 Some(Trigger::Timeout) => Sentence::RepeatedAfterTimeout {
@@ -242,9 +265,8 @@ impl<'a> Narrator<'a> {
             }
             _ if acks_fin && !own.fin_acknowledged => match phase {
                 Some(Phase::CloseWait) => Sentence::FinAcknowledged { from },
-                // The other end closed knowing of our FIN, or without.
-                _ if other.fin_acknowledged => Sentence::LastAck { from },
-                _ => Sentence::AckOfCrossedFin { from },
+                Some(Phase::Closing) => Sentence::AckOfCrossedFin { from },
+                _ => Sentence::LastAck { from },
             },
             _ if segment.window == 0 && own.window == Some(0) => Sentence::ProbeAnswered { from },
             _ if segment.window == 0 => Sentence::WindowShut { from },
@@ -265,14 +287,11 @@ impl<'a> Narrator<'a> {
                 answerer: from.other(),
             });
         }
-        let ordinary = matches!(
-            says[..],
-            [Sentence::PureAck { .. } | Sentence::AckStays { .. }]
-        );
-        if ordinary && own.acks > 0 {
-            Weight::Bulk
-        } else {
-            Weight::Key
+        match says[..] {
+            [Sentence::PureAck { .. }] if own.acks > 0 => Weight::Bulk,
+            [Sentence::AckStays { ack, .. }] if own.complaint == Some(ack) => Weight::Bulk,
+            [Sentence::AckStays { .. }] => Weight::Notable,
+            _ => Weight::Key,
         }
     }
 
@@ -294,15 +313,9 @@ impl<'a> Narrator<'a> {
         })
     }
 
-    /// What the network and the receiver did with the segment. Returns whether anything went wrong.
-    fn of_journey(
-        &self,
-        step: &SegmentStep,
-        order: [Option<usize>; 2],
-        says: &mut Vec<Sentence>,
-    ) -> bool {
+    /// What the network and the receiver did with the segment.
+    fn of_journey(&self, step: &SegmentStep, order: [Option<usize>; 2], says: &mut Vec<Sentence>) {
         let at = step.from.other();
-        let planned = says.len();
         match &step.fate {
             Fate::Lost => says.push(Sentence::Lost),
             Fate::Corrupted => says.push(Sentence::Corrupted { at }),
@@ -313,7 +326,7 @@ impl<'a> Narrator<'a> {
         }
         let arrival = order[at.index()].map(|index| self.traces[at.index()][index]);
         let (Some(entry), Some(verdict)) = (arrival, step.verdict) else {
-            return says.len() > planned;
+            return;
         };
         let segment = &step.segment;
         let ahead = segment.raw_seq.after(entry.rcv.nxt);
@@ -339,10 +352,19 @@ impl<'a> Narrator<'a> {
                 says.extend(of_drop(reason, step, at, expected));
             }
         }
-        says.len() > planned
     }
 
-    fn remember(&mut self, step: &SegmentStep) {
+    fn remember(&mut self, step: &SegmentStep, says: &[Sentence]) {
+        for says in says {
+            match *says {
+                Sentence::OutOfOrder { at, expected } => {
+                    self.sides[at.index()].hole = Some(expected);
+                }
+                Sentence::AckStays { from, ack } => self.sides[from.index()].complaint = Some(ack),
+                Sentence::LostAck => self.sides[step.from.index()].lost_acks += 1,
+                _ => {}
+            }
+        }
         if step.injected {
             return;
         }
@@ -354,6 +376,10 @@ impl<'a> Narrator<'a> {
         seen.acks += u64::from(segment.is_pure_ack() && acks_text);
         seen.texts += u64::from(segment.len > 0);
         seen.ack = segment.ack.or(seen.ack);
+        if segment.len > 0 {
+            let probes = step.reason == Some(SendReason::WindowProbe);
+            seen.probe = probes.then_some(segment.seq);
+        }
         seen.fin_acknowledged |= other_fin.is_some() && segment.ack == other_fin;
         if !segment.has(TcpFlags::RST) {
             seen.window = Some(segment.window);

@@ -54,6 +54,8 @@ pub enum Sentence {
     WindowShut { from: Side },
     /// A probe of a shut window.
     WindowProbe { from: Side },
+    /// The window is open: text flows again, from the octet of the probe on.
+    ResumesAfterProbe { from: Side },
     /// The window is still shut.
     ProbeAnswered { from: Side },
     /// A keep-alive probe.
@@ -65,6 +67,8 @@ pub enum Sentence {
     RepeatedAfterAcks { from: Side },
     /// Never arrived.
     Lost,
+    /// An acknowledgment in the midst of others never arrived.
+    LostAck,
     /// Arrived damaged.
     Corrupted { at: Side },
     /// The network made a copy.
@@ -155,11 +159,13 @@ impl Sentence {
             Self::WindowReopens { .. } => "window-reopens",
             Self::WindowShut { .. } => "window-shut",
             Self::WindowProbe { .. } => "window-probe",
+            Self::ResumesAfterProbe { .. } => "resumes-after-probe",
             Self::ProbeAnswered { .. } => "probe-answered",
             Self::KeepAlive { .. } => "keep-alive",
             Self::RepeatedAfterTimeout { .. } => "repeated-after-timeout",
             Self::RepeatedAfterAcks { .. } => "repeated-after-acks",
             Self::Lost => "lost",
+            Self::LostAck => "lost-ack",
             Self::Corrupted { .. } => "corrupted",
             Self::Copied { .. } => "copied",
             Self::FinCloses { .. } => "fin-closes",

@@ -13,6 +13,7 @@ use crate::phase::Phase;
 use crate::segment::{SegmentIn, SegmentOut};
 use crate::tcb::Tcb;
 use crate::time::Instant;
+use crate::timer::Timer;
 use crate::trace::{ReceiveSnapshot, SendReason, SendSnapshot, TraceEntry, TraceEvent, Verdict};
 use crate::tuple::Tuple;
 
@@ -56,10 +57,7 @@ pub enum TimeWaitVerdict {
 
 impl TimeWait {
     pub(crate) fn of(tcb: &Tcb) -> Self {
-        let deadline = tcb
-            .timers
-            .deadline(crate::timer::Timer::TimeWait)
-            .unwrap_or_default();
+        let deadline = tcb.timers.deadline(Timer::TimeWait).unwrap_or_default();
         Self {
             tuple: tcb.tuple,
             config: Arc::clone(&tcb.config),
@@ -119,6 +117,12 @@ impl TimeWait {
             self.trace(cx, event, Verdict::Accepted, Phase::TimeWait);
         }
         verdict
+    }
+
+    /// Notes that the wait is over; forget the record after this.
+    pub fn expire(&self, cx: &mut Context<'_>) {
+        let event = TraceEvent::Timeout(Timer::TimeWait);
+        self.trace(cx, event, Verdict::Accepted, Phase::Closed);
     }
 
     /// Decides; shared with a TCB in TIME-WAIT that its application still holds.

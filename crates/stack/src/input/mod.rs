@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! handle_packet -> ethernet -> arp
-//!                           -> ipv4 -> reassembly -> tcp  -> connection, TIME-WAIT, listener, or RST
+//!                           -> ipv4 -> reassembly -> tcp  -> train -> connection, TIME-WAIT, listener, or RST
 //!                           -> ipv6 -> reassembly -> udp  -> socket, or port unreachable
 //!                                                 -> icmp -> echo reply, error to the socket it is about, neighbours
 //! ```
@@ -18,12 +18,14 @@ mod ipv6;
 mod ndp;
 mod reassembly;
 mod tcp;
+mod train;
 mod udp;
 
 pub use reassembly::ReassemblyLimits;
 
 pub(crate) use reassembly::Reassembly;
 pub(crate) use tcp::Way;
+pub(crate) use train::Train;
 
 use crate::config::HostModel;
 use crate::id::InterfaceId;
@@ -181,11 +183,17 @@ fn checksum_holds(packet: &PacketBuf, arrival: &Arrival, protocol: IpProtocol) -
 
 /// Adds everything from `offset` on, which is even, to a sum.
 pub(crate) fn sum_from(packet: &PacketBuf, offset: usize, sum: Sum) -> Sum {
-    match packet.head().get(offset..) {
-        Some(rest) => packet.payload().sum(sum.add_bytes(rest)),
-        None => {
-            let skip = offset - packet.head().len();
-            packet.payload().slice(skip, usize::MAX - skip).sum(sum)
-        }
+    if let Some(rest) = packet.head().get(offset..)
+        && !packet.head().is_empty()
+    {
+        return packet.payload().sum(sum.add_bytes(rest));
     }
+    let mut skip = offset.saturating_sub(packet.head().len());
+    let mut sum = sum;
+    for piece in packet.payload().pieces() {
+        let cut = skip.min(piece.len());
+        sum = sum.add_bytes(&piece[cut..]);
+        skip -= cut;
+    }
+    sum
 }

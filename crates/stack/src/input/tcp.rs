@@ -1,5 +1,6 @@
 //! TCP segments: checksum, header, one look-up, and on to their owner (RFC 9293 3.10.7).
 
+use super::train::Train;
 use super::{Arrival, checksum_holds, read};
 use crate::demux::Owner;
 use crate::id::InterfaceId;
@@ -9,7 +10,7 @@ use handwave_tcp::{DropReason, Endpoint, Instant, SegmentIn, Tuple, reply_to_clo
 use handwave_wire::{IpProtocol, ParseError, TcpHeader};
 
 /// Between whom a segment goes, and over which interface it came.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Way {
     pub(crate) interface: InterfaceId,
     pub(crate) tuple: Tuple,
@@ -45,17 +46,53 @@ impl Stack {
             ecn: arrival.ecn,
             held,
         };
-        let interface = arrival.link.interface;
-        match self.owner_of(&tuple) {
+        let way = Way {
+            interface: arrival.link.interface,
+            tuple,
+        };
+        if self.batching {
+            self.couple(now, way, segment);
+        } else {
+            self.segment_arrives(now, way, segment);
+        }
+    }
+
+    /// Adds a segment of a batch to the train that waits, or sends that on its way first.
+    fn couple(&mut self, now: Instant, way: Way, segment: SegmentIn) {
+        let segment = match &mut self.train {
+            Some(train) => match train.couple(&way, segment) {
+                Ok(()) => return,
+                Err(segment) => segment,
+            },
+            None => segment,
+        };
+        self.hand_over_train(now);
+        match Train::start(way, segment) {
+            Ok(train) => self.train = Some(train),
+            Err(segment) => self.segment_arrives(now, way, segment),
+        }
+    }
+
+    /// Hands the train that waits, if any, to its connection.
+    pub(crate) fn hand_over_train(&mut self, now: Instant) {
+        if let Some(train) = self.train.take() {
+            let (way, segment) = train.into_segment();
+            self.segment_arrives(now, way, segment);
+        }
+    }
+
+    /// SEGMENT ARRIVES (RFC 9293 3.10.7) for whoever owns the tuple.
+    fn segment_arrives(&mut self, now: Instant, way: Way, segment: SegmentIn) {
+        match self.owner_of(&way.tuple) {
             Some(Owner::Connection(slot)) => {
                 self.with_slot(now, slot, |connection, cx| {
                     connection.handle_segment(cx, segment)
                 });
             }
             Some(Owner::TimeWait(slot)) => {
-                self.segment_for_time_wait(now, interface, slot, segment);
+                self.segment_for_time_wait(now, way.interface, slot, segment);
             }
-            None => self.segment_for_nobody(now, Way { interface, tuple }, segment),
+            None => self.segment_for_nobody(now, way, segment),
         }
     }
 

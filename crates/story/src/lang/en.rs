@@ -43,7 +43,9 @@ pub(super) fn omitted(omitted: &Omitted) -> Vec<String> {
     if omitted.lost > 0 {
         rest.push(format!("{} lost", quantity::number(omitted.lost)));
     }
-    rest.push(format!("in {}", quantity::time(omitted.span)));
+    if !omitted.span.is_zero() {
+        rest.push(format!("in {}", quantity::time(omitted.span)));
+    }
     vec![parts.join(", "), rest.join(", ")]
 }
 
@@ -110,10 +112,9 @@ pub(super) fn sentence(sentence: &Sentence, name: impl Fn(Side) -> &'static str)
             "Only this tells {} that what it sends arrives.",
             the(answerer)
         ),
-        Sentence::CrossedOpenDone { at } => format!(
-            "{} sees its SYN acknowledged: ESTABLISHED. Four segments, one connection.",
-            cap(at)
-        ),
+        Sentence::CrossedOpenDone { at } => {
+            format!("{} sees its own SYN acknowledged: ESTABLISHED.", cap(at))
+        }
         Sentence::SynAckForOldSyn { from, ack } => format!(
             "{} cannot know that the SYN was old. It answers with ACK={ack}, a number the other end never \
              led up to.",
@@ -168,6 +169,10 @@ pub(super) fn sentence(sentence: &Sentence, name: impl Fn(Side) -> &'static str)
              otherwise leave both waiting for ever.",
             the(from)
         ),
+        Sentence::ResumesAfterProbe { from } => format!(
+            "The window is open: {} sends on, beginning with the octet of its probe.",
+            the(from)
+        ),
         Sentence::ProbeAnswered { from } => {
             format!("{} answers: it is there, and still has no room.", cap(from))
         }
@@ -193,6 +198,9 @@ pub(super) fn sentence(sentence: &Sentence, name: impl Fn(Side) -> &'static str)
         Sentence::Lost => {
             "The network loses it. Nobody is told; the sender can only notice the silence."
                 .to_owned()
+        }
+        Sentence::LostAck => {
+            "The network loses it. No harm: the next ACK says the same and more.".to_owned()
         }
         Sentence::Corrupted { at } => format!(
             "Bits flipped on the way. The checksum tells {}, which drops it: as good as lost.",
@@ -284,9 +292,7 @@ pub(super) fn sentence(sentence: &Sentence, name: impl Fn(Side) -> &'static str)
         Sentence::CallAbort { .. } => "abort()".to_owned(),
         Sentence::TimerRetransmission { .. } => "retransmission timer runs out".to_owned(),
         Sentence::TimerPersist { .. } => "persist timer runs out".to_owned(),
-        Sentence::TimerTimeWait { .. } => {
-            "2 MSL passed: no segment of this connection is left in the network".to_owned()
-        }
+        Sentence::TimerTimeWait { .. } => "2 MSL passed: all old segments are gone".to_owned(),
         Sentence::TimerFinWait2 { .. } => "waited long enough for the peer's FIN".to_owned(),
         Sentence::TimerGivesUp { .. } => "no sign of the peer: given up".to_owned(),
         Sentence::Icmp { .. } => "the network reports an error".to_owned(),

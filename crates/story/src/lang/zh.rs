@@ -46,7 +46,9 @@ pub(super) fn omitted(omitted: &Omitted) -> Vec<String> {
     if omitted.lost > 0 {
         rest.push(format!("丢失 {} 个", quantity::number(omitted.lost)));
     }
-    rest.push(format!("历时 {}", quantity::time(omitted.span)));
+    if !omitted.span.is_zero() {
+        rest.push(format!("历时 {}", quantity::time(omitted.span)));
+    }
     vec![parts.join("，"), rest.join("，")]
 }
 
@@ -94,10 +96,9 @@ pub(super) fn sentence(sentence: &Sentence, name: impl Fn(Side) -> &'static str)
                 name(answerer)
             )
         }
-        Sentence::CrossedOpenDone { at } => format!(
-            "{}看到自己的 SYN 已被确认，进入 ESTABLISHED。四个报文段，只建立一个连接。",
-            name(at)
-        ),
+        Sentence::CrossedOpenDone { at } => {
+            format!("{}看到自己的 SYN 已被确认，进入 ESTABLISHED。", name(at))
+        }
         Sentence::SynAckForOldSyn { from, ack } => format!(
             "{}无从知道这个 SYN 是旧的，于是照常应答，ACK={ack}，而对方从未发出过与之对应的序号。",
             name(from)
@@ -154,6 +155,9 @@ pub(super) fn sentence(sentence: &Sentence, name: impl Fn(Side) -> &'static str)
             "窗口探测：{}询问窗口是否仍然关闭。否则，一旦窗口更新丢失，双方将永远等待下去。",
             name(from)
         ),
+        Sentence::ResumesAfterProbe { from } => {
+            format!("窗口已打开：{}从探测所用的那个字节起继续发送。", name(from))
+        }
         Sentence::ProbeAnswered { from } => {
             format!("{}应答：自己还在，但仍然没有空间。", name(from))
         }
@@ -171,6 +175,7 @@ pub(super) fn sentence(sentence: &Sentence, name: impl Fn(Side) -> &'static str)
             name(from)
         ),
         Sentence::Lost => "它在网络中丢失了。没有谁会得到通知，发送方只能从沉默中察觉。".to_owned(),
+        Sentence::LostAck => "它在网络中丢失了。无妨：下一个 ACK 会把它所说的一并说明。".to_owned(),
         Sentence::Corrupted { at } => format!(
             "途中有比特翻转。{}从校验和发现错误，将其丢弃：与丢失无异。",
             name(at)
@@ -251,7 +256,7 @@ pub(super) fn sentence(sentence: &Sentence, name: impl Fn(Side) -> &'static str)
         Sentence::CallAbort { .. } => "应用程序调用 abort()".to_owned(),
         Sentence::TimerRetransmission { .. } => "重传计时器到期".to_owned(),
         Sentence::TimerPersist { .. } => "坚持计时器到期".to_owned(),
-        Sentence::TimerTimeWait { .. } => "2 MSL 已过：网络中不会再有这个连接的报文段".to_owned(),
+        Sentence::TimerTimeWait { .. } => "2 MSL 已过：旧报文段都已消失".to_owned(),
         Sentence::TimerFinWait2 { .. } => "等待对方的 FIN 已经够久".to_owned(),
         Sentence::TimerGivesUp { .. } => "对端没有任何音讯：放弃连接".to_owned(),
         Sentence::Icmp { .. } => "网络报告了一个错误".to_owned(),

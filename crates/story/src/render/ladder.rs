@@ -41,10 +41,11 @@ pub struct Ladder {
 pub enum Detail {
     /// All of them.
     All,
-    /// Opening, closing and what is out of the ordinary; at most so many of the latter. The rest is counted.
+    /// Opening, closing, and some of what goes wrong in between: the first lost segments with what follows from each.
+    /// The rest is counted.
     Summary {
-        /// The most steps shown that are neither ordinary nor needed.
-        notable_max: usize,
+        /// How many losses, and how many other troubles, are shown.
+        troubles_max: usize,
     },
 }
 
@@ -420,7 +421,7 @@ impl Labelled {
             .inner
             .saturating_sub(taken + width(tail) + width(&end.text));
         // A segment that is lost stops half way.
-        let stops = if end.style == Style::Trouble {
+        let stops = if matches!(step.fate, Fate::Lost | Fate::Corrupted) {
             rest / 3
         } else {
             0

@@ -29,6 +29,8 @@ pub enum Style {
     Numbers,
     /// Something that went wrong on the way.
     Trouble,
+    /// Something that went as it should.
+    Good,
     /// A segment that is sent again.
     Again,
     /// The sum behind an ACK.

@@ -7,8 +7,9 @@ use core::time::Duration;
 
 use super::{AckEvent, CongestionControl, Loss, LossEvent, WINDOW_MAX};
 
-/// How far one ACK may open the window in slow start, in segments: the `L` of RFC 3465 2.3.
-const SLOW_START_SEGMENTS: u32 = 2;
+/// How far one ACK may open the window in slow start, in segments: the `L` of RFC 3465 2.3, at the value that RFC 9406 4.3
+/// gives senders without pacing. Receivers that merge segments acknowledge many at once; less would make the start linear.
+const SLOW_START_SEGMENTS: u32 = 8;
 /// The same in the slow start after a timeout, where an ACK often covers what arrived long ago.
 const SLOW_START_SEGMENTS_AFTER_TIMEOUT: u32 = 1;
 

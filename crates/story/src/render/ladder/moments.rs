@@ -6,7 +6,8 @@ use handwave_tcp::Instant;
 
 use super::Detail;
 use crate::lang::Omitted;
-use crate::model::{Fate, SegmentStep, Side, Step, Story, Weight, What};
+use crate::model::{Fate, Number, SegmentStep, Side, Step, Story, Weight, What};
+use crate::sentence::Sentence;
 
 /// A row of the picture.
 pub(super) enum Row<'a> {
@@ -43,6 +44,62 @@ enum Kind {
     Local,
 }
 
+/// Decides which steps are shown.
+struct Choice {
+    detail: Detail,
+    /// The numbers of lost segments that are shown: what follows from them is shown too.
+    losses: Vec<Number>,
+    /// Other troubles that are shown.
+    others: usize,
+}
+
+impl Choice {
+    const fn new(detail: Detail) -> Self {
+        Self {
+            detail,
+            losses: Vec::new(),
+            others: 0,
+        }
+    }
+
+    fn shows(&mut self, step: &Step) -> bool {
+        let troubles_max = match self.detail {
+            Detail::All => return true,
+            Detail::Summary { troubles_max } => troubles_max,
+        };
+        let What::Segment(segment) = &step.what else {
+            return true;
+        };
+        let seq = segment.segment.seq;
+        let vanished = matches!(segment.fate, Fate::Lost | Fate::Corrupted);
+        match step.weight {
+            Weight::Key => true,
+            Weight::Bulk => false,
+            Weight::Notable if vanished && segment.segment.len > 0 => {
+                if self.losses.len() < troubles_max && !self.losses.contains(&seq) {
+                    self.losses.push(seq);
+                }
+                self.losses.contains(&seq)
+            }
+            Weight::Notable if segment.resent > 0 => self.losses.contains(&seq),
+            Weight::Notable => {
+                let missing = step.says.iter().find_map(|says| match says {
+                    Sentence::OutOfOrder {
+                        expected: missing, ..
+                    }
+                    | Sentence::AckStays { ack: missing, .. } => Some(*missing),
+                    _ => None,
+                });
+                if let Some(missing) = missing {
+                    return self.losses.contains(&missing);
+                }
+                self.others += 1;
+                self.others <= troubles_max
+            }
+        }
+    }
+}
+
 /// What was passed over since the last row.
 #[derive(Default)]
 struct Gap {
@@ -53,14 +110,9 @@ struct Gap {
 impl<'a> Moments<'a> {
     pub(super) fn new(story: &'a Story, detail: Detail) -> Self {
         let mut columns = [Vec::new(), Vec::new()];
-        let mut notable = 0;
+        let mut choice = Choice::new(detail);
         for step in &story.steps {
-            notable += usize::from(step.weight == Weight::Notable);
-            let shown = match (detail, step.weight) {
-                (Detail::All, _) | (_, Weight::Key) => true,
-                (Detail::Summary { notable_max }, Weight::Notable) => notable <= notable_max,
-                (Detail::Summary { .. }, Weight::Bulk) => false,
-            };
+            let shown = choice.shows(step);
             let mut add = |side: Side, at: Instant, kind: Kind| {
                 let order = step.order[side.index()].unwrap_or(0);
                 columns[side.index()].push(Moment {

@@ -67,7 +67,7 @@ fn what_is_left_out_is_counted() {
         .call(Side::A, UserCall::Close, Phase::FinWait1)
         .segment(Side::A, FIN | ACK, 0, Phase::CloseWait);
     let summary = Ladder {
-        detail: Detail::Summary { notable_max: 3 },
+        detail: Detail::Summary { troubles_max: 3 },
         explain: false,
         ..ladder(100, Language::English)
     };

@@ -44,12 +44,12 @@ fn is_small() {
 }
 
 #[test]
-fn rfc3465_2_3_slow_start_counts_octets_up_to_two_segments() {
+fn rfc9406_4_3_slow_start_counts_octets_up_to_eight_segments() {
     for (acked, growth) in [
         (1, 1),
         (SMSS, SMSS),
         (2 * SMSS, 2 * SMSS),
-        (44 * SMSS, 2 * SMSS),
+        (44 * SMSS, 8 * SMSS),
     ] {
         let mut reno = Reno::new(10 * SMSS);
         reno.on_ack(&ack(acked));
@@ -295,7 +295,7 @@ proptest! {
                 Event::Ack(acked, app_limited, in_recovery) => {
                     reno.on_ack(&AckEvent { app_limited, in_recovery, smss, ..ack(acked) });
                     let growth = reno.window() - before;
-                    let limit = if slow_start { 2 * smss } else { smss };
+                    let limit = if slow_start { 8 * smss } else { smss };
                     prop_assert!(growth <= limit, "{} > {}", growth, limit);
                     prop_assert!(growth == 0 || !(app_limited || in_recovery));
                 }

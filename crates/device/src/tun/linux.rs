@@ -1,0 +1,393 @@
+//! TUN interfaces on Linux: creating, configuring, attaching.
+//!
+//! The kernel's manual is `Documentation/networking/tuntap.rst`. `/dev/net/tun` is opened, `TUNSETIFF` makes the descriptor an
+//! interface's other end, and rtnetlink configures the interface.
+
+mod error;
+mod ioctl;
+mod netlink;
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::str::FromStr;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{Chunks, Framing, Tun};
+use crate::Counters;
+use ioctl::{IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TUN, IFF_TUN_EXCL};
+use netlink::{Link, Netlink};
+
+pub use error::TunError;
+
+const DEVICE: &str = "/dev/net/tun";
+/// `IFNAMSIZ` less the octet that ends the name.
+const NAME_LEN_MAX: usize = 15;
+const MTU_DEFAULT: u16 = 1_500;
+/// What IPv4 and IPv6 demand of a link (RFC 791 3.2, RFC 8200 5).
+const MTU_MIN: u16 = 68;
+const MTU_MIN_V6: u16 = 1_280;
+/// More than any transmit queue of a TUN interface is long (500 unless somebody changed it).
+const STALE_MAX: usize = 100_000;
+
+/// An address and the length of its network's prefix, written `10.7.0.1/24` or `fd00::1/64`.
+///
+/// Without a `/` it stands for the address alone.
+///
+/// # Examples
+///
+/// ```
+/// use handwave_device::InterfaceAddress;
+///
+/// let address: InterfaceAddress = "10.7.0.1/24".parse()?;
+/// assert_eq!((address.address().to_string().as_str(), address.prefix_len()), ("10.7.0.1", 24));
+/// assert_eq!("fd00::1".parse::<InterfaceAddress>()?.to_string(), "fd00::1/128");
+/// assert!("10.7.0.1/33".parse::<InterfaceAddress>().is_err());
+/// # Ok::<(), handwave_device::TunError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InterfaceAddress {
+    address: IpAddr,
+    prefix_len: u8,
+}
+
+impl InterfaceAddress {
+    /// Puts an address and a prefix length together; `None` if the prefix is longer than the address.
+    #[must_use]
+    pub fn new(address: IpAddr, prefix_len: u8) -> Option<Self> {
+        (prefix_len <= bits(address)).then_some(Self {
+            address,
+            prefix_len,
+        })
+    }
+
+    /// The address.
+    #[must_use]
+    pub const fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The length of the network's prefix, in bits.
+    #[must_use]
+    pub const fn prefix_len(&self) -> u8 {
+        self.prefix_len
+    }
+}
+
+const fn bits(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+impl FromStr for InterfaceAddress {
+    type Err = TunError;
+
+    fn from_str(text: &str) -> Result<Self, TunError> {
+        let parse = || {
+            let Some((address, prefix_len)) = text.split_once('/') else {
+                let address = text.parse().ok()?;
+                return Self::new(address, bits(address));
+            };
+            Self::new(address.parse().ok()?, prefix_len.parse().ok()?)
+        };
+        parse().ok_or_else(|| TunError::BadAddress {
+            address: text.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for InterfaceAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix_len)
+    }
+}
+
+/// Creates a TUN interface, or attaches to one.
+///
+/// What is created vanishes with the [`Tun`]: the kernel removes the interface, its addresses and its routes when the
+/// descriptor is closed, however the program ends.
+///
+/// # Examples
+///
+/// ```no_run
+/// use handwave_device::TunBuilder;
+///
+/// let tun = TunBuilder::new()
+///     .name("hw0")
+///     .address("10.7.0.1/24".parse()?)
+///     .address("fd07::1/64".parse()?)
+///     .mtu(1_420)
+///     .create()?;
+/// assert_eq!(tun.name(), Some("hw0"));
+/// # Ok::<(), handwave_device::TunError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct TunBuilder {
+    name: String,
+    addresses: Vec<InterfaceAddress>,
+    mtu: u16,
+    up: bool,
+}
+
+impl Default for TunBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TunBuilder {
+    /// Starts with a name the kernel picks (`tun0`, `tun1`, ..), no address, an MTU of 1500, and the interface up.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            name: "tun%d".to_owned(),
+            addresses: Vec::new(),
+            mtu: MTU_DEFAULT,
+            up: true,
+        }
+    }
+
+    /// Names the interface, in at most 15 octets. A name that ends in `%d` is given the first free number.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Gives the *kernel's* end of the interface an address; may be called again for more. The addresses of our end are
+    /// the stack's business: pick others from the same network.
+    #[must_use]
+    pub fn address(mut self, address: InterfaceAddress) -> Self {
+        self.addresses.push(address);
+        self
+    }
+
+    /// Sets the largest IP packet, in octets: 68 to 65535, and at least 1280 with an IPv6 address.
+    #[must_use]
+    pub fn mtu(mut self, mtu: u16) -> Self {
+        self.mtu = mtu;
+        self
+    }
+
+    /// Says whether to bring the interface up. Packets pass only when it is.
+    #[must_use]
+    pub fn up(mut self, up: bool) -> Self {
+        self.up = up;
+        self
+    }
+
+    /// Creates the interface and configures it.
+    ///
+    /// # Errors
+    ///
+    /// [`TunError::Exists`] if there is an interface of that name already; any other [`TunError`] says what is missing.
+    /// Nothing is left behind.
+    pub fn create(self) -> Result<Tun, TunError> {
+        self.check()?;
+        let descriptor = open()?;
+        let flags = IFF_TUN | IFF_NO_PI | IFF_TUN_EXCL;
+        let name = ioctl::set_interface(descriptor.as_fd(), &self.name, flags).map_err(
+            |errno| match errno {
+                Errno::PERM => TunError::no_privilege("create", &self.name),
+                Errno::BUSY | Errno::EXIST => TunError::Exists {
+                    name: self.name.clone(),
+                },
+                errno => TunError::system("create the TUN interface", &self.name, errno.into()),
+            },
+        )?;
+        make_plain(descriptor.as_fd(), &name)?;
+        self.configure(&name)?;
+        tun(descriptor, self.mtu, name)
+    }
+
+    /// Attaches to the interface if it exists, and leaves it as it is; creates and configures it otherwise.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create`](Self::create) and [`Tun::attach`].
+    pub fn create_or_attach(self) -> Result<Tun, TunError> {
+        check_name(&self.name)?;
+        if find(&self.name)?.is_some() {
+            Tun::attach(&self.name)
+        } else {
+            self.create()
+        }
+    }
+
+    fn check(&self) -> Result<(), TunError> {
+        check_name(self.name.strip_suffix("%d").unwrap_or(&self.name))?;
+        if self.name.len() > NAME_LEN_MAX {
+            return Err(TunError::bad_name(&self.name, "it has more than 15 octets"));
+        }
+        let has_v6 = self.addresses.iter().any(|one| one.address.is_ipv6());
+        let at_least = if has_v6 { MTU_MIN_V6 } else { MTU_MIN };
+        if self.mtu < at_least {
+            return Err(TunError::BadMtu {
+                mtu: self.mtu,
+                at_least,
+            });
+        }
+        Ok(())
+    }
+
+    fn configure(&self, name: &str) -> Result<(), TunError> {
+        let failed = |step: String| {
+            move |error: io::Error| {
+                if error.raw_os_error() == Some(Errno::PERM.raw_os_error()) {
+                    TunError::no_privilege("configure", name)
+                } else {
+                    TunError::system(step, name, error)
+                }
+            }
+        };
+        let netlink = Netlink::open().map_err(failed("open a netlink socket for".into()))?;
+        let index = netlink
+            .link(name)
+            .and_then(|link| link.ok_or_else(|| io::ErrorKind::NotFound.into()))
+            .map_err(failed("find the interface".into()))?
+            .index;
+        netlink
+            .set_link(index, Some(self.mtu.into()), false)
+            .map_err(failed(format!("set an MTU of {} on", self.mtu)))?;
+        for one in &self.addresses {
+            netlink
+                .add_address(index, one.address, one.prefix_len)
+                .map_err(|error| {
+                    let refused = error.raw_os_error() == Some(Errno::ACCESS.raw_os_error());
+                    if refused && one.address.is_ipv6() {
+                        TunError::Ipv6Disabled { name: name.into() }
+                    } else {
+                        failed(format!("add the address {one} to"))(error)
+                    }
+                })?;
+        }
+        if self.up {
+            netlink
+                .set_link(index, None, true)
+                .map_err(failed("bring up".into()))?;
+        }
+        Ok(())
+    }
+}
+
+impl Tun {
+    /// Attaches to an existing TUN interface, as `ip tuntap add dev NAME mode tun user USER` makes one, and leaves its
+    /// addresses, its MTU and its link state alone.
+    ///
+    /// Needs no privilege if the interface belongs to the user. Offloads that an earlier program has set are taken back:
+    /// the kernel keeps them beyond that program's end, and packets would come oversized and without checksums. Packets
+    /// that were waiting in the interface are dropped for the same reason.
+    ///
+    /// # Errors
+    ///
+    /// [`TunError::NotFound`] if there is no such interface, [`TunError::NotATun`] if it is something else,
+    /// [`TunError::Busy`] if a program is attached to it already; any other [`TunError`] says what is missing.
+    pub fn attach(name: &str) -> Result<Self, TunError> {
+        check_name(name)?;
+        let not_found = || TunError::NotFound { name: name.into() };
+        let link = find(name)?.ok_or_else(not_found)?;
+        let flags = IFF_TUN | IFF_NO_PI | attach_flags(&link)?;
+        let descriptor = open()?;
+        ioctl::set_interface(descriptor.as_fd(), name, flags).map_err(|errno| match errno {
+            Errno::PERM => TunError::no_privilege("attach to", name),
+            Errno::BUSY => TunError::Busy { name: name.into() },
+            Errno::INVAL => TunError::not_a_tun(&link, name),
+            errno => TunError::system("attach to the TUN interface", name, errno.into()),
+        })?;
+        // The call creates what does not exist. If the interface went away just before, this one is ours, and goes away again.
+        let attached = find(name)?.ok_or_else(not_found)?;
+        if attached.index != link.index {
+            return Err(not_found());
+        }
+        make_plain(descriptor.as_fd(), name)?;
+        discard_stale(descriptor.as_fd());
+        let mtu = u16::try_from(attached.mtu).unwrap_or(u16::MAX);
+        tun(descriptor, mtu, name.into())
+    }
+}
+
+fn tun(descriptor: OwnedFd, mtu: u16, name: String) -> Result<Tun, TunError> {
+    Ok(Tun {
+        descriptor,
+        framing: Framing::Plain,
+        mtu,
+        name: Some(name),
+        chunks: Chunks::new(mtu.into()),
+        counters: Counters::default(),
+    })
+}
+
+fn check_name(name: &str) -> Result<(), TunError> {
+    let problem = if name.is_empty() {
+        "it is empty"
+    } else if name.len() > NAME_LEN_MAX {
+        "it has more than 15 octets"
+    } else if name == "." || name == ".." {
+        "it means a directory"
+    } else if name
+        .contains(|c: char| c == '/' || c == ':' || c == '%' || c == '\0' || c.is_whitespace())
+    {
+        "it contains a blank or one of / : %"
+    } else {
+        return Ok(());
+    };
+    Err(TunError::bad_name(name, problem))
+}
+
+fn find(name: &str) -> Result<Option<Link>, TunError> {
+    Netlink::open()
+        .and_then(|netlink| netlink.link(name))
+        .map_err(|error| TunError::system("look for the interface", name, error))
+}
+
+/// What the flags must repeat of how the interface was made; an error where no flags would do.
+fn attach_flags(link: &Link) -> Result<u16, TunError> {
+    if link.kind.as_deref() != Some("tun") || link.tun.is_some_and(|tun| tun.is_tap) {
+        return Err(TunError::not_a_tun(link, &link.name));
+    }
+    let Some(tun) = link.tun.filter(|tun| tun.multi_queue) else {
+        return Ok(0);
+    };
+    // The kernel would let us in, and give each program some of the packets.
+    if tun.queues > 0 {
+        return Err(TunError::Busy {
+            name: link.name.clone(),
+        });
+    }
+    Ok(IFF_MULTI_QUEUE)
+}
+
+fn open() -> Result<OwnedFd, TunError> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::open(DEVICE, flags, Mode::empty()).map_err(|errno| match errno {
+        Errno::NOENT | Errno::NODEV | Errno::NXIO | Errno::NOTDIR => TunError::NoTunDevice,
+        Errno::ACCESS | Errno::PERM => TunError::TunDeviceForbidden,
+        errno => TunError::system("open /dev/net/tun for", "a TUN interface", errno.into()),
+    })
+}
+
+/// Sets what the kernel remembers from an earlier program to what plain packets need.
+fn make_plain(descriptor: BorrowedFd<'_>, name: &str) -> Result<(), TunError> {
+    ioctl::set_vnet_header_len(descriptor, ioctl::VNET_HEADER_LEN)
+        .and_then(|()| ioctl::set_offload(descriptor, 0))
+        .map_err(|errno| TunError::system("turn off the offloads of", name, errno.into()))
+}
+
+/// Drops what was queued before the offloads were turned off.
+fn discard_stale(descriptor: BorrowedFd<'_>) {
+    // The kernel throws away what does not fit, so one octet takes out a packet. An error shows again at the first receive.
+    let mut octet = [0; 1];
+    for _ in 0..STALE_MAX {
+        if !matches!(
+            rustix::io::read(descriptor, &mut octet),
+            Ok(_) | Err(Errno::INTR)
+        ) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,204 @@
+use std::os::unix::net::UnixDatagram;
+
+use bytes::Bytes;
+use handwave_packet::Payload;
+
+use super::*;
+use crate::testing::{octets, packet, super_segment, tcp_payload};
+
+/// A device over a socket, which keeps packets apart just as a TUN does.
+fn tun(mtu: u16, framing: Framing) -> (Tun, UnixDatagram) {
+    let (ours, kernel) = UnixDatagram::pair().unwrap();
+    kernel.set_nonblocking(true).unwrap();
+    (Tun::from_fd(ours.into(), mtu, framing).unwrap(), kernel)
+}
+
+fn next(kernel: &UnixDatagram) -> Option<Vec<u8>> {
+    let mut octets = vec![0; 70_000];
+    let len = kernel.recv(&mut octets).ok()?;
+    octets.truncate(len);
+    Some(octets)
+}
+
+#[test]
+fn a_descriptor_becomes_non_blocking_and_is_given_out_to_wait_on() {
+    let (mut tun, _kernel) = tun(1_500, Framing::Plain);
+    let mut batch = Vec::new();
+    assert_eq!(tun.receive(32, &mut batch).unwrap(), 0);
+    assert!(matches!(tun.readiness(), Readiness::Descriptor(_)));
+    assert_eq!(
+        (tun.medium(), tun.mtu(), tun.name()),
+        (Medium::Ip, 1_500, None)
+    );
+}
+
+#[test]
+fn packets_are_read_until_there_is_none_or_the_batch_is_full() {
+    let (mut tun, kernel) = tun(1_500, Framing::Plain);
+    let sent: Vec<PacketBuf> = (1..=5)
+        .map(|number| packet(number, 300 * usize::from(number)))
+        .collect();
+    for packet in &sent {
+        kernel.send(&packet.to_vec()).unwrap();
+    }
+    let mut batch = Vec::new();
+    assert_eq!(tun.receive(2, &mut batch).unwrap(), 2);
+    assert_eq!(tun.receive(9, &mut batch).unwrap(), 3);
+    assert_eq!(octets(batch), octets(sent));
+    assert_eq!(tun.counters().received, 5);
+}
+
+#[test]
+fn small_packets_share_a_chunk_and_are_charged_for_all_of_it() {
+    let (mut tun, kernel) = tun(1_500, Framing::Plain);
+    for number in 1..=20 {
+        kernel.send(&packet(number, 52).to_vec()).unwrap();
+    }
+    let mut batch = Vec::new();
+    tun.receive(20, &mut batch).unwrap();
+    assert_eq!(tun.chunks.stats().allocated, 1);
+    assert!(batch.iter().all(|packet| packet.held() == 2 * 1_501));
+}
+
+#[test]
+fn chunks_are_used_again_once_nobody_refers_to_their_packets() {
+    let (mut tun, kernel) = tun(1_500, Framing::Plain);
+    let mut batch = Vec::new();
+    let mut kept = Vec::new();
+    for round in 0..100_u8 {
+        for number in 0..8 {
+            kernel
+                .send(&packet(number ^ round, 1_500).to_vec())
+                .unwrap();
+        }
+        assert_eq!(tun.receive(8, &mut batch).unwrap(), 8);
+        kept.extend(batch.pop().filter(|_| round % 10 == 0));
+        batch.clear();
+    }
+    let stats = tun.chunks.stats();
+    assert_eq!(stats.allocated + stats.reused, 400);
+    assert!(stats.allocated < 40, "{stats:?}");
+    let expected = (0..10).map(|index| packet(7 ^ (index * 10), 1_500));
+    assert_eq!(
+        octets(kept),
+        octets(expected),
+        "what is kept is not written over"
+    );
+}
+
+#[test]
+fn a_packet_larger_than_the_mtu_is_lost_and_counted_and_not_cut() {
+    let (mut tun, kernel) = tun(1_000, Framing::Plain);
+    for len in [1_000, 1_001, 9_000, 20] {
+        kernel.send(&packet(1, len).to_vec()).unwrap();
+    }
+    let mut batch = Vec::new();
+    assert_eq!(tun.receive(32, &mut batch).unwrap(), 2);
+    assert_eq!(octets(batch), octets([packet(1, 1_000), packet(1, 20)]));
+    assert_eq!(tun.counters().receive_dropped, 2);
+}
+
+#[test]
+fn framing_is_taken_off_and_put_on_by_version() {
+    for (framing, v4, v6) in [
+        (Framing::Plain, &[][..], &[][..]),
+        (Framing::AppleFamily, &[0, 0, 0, 2], &[0, 0, 0, 30]),
+        (Framing::LinuxPacketInfo, &[0, 0, 8, 0], &[0, 0, 0x86, 0xDD]),
+    ] {
+        let (mut tun, kernel) = tun(1_000, framing);
+        for (front, first) in [(v4, 0x45_u8), (v6, 0x60)] {
+            let mut plain = vec![9; 1_000];
+            plain[0] = first;
+            let framed = [front, &plain].concat();
+            tun.send(&mut VecDeque::from([PacketBuf::from(plain.clone())]))
+                .unwrap();
+            assert_eq!(next(&kernel).unwrap(), framed, "{framing:?}");
+            kernel.send(&framed).unwrap();
+            let mut batch = Vec::new();
+            assert_eq!(tun.receive(1, &mut batch).unwrap(), 1);
+            assert_eq!(octets(batch), [plain], "{framing:?}");
+        }
+    }
+}
+
+#[test]
+fn a_packet_without_room_for_its_framing_is_dropped() {
+    let (mut tun, kernel) = tun(1_000, Framing::AppleFamily);
+    kernel.send(&[0, 0, 0, 2]).unwrap();
+    kernel.send(&[0, 0]).unwrap();
+    let mut batch = Vec::new();
+    assert_eq!(tun.receive(8, &mut batch).unwrap(), 0);
+    assert_eq!(tun.counters().receive_dropped, 2);
+}
+
+#[test]
+fn headers_and_pieces_leave_in_one_write() {
+    for pieces in [0, 1, 5, GATHER_MAX - 2, GATHER_MAX - 1, 40] {
+        let (mut tun, kernel) = tun(1_500, Framing::AppleFamily);
+        let mut payload = Payload::new();
+        for index in 0..pieces {
+            payload.push(Bytes::from(vec![index.to_le_bytes()[0]; 3]));
+        }
+        let mut packet = PacketBuf::with_payload(payload);
+        packet.prepend(20)[0] = 0x45;
+        let expected = [&[0, 0, 0, 2][..], &packet.to_vec()].concat();
+        assert_eq!(tun.send(&mut VecDeque::from([packet])).unwrap(), 1);
+        assert_eq!(next(&kernel), Some(expected), "{pieces} pieces");
+        assert_eq!(next(&kernel), None);
+    }
+}
+
+#[test]
+fn a_super_segment_leaves_as_segments_with_checksums() {
+    let (mut tun, kernel) = tun(1_500, Framing::Plain);
+    let packet = super_segment(4_000, 1_460);
+    let payload = packet.payload().to_vec();
+    assert_eq!(tun.send(&mut VecDeque::from([packet])).unwrap(), 3);
+    let arrived: Vec<u8> = std::iter::from_fn(|| next(&kernel))
+        .flat_map(|packet| tcp_payload(&packet))
+        .collect();
+    assert_eq!(arrived, payload);
+}
+
+#[test]
+fn what_would_block_stays_and_leaves_later() {
+    let (mut tun, kernel) = tun(1_500, Framing::Plain);
+    let all: Vec<PacketBuf> = (0..=255)
+        .cycle()
+        .take(5_000)
+        .map(|number| packet(number, 40))
+        .collect();
+    let mut waiting: VecDeque<PacketBuf> = all.iter().cloned().collect();
+    let first = tun.send(&mut waiting).unwrap();
+    assert!(
+        first > 0 && !waiting.is_empty(),
+        "a socket's queue is shorter than 5000"
+    );
+    assert_eq!(first + waiting.len(), all.len());
+    let mut arrived = Vec::new();
+    while let Some(packet) = next(&kernel) {
+        arrived.push(packet);
+        tun.send(&mut waiting).unwrap();
+    }
+    assert_eq!(arrived, octets(all));
+    assert_eq!(tun.counters().send_dropped, 0);
+}
+
+#[test]
+fn a_closed_other_end_is_a_final_error() {
+    let (mut tun, kernel) = tun(1_500, Framing::Plain);
+    drop(kernel);
+    let mut waiting = VecDeque::from([packet(1, 40)]);
+    assert!(tun.send(&mut waiting).is_err());
+    assert_eq!(waiting.len(), 1);
+}
+
+#[test]
+fn a_packet_the_kernel_refuses_does_not_hold_up_the_next() {
+    let (mut tun, kernel) = tun(1_500, Framing::Plain);
+    // No socket of this kind takes 4 MiB at once.
+    let mut waiting = VecDeque::from([packet(1, 4 << 20), packet(2, 40)]);
+    assert_eq!(tun.send(&mut waiting).unwrap(), 1);
+    assert_eq!(next(&kernel), Some(packet(2, 40).to_vec()));
+    assert_eq!(tun.counters().send_dropped, 1);
+}
