@@ -74,7 +74,8 @@ fn check_handshake_ack(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn)
     }
     tcb.snd.una = tcb.snd.iss + 1;
     tcb.timers.stop(Timer::Retransmission);
-    tcb.intents.synack = false;
+    // In a simultaneous open the peer may be here before our SYN+ACK has left: its SYN is still to be acknowledged.
+    tcb.intents.ack |= core::mem::take(&mut tcb.intents.synack);
     let wnd = RawWindow(segment.header.window) << tcb.snd.shift;
     tcb.snd.take_window(wnd, segment.header.seq, ack);
     tcb.advance(cx, Cause::SynAcknowledged);
