@@ -15,7 +15,7 @@ pub enum TimeWaitOverflow {
     /// Forget the new one at once, as Linux does. What is in the table has been promised its time.
     #[default]
     DropNew,
-    /// Forget the one whose time is over soonest.
+    /// Forget the one that was made first.
     EvictOldest,
 }
 

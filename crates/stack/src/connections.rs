@@ -324,3 +324,15 @@ impl Stack {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Slot;
+
+    /// What a connection costs beside its own state: this, its generation (8 with padding), the links of the timer wheel
+    /// (16) and of the two ready lists (16), and the hash table (5 octets at a load of 7/8, twice that after growing).
+    #[test]
+    fn a_slot_stays_small() {
+        assert!(size_of::<Slot>() <= 56);
+    }
+}

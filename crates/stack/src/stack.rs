@@ -153,7 +153,7 @@ impl Stack {
             neighbours: Neighbours::new(config.neighbours, key(b"neighbours"), now),
             demux: Demux::new(key(b"demux")),
             connections: Connections::new(now),
-            time_waits: TimeWaits::new(now),
+            time_waits: TimeWaits::new(now, config.time_wait_overflow),
             listening: Listening::new(key(b"listeners"), now),
             udp: UdpSockets::new(key(b"UDP")),
             ports: EphemeralPorts::new(

@@ -1,9 +1,11 @@
 //! Connections in TIME-WAIT that the application has let go of: a compact record each (RFC 9293 3.10.7.4, RFC 6191).
 
 use crate::arena::Arena;
+use crate::config::TimeWaitOverflow;
 use crate::demux::Owner;
 use crate::id::InterfaceId;
 use crate::input::Way;
+use crate::ready::ReadyList;
 use crate::stack::Stack;
 use crate::timers::TimerWheel;
 use handwave_tcp::{Context, Instant, SegmentIn, TimeWait, TimeWaitVerdict, Tuple};
@@ -13,13 +15,20 @@ use handwave_tcp::{Context, Instant, SegmentIn, TimeWait, TimeWaitVerdict, Tuple
 pub(crate) struct TimeWaits {
     records: Arena<TimeWait>,
     pub(crate) timers: TimerWheel,
+    /// The records from the oldest to the youngest, if the oldest is ever to be thrown out.
+    order: Option<ReadyList>,
 }
 
 impl TimeWaits {
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant, overflow: TimeWaitOverflow) -> Self {
+        let order = match overflow {
+            TimeWaitOverflow::DropNew => None,
+            TimeWaitOverflow::EvictOldest => Some(ReadyList::default()),
+        };
         Self {
             records: Arena::default(),
             timers: TimerWheel::new(now),
+            order,
         }
     }
 
@@ -49,6 +58,9 @@ impl Stack {
         let (tuple, deadline) = (*record.tuple(), record.deadline());
         let (slot, _) = self.time_waits.records.insert(record);
         self.time_waits.timers.arm(slot, deadline);
+        if let Some(order) = &mut self.time_waits.order {
+            order.push(slot);
+        }
         self.own(&tuple, Owner::TimeWait(slot));
     }
 
@@ -86,15 +98,18 @@ impl Stack {
         }
     }
 
-    /// Forgets the record whose time is over soonest.
+    /// Forgets the oldest record.
     pub(crate) fn evict_time_wait(&mut self) {
-        if let Some(slot) = self.time_waits.timers.soonest() {
+        if let Some(slot) = self.time_waits.order.as_ref().and_then(ReadyList::front) {
             self.remove_time_wait(slot);
         }
     }
 
     fn remove_time_wait(&mut self, slot: u32) {
         self.time_waits.timers.cancel(slot);
+        if let Some(order) = &mut self.time_waits.order {
+            order.remove(slot);
+        }
         let Some(tuple) = self.time_waits.tuple(slot) else {
             return;
         };

@@ -136,15 +136,6 @@ impl TimerWheel {
         Some(Instant::from_nanos(due.saturating_mul(NANOS_PER_TICK)))
     }
 
-    /// A key among those that fire first; not necessarily the very first.
-    pub(crate) fn soonest(&self) -> Option<u32> {
-        if self.expired != NONE {
-            return Some(self.expired);
-        }
-        let (level, bucket) = self.first_bucket()?;
-        Some(self.buckets[level][bucket].first)
-    }
-
     /// Takes out one key whose time has come at `now`; call until `None`.
     pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<u32> {
         let now = (now.as_nanos() / NANOS_PER_TICK).min(TICK_MAX);
