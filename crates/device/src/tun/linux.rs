@@ -12,6 +12,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::str::FromStr;
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -32,6 +33,9 @@ const MTU_MIN: u16 = 68;
 const MTU_MIN_V6: u16 = 1_280;
 /// More than any transmit queue of a TUN interface is long (500 unless somebody changed it).
 const STALE_MAX: usize = 100_000;
+/// How long to wait for an address to become usable: a second at most. It usually takes an interval or none.
+const LOCAL_TRIES_MAX: u32 = 1_000;
+const LOCAL_TRY_INTERVAL: Duration = Duration::from_millis(1);
 
 /// An address and the length of its network's prefix, written `10.7.0.1/24` or `fd00::1/64`.
 ///
@@ -181,7 +185,8 @@ impl TunBuilder {
         self
     }
 
-    /// Creates the interface and configures it.
+    /// Creates the interface and configures it. When it returns, the kernel takes packets for the addresses; with IPv6 that
+    /// can take some milliseconds.
     ///
     /// # Errors
     ///
@@ -270,8 +275,22 @@ impl TunBuilder {
             netlink
                 .set_link(index, None, true)
                 .map_err(failed("bring up".into()))?;
+            self.wait_for_addresses(&netlink);
         }
         Ok(())
+    }
+
+    /// Waits until the kernel takes packets for its addresses, which for IPv6 it arranges some time after it has accepted them:
+    /// a SYN+ACK that comes too early is dropped, and costs a connection its first second.
+    fn wait_for_addresses(&self, netlink: &Netlink) {
+        for one in &self.addresses {
+            for _ in 0..LOCAL_TRIES_MAX {
+                if netlink.is_local(one.address).unwrap_or(false) {
+                    break;
+                }
+                std::thread::sleep(LOCAL_TRY_INTERVAL);
+            }
+        }
     }
 }
 
@@ -391,3 +410,6 @@ fn discard_stale(descriptor: BorrowedFd<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

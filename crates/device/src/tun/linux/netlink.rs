@@ -13,6 +13,7 @@ use rustix::net::{
 const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
 const RTM_NEWADDR: u16 = 20;
+const RTM_GETROUTE: u16 = 26;
 const NLMSG_ERROR: u16 = 2;
 const NLM_F_REQUEST: u16 = 0x0001;
 const NLM_F_ACK: u16 = 0x0004;
@@ -31,6 +32,8 @@ const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 /// No duplicate address detection: nobody else is on this link.
 const IFA_F_NODAD: u8 = 0x02;
+const RTA_DST: u16 = 1;
+const RTN_LOCAL: u8 = 2;
 const IFF_UP: u32 = 1;
 const TUN_TYPE_TAP: u8 = 2;
 
@@ -111,16 +114,25 @@ impl Netlink {
     ) -> io::Result<()> {
         let flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE_OR_REPLACE;
         let mut message = Message::new(RTM_NEWADDR, flags);
-        let (family, octets) = match address {
-            IpAddr::V4(v4) => (AF_INET, v4.octets().to_vec()),
-            IpAddr::V6(v6) => (AF_INET6, v6.octets().to_vec()),
-        };
+        let (family, octets) = family_and_octets(address);
         let universe = 0;
         message.push(&[family, prefix_len, IFA_F_NODAD, universe]);
         message.push(&index.to_ne_bytes());
         message.attribute(IFA_LOCAL, &octets);
         message.attribute(IFA_ADDRESS, &octets);
         self.ask(message).map(drop)
+    }
+
+    /// Whether the kernel takes packets for this address.
+    pub(super) fn is_local(&self, address: IpAddr) -> io::Result<bool> {
+        let (family, octets) = family_and_octets(address);
+        let mut message = Message::new(RTM_GETROUTE, NLM_F_REQUEST);
+        let bits = u8::try_from(octets.len() * 8).unwrap_or(u8::MAX);
+        // `struct rtmsg`, all else unspecified.
+        message.push(&[family, bits, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        message.attribute(RTA_DST, &octets);
+        let answer = self.ask(message)?;
+        Ok(answer.get(7) == Some(&RTN_LOCAL))
     }
 
     /// Sends a request and returns the body of the answer, which is empty for an acknowledgment.
@@ -141,6 +153,13 @@ impl Netlink {
         } else {
             Err(io::Error::from_raw_os_error(code.wrapping_neg()))
         }
+    }
+}
+
+fn family_and_octets(address: IpAddr) -> (u8, Vec<u8>) {
+    match address {
+        IpAddr::V4(v4) => (AF_INET, v4.octets().to_vec()),
+        IpAddr::V6(v6) => (AF_INET6, v6.octets().to_vec()),
     }
 }
 
