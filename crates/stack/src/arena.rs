@@ -34,6 +34,14 @@ impl<T> Default for Arena<T> {
 }
 
 impl<T> Arena<T> {
+    /// An empty table with room for `capacity` tenants.
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self {
+            slots: Vec::with_capacity(capacity),
+            ..Self::default()
+        }
+    }
+
     /// How many slots are taken.
     pub(crate) fn len(&self) -> usize {
         self.len

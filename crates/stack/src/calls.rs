@@ -242,15 +242,15 @@ impl Stack {
             return;
         }
         let too_many = self.connections.orphans() >= self.config.orphans_max;
-        self.with_slot(now, id.slot, |connection, cx| {
+        let refused = self.with_slot(now, id.slot, |connection, cx| {
             connection.release(cx);
-            if too_many && !connection.is_finished() {
+            let refused = too_many && !connection.is_finished();
+            if refused {
                 connection.abort(cx);
             }
+            refused
         });
-        if too_many {
-            self.counters.orphans_refused += 1;
-        }
+        self.counters.orphans_refused += u64::from(refused == Some(true));
         self.orphan(id.slot);
     }
 

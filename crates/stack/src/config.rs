@@ -42,6 +42,8 @@ pub struct StackConfig {
     /// Connections at a time, orphans included. At the limit active opens fail and the final ACK of a handshake is
     /// answered with RST.
     pub connections_max: usize,
+    /// Connections for which room is made in all tables at the start, so that none has to grow (and move) under load.
+    pub connections_reserved: usize,
     /// Connections that the application has let go of and that are not closed yet. At the limit the next one is reset.
     pub orphans_max: usize,
     /// TIME-WAIT records.
@@ -100,6 +102,7 @@ impl Default for StackConfig {
         };
         Self {
             connections_max: 1 << 20,
+            connections_reserved: 0,
             orphans_max: 1 << 16,
             time_wait_max: 1 << 18,
             time_wait_overflow: TimeWaitOverflow::default(),

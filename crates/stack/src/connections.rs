@@ -23,6 +23,7 @@ pub(crate) struct Slot {
     pub(crate) hop: NextHop,
     /// The generation of routes and path MTUs that `hop` and `mtu` belong to.
     pub(crate) paths_generation: u32,
+    /// The path MTU that the connection was told of last; 0 before the first time.
     pub(crate) mtu: u16,
     /// What is sent does not seem to arrive: the next hop's link address is to be asked for again, so that a dead gateway is
     /// noticed (RFC 9293 3.8.3 [MUST-20]).
@@ -56,12 +57,15 @@ pub(crate) struct Connections {
 const BURST_MAX: u8 = 16;
 
 impl Connections {
-    pub(crate) fn new(now: Instant) -> Self {
+    /// An empty table with room for `capacity` connections.
+    pub(crate) fn new(now: Instant, capacity: usize) -> Self {
+        let mut timers = TimerWheel::new(now);
+        timers.reserve(capacity);
         Self {
-            slots: Arena::default(),
-            timers: TimerWheel::new(now),
-            ready: ReadyList::default(),
-            noticed: ReadyList::default(),
+            slots: Arena::with_capacity(capacity),
+            timers,
+            ready: ReadyList::with_capacity(capacity),
+            noticed: ReadyList::with_capacity(capacity),
             burst: 0,
             orphans: 0,
             held: 0,
@@ -168,17 +172,12 @@ impl Connections {
 }
 
 impl Slot {
-    pub(crate) fn new(
-        connection: Box<Connection>,
-        hop: NextHop,
-        paths_generation: u32,
-        mtu: u16,
-    ) -> Self {
+    pub(crate) fn new(connection: Box<Connection>, hop: NextHop, paths_generation: u32) -> Self {
         Self {
             connection,
             hop,
             paths_generation,
-            mtu,
+            mtu: 0,
             doubts_hop: false,
             events: Events::NONE,
             released: false,
@@ -195,14 +194,15 @@ impl Slot {
 
 impl Stack {
     /// Takes a connection in; the caller has seen to it that there is room and nobody owns its tuple.
+    ///
+    /// It looks at its path before it first sends: one that a listener opened was told of it when the SYN came.
     pub(crate) fn insert_connection(
         &mut self,
         connection: Box<Connection>,
         hop: NextHop,
     ) -> ConnectionId {
         let tuple = *connection.tuple();
-        let mtu = self.mtu_to(tuple.remote.addr, &hop);
-        let entry = Slot::new(connection, hop, self.paths_generation, mtu);
+        let entry = Slot::new(connection, hop, self.paths_generation.wrapping_sub(1));
         let id = ConnectionId::from(self.connections.slots.insert(entry));
         self.own(&tuple, Owner::Connection(id.slot));
         self.connections.touch(id.slot);
@@ -247,8 +247,8 @@ impl Stack {
             let record = entry
                 .connection
                 .take_time_wait(&mut Context::new(now, &mut self.host));
-            self.disown(slot);
             if let Some(record) = record {
+                self.disown(slot);
                 self.enter_time_wait(record);
             }
         }

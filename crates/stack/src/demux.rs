@@ -51,10 +51,10 @@ pub(crate) struct Demux {
 }
 
 impl Demux {
-    /// An empty table hashed with `key`.
-    pub(crate) fn new(key: Key) -> Self {
+    /// A table hashed with `key` that has room for `capacity` tuples.
+    pub(crate) fn new(key: Key, capacity: usize) -> Self {
         Self {
-            table: HashTable::new(),
+            table: HashTable::with_capacity(capacity),
             key,
         }
     }
@@ -176,7 +176,7 @@ mod tests {
                 Owner::Connection(slot)
             }
         };
-        let mut demux = Demux::new(Key::derive(&[1; 16], b"demux"));
+        let mut demux = Demux::new(Key::derive(&[1; 16], b"demux"), 0);
         for (slot, tuple) in (0..).zip(&tuples) {
             assert_eq!(demux.find(tuple, owns), None);
             demux.insert(tuple, owner(slot), of);

@@ -28,6 +28,14 @@ impl Default for ReadyList {
 }
 
 impl ReadyList {
+    /// An empty list with room for the keys below `capacity`.
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self {
+            links: Vec::with_capacity(capacity),
+            ..Self::default()
+        }
+    }
+
     /// Adds `key` at the end unless it is on the list.
     pub(crate) fn push(&mut self, key: u32) {
         let index = key as usize;

@@ -120,6 +120,7 @@ pub struct Stack {
     pub(crate) reassembly_ipv6: Reassembly,
     pub(crate) identifications: Identifications,
     pub(crate) outbox: Outbox,
+    pub(crate) listeners_turn: bool,
 
     // What anyone may provoke.
     pub(crate) reset_bucket: TokenBucket,
@@ -151,8 +152,8 @@ impl Stack {
             ),
             paths_generation: 0,
             neighbours: Neighbours::new(config.neighbours, key(b"neighbours"), now),
-            demux: Demux::new(key(b"demux")),
-            connections: Connections::new(now),
+            demux: Demux::new(key(b"demux"), config.connections_reserved),
+            connections: Connections::new(now, config.connections_reserved),
             time_waits: TimeWaits::new(now, config.time_wait_overflow),
             listening: Listening::new(key(b"listeners"), now),
             udp: UdpSockets::new(key(b"UDP")),
@@ -165,6 +166,7 @@ impl Stack {
             reassembly_ipv6: Reassembly::new(config.reassembly_ipv6, key(b"fragments 6")),
             identifications: Identifications::new(key(b"identifications")),
             outbox: Outbox::new(config.transmit_queue_max),
+            listeners_turn: false,
             reset_bucket: bucket(config.reset_rate, b"resets"),
             icmp_error_bucket: bucket(config.icmp_error_rate, b"ICMP errors"),
             echo_bucket: bucket(config.echo_rate, b"echoes"),

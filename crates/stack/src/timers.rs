@@ -87,6 +87,11 @@ impl TimerWheel {
         }
     }
 
+    /// Makes room for the keys below `capacity`.
+    pub(crate) fn reserve(&mut self, capacity: usize) {
+        self.entries.reserve(capacity);
+    }
+
     /// How many entries are armed.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

@@ -119,9 +119,7 @@ impl Stack {
         {
             return false;
         }
-        link.looped
-            || link.reassembled
-            || !(source.is_loopback() || self.locals.contains_key(&source))
+        link.looped || !(source.is_loopback() || self.locals.contains_key(&source))
     }
 
     /// Hands a packet to its upper layer.

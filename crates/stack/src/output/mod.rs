@@ -44,15 +44,17 @@ impl Stack {
                 }
                 continue;
             }
-            if let Some(slot) = self.listening.next_ready() {
-                if let Some(packet) = self.listener_output(now, slot) {
-                    return Some(packet);
-                }
-                continue;
-            }
-            let slot = self.connections.next_ready()?;
-            if let Some(packet) = self.connection_output(now, slot) {
-                return Some(packet);
+            // Listeners and connections take turns, so that a flood of SYNs does not keep connections from sending.
+            self.listeners_turn = !self.listeners_turn;
+            let listener = self.listening.next_ready();
+            let packet = match (listener, self.connections.next_ready()) {
+                (Some(slot), None) => self.listener_output(now, slot),
+                (Some(slot), Some(_)) if self.listeners_turn => self.listener_output(now, slot),
+                (_, Some(slot)) => self.connection_output(now, slot),
+                (None, None) => return None,
+            };
+            if packet.is_some() {
+                return packet;
             }
         }
     }
