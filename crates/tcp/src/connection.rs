@@ -560,6 +560,25 @@ impl Connection {
         }
     }
 
+    /// Whether [`close`](Self::close) has promised a FIN, or the connection is over: nothing more can be written.
+    #[must_use]
+    pub const fn is_closing(&self) -> bool {
+        match &self.state {
+            State::Known(tcb) => tcb.app.closing || matches!(tcb.phase(), Phase::Closed),
+            State::SynSent(_) => false,
+            State::Stillborn { .. } => true,
+        }
+    }
+
+    /// Whether the FIN has been sent, and so everything before it. [`Events::FIN_SENT`] tells when.
+    #[must_use]
+    pub fn fin_sent(&self) -> bool {
+        match &self.state {
+            State::Known(tcb) => tcb.fin_sent(),
+            State::SynSent(_) | State::Stillborn { .. } => false,
+        }
+    }
+
     /// Whether the application has let go.
     #[must_use]
     pub const fn is_released(&self) -> bool {

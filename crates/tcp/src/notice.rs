@@ -26,6 +26,8 @@ impl Events {
     pub const SOFT_ERROR: Self = Self(1 << 6);
     /// Our FIN was acknowledged: the peer has everything.
     pub const FIN_ACKNOWLEDGED: Self = Self(1 << 7);
+    /// Our FIN has left: everything that was written has been sent.
+    pub const FIN_SENT: Self = Self(1 << 8);
 
     /// Whether all of `other` are set.
     #[must_use]

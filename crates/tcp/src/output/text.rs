@@ -5,6 +5,7 @@ use handwave_wire::{SeqNum, TcpFlags};
 use super::header;
 use super::silly_window::{Offer, is_worth_sending};
 use crate::host::Context;
+use crate::notice::Events;
 use crate::phase::Phase;
 use crate::segment::SegmentOut;
 use crate::tcb::{LossState, Tcb};
@@ -76,6 +77,9 @@ pub(super) fn fresh(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
     let seq = tcb.snd.nxt;
     let len = offer.len + u32::from(offer.fin);
     tcb.snd.nxt = seq + len;
+    if offer.fin {
+        tcb.events |= Events::FIN_SENT;
+    }
     let segment = build(tcb, cx, seq, len);
     tcb.patience.last_sent = cx.now;
     if tcb.timed.is_none() && tcb.loss == LossState::Open {
@@ -95,6 +99,9 @@ pub(super) fn window_probe(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut
             return None;
         }
         tcb.snd.nxt = seq + 1;
+        if tcb.fin_sent() {
+            tcb.events |= Events::FIN_SENT;
+        }
     }
     tcb.timed = None;
     Some(build(tcb, cx, seq, 1))
