@@ -14,6 +14,7 @@ use crate::routes::NextHop;
 use crate::stack::Stack;
 use crate::timers::TimerWheel;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use handwave_tcp::{Connection, Context, Events, Instant, Phase, TimeWait, Tuple};
 
 /// A connection and what the stack knows of it.
@@ -223,6 +224,16 @@ impl Stack {
         );
         self.connections.touch(slot);
         Some(result)
+    }
+
+    /// Resets every connection, those that the application has let go of included, as a host does that shuts down.
+    ///
+    /// Drain [`poll_transmit`](Self::poll_transmit) afterwards: the peers learn of it. Handles stay valid and tell the error.
+    pub fn abort_all(&mut self, now: Instant) {
+        let slots: Vec<u32> = self.connections.iter().map(|(id, _)| id.slot).collect();
+        for slot in slots {
+            self.with_slot(now, slot, Connection::abort);
+        }
     }
 
     /// Marks a connection as let go by the application. It stays until it is over.
