@@ -1,0 +1,52 @@
+//! **Handwave**: a complete TCP for programs, without the kernel.
+//!
+//! A [`Stack`] joins a device (TUN, a tunnel of the program's own, a link in memory) to sockets shaped like tokio's:
+//! [`TcpListener`], [`TcpStream`].
+//!
+//! ```text
+//! TcpStream, UdpSocket, ..  --call-->  stack (behind a lock)  <--batches--  Driver  <-->  Device
+//!                           <--wake--                                        (a task)
+//! ```
+//!
+//! - [`Stack`] and [`Builder`]: how it begins, and when it ends.
+//! - [`Driver`]: the task that moves packets; [`Runtime`] is all it needs of its surroundings.
+//! - [`Error`]: what is inside the [`std::io::Error`]s.
+//! - [`device`]: where packets come from.
+//!
+//! The protocol is not here: connections are `handwave-tcp`, demultiplexing and IP are `handwave-stack`.
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "axum")]
+mod axum;
+mod builder;
+mod driver;
+mod error;
+mod runtime;
+mod shared;
+mod stack;
+mod tcp;
+mod waiting;
+
+/// Where packets come from and go to.
+pub use handwave_device as device;
+
+pub use builder::Builder;
+pub use driver::Driver;
+pub use error::Error;
+pub use handwave_packet::{PacketBuf, Payload};
+pub use handwave_stack::{
+    BindError, ConnectError, ConnectOptions, Counters, InterfaceError, ListenError, ListenerConfig,
+    Prefix, RateLimit, Route, StackConfig, UdpLimits, UdpSendError,
+};
+pub use handwave_tcp::{
+    Config, ConnectionError, Instant, KeepAlive, ListenerCounters, Phase, Profile, Secrets,
+    TcpInfo, Unreachable,
+};
+pub use handwave_wire::ethernet::MacAddr;
+#[cfg(unix)]
+pub use runtime::Watch;
+pub use runtime::{Runtime, Timer, TokioRuntime};
+pub use stack::Stack;
+pub use tcp::{
+    OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpStream, WriteHalf,
+};

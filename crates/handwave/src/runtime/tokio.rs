@@ -1,0 +1,135 @@
+//! The seam on tokio.
+
+use std::future::Future;
+use std::io;
+#[cfg(unix)]
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+#[cfg(unix)]
+use ::tokio::io::unix::AsyncFd;
+use ::tokio::runtime::Handle;
+use ::tokio::time::{self, Sleep};
+use handwave_tcp::Instant;
+
+#[cfg(unix)]
+use super::Watch;
+use super::{Runtime, Timer};
+
+/// Runs a stack on tokio, with its clock: also with a paused one, as `#[tokio::test(start_paused = true)]` has it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// use handwave::{Stack, TokioRuntime, device};
+///
+/// let (wire, _other_end) = device::pair(1_500, 64);
+/// let stack = Stack::builder().device(wire).runtime(TokioRuntime::current()?).spawn()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct TokioRuntime {
+    handle: Handle,
+    start: time::Instant,
+}
+
+impl TokioRuntime {
+    /// The runtime this is called in.
+    ///
+    /// # Errors
+    ///
+    /// When it is called outside any.
+    pub fn current() -> io::Result<Self> {
+        Ok(Self::new(Handle::try_current().map_err(io::Error::other)?))
+    }
+
+    /// The runtime that `handle` belongs to. It needs its time driver, and its I/O driver for devices that have a descriptor.
+    #[must_use]
+    pub fn new(handle: Handle) -> Self {
+        let start = {
+            let _context = handle.enter();
+            time::Instant::now()
+        };
+        Self { handle, start }
+    }
+}
+
+impl Runtime for TokioRuntime {
+    fn now(&self) -> Instant {
+        let since = time::Instant::now().saturating_duration_since(self.start);
+        Instant::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        Box::new(TokioTimer {
+            start: self.start,
+            sleep: None,
+        })
+    }
+
+    #[cfg(unix)]
+    fn watch(&self, descriptor: BorrowedFd<'_>) -> io::Result<Box<dyn Watch>> {
+        let _context = self.handle.enter();
+        let descriptor = descriptor.try_clone_to_owned()?;
+        #[expect(
+            deprecated,
+            reason = "sound for an `OwnedFd`, which never changes its descriptor; the other constructors are unsafe"
+        )]
+        let watched = AsyncFd::new(descriptor)?;
+        Ok(Box::new(TokioWatch(watched)))
+    }
+
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        // Nobody waits for the task by its handle.
+        drop(self.handle.spawn(task));
+    }
+}
+
+/// Thirty years: tokio's wheel turns for two.
+const FOREVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+struct TokioTimer {
+    start: time::Instant,
+    /// Made when first needed, and moved from deadline to deadline.
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer for TokioTimer {
+    fn poll_until(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = match (deadline, &self.sleep) {
+            (Some(deadline), _) => Duration::from_nanos(deadline.as_nanos()),
+            // What was waited for before must not wake an idle task.
+            (None, Some(_)) => FOREVER,
+            (None, None) => return Poll::Pending,
+        };
+        let deadline = self.start + deadline;
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(time::sleep_until(deadline)));
+        if sleep.deadline() != deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        sleep.as_mut().poll(cx)
+    }
+}
+
+/// A descriptor of its own for what the device has open: the reactor holds it whatever becomes of the device.
+#[cfg(unix)]
+struct TokioWatch(AsyncFd<OwnedFd>);
+
+/// The readiness is cleared before the caller tries, not after: what comes about in between is then told again.
+#[cfg(unix)]
+impl Watch for TokioWatch {
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.0.poll_read_ready(cx))?.clear_ready();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.0.poll_write_ready(cx))?.clear_ready();
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,183 @@
+//! What the driver and all handles of one stack share: the stack itself behind a lock, and who waits for what.
+//!
+//! A call of the application takes the lock, calls into the stack, and wakes the driver if that may have given it something
+//! to do. While the driver has been woken and has not run, further calls wake nobody: many calls make one turn of the driver.
+
+use std::future::poll_fn;
+use std::io;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use handwave_stack::{ConnectionId, InterfaceId};
+use handwave_tcp::Instant;
+
+use crate::error::Error;
+use crate::runtime::Runtime;
+use crate::waiting::{Place, Ticket, Waiting};
+
+/// Behind every [`Handle`].
+#[derive(Debug)]
+pub(crate) struct Shared {
+    inner: Mutex<Inner>,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    /// Handles that exist: stacks, listeners, streams, sockets.
+    handles: AtomicUsize,
+}
+
+/// What the lock protects.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) stack: handwave_stack::Stack,
+    pub(crate) interface: InterfaceId,
+    pub(crate) waiting: Waiting,
+    /// Where the search for a free port of a listener begins.
+    pub(crate) next_port: u16,
+    /// The driver's, while it rests. Taken by whoever has something for it.
+    pub(crate) driver: Option<Waker>,
+    /// The driver has ended.
+    pub(crate) ended: bool,
+}
+
+impl Shared {
+    pub(crate) fn new(inner: Inner, runtime: Arc<dyn Runtime>) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::new(inner),
+            runtime,
+            handles: AtomicUsize::new(0),
+        })
+    }
+
+    /// Locks. A panic while the lock was held is no reason to stop: the stack has no states that a panic could leave half done
+    /// and that another call could not bear.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nobody can ask for anything any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.handles.load(Ordering::Acquire) == 0
+    }
+
+    /// Looks at something, or changes what the driver need not know of.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&mut Inner) -> R) -> R {
+        look(&mut self.lock())
+    }
+
+    /// Calls into the stack and lets the driver see to what follows.
+    pub(crate) fn call<R>(&self, call: impl FnOnce(&mut Inner, Instant) -> R) -> R {
+        let (result, driver) = {
+            let mut inner = self.lock();
+            let now = self.runtime.now();
+            (call(&mut inner, now), inner.driver.take())
+        };
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        result
+    }
+
+    /// Tries something; if it is too early, leaves the waker at `place`.
+    ///
+    /// Trying and leaving the waker are one step under the lock, so nothing happens unnoticed in between.
+    pub(crate) fn poll_at<R>(
+        &self,
+        place: Place,
+        ticket: Ticket,
+        cx: &mut Context<'_>,
+        mut attempt: impl FnMut(&mut Inner, Instant) -> Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        let (result, driver) = {
+            let mut inner = self.lock();
+            let now = self.runtime.now();
+            match attempt(&mut inner, now) {
+                Poll::Ready(result) => (result, inner.driver.take()),
+                Poll::Pending if inner.ended => (Err(Error::StackGone.into()), None),
+                Poll::Pending => {
+                    inner.waiting.register(place, ticket, cx.waker());
+                    return Poll::Pending;
+                }
+            }
+        };
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        Poll::Ready(result)
+    }
+
+    /// Waits at `place` until an attempt succeeds or fails. Dropping the future loses nothing but the place in the queue.
+    pub(crate) async fn wait_at<R>(
+        &self,
+        place: Place,
+        mut attempt: impl FnMut(&mut Inner, Instant) -> Poll<io::Result<R>>,
+    ) -> io::Result<R> {
+        let ticket = self.look(|inner| inner.waiting.ticket());
+        let waiter = Waiter {
+            shared: self,
+            place,
+            ticket,
+        };
+        poll_fn(|cx| {
+            waiter
+                .shared
+                .poll_at(waiter.place, waiter.ticket, cx, &mut attempt)
+        })
+        .await
+    }
+}
+
+/// Somebody who waits; takes the waker back when dropped.
+struct Waiter<'a> {
+    shared: &'a Shared,
+    place: Place,
+    ticket: Ticket,
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.shared
+            .look(|inner| inner.waiting.withdraw(self.place, self.ticket));
+    }
+}
+
+impl Inner {
+    /// Forgets who waits for a connection that its program lets go of.
+    pub(crate) fn forget(&mut self, id: ConnectionId) {
+        self.waiting.withdraw(Place::Read(id), Ticket::POLL);
+        self.waiting.withdraw(Place::Write(id), Ticket::POLL);
+    }
+}
+
+/// Keeps the driver going for as long as it exists.
+#[derive(Debug)]
+pub(crate) struct Handle(Arc<Shared>);
+
+impl Handle {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        shared.handles.fetch_add(1, Ordering::Relaxed);
+        Self(shared)
+    }
+}
+
+impl Deref for Handle {
+    type Target = Shared;
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Clone for Handle {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.0.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // The driver ends once it has nothing left to close.
+            self.0.call(|_, _| ());
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! [`Stack`]: the handle that programs hold.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use handwave_stack::Counters;
+
+use crate::builder::Builder;
+use crate::runtime::Runtime;
+use crate::shared::Handle;
+
+/// A TCP/IP stack on one device, with a driver of its own.
+///
+/// It is a handle: cloning it is cheap, and all clones mean the same stack. Sockets made from it hold it too, so it may be
+/// dropped while they are in use. Once nothing holds it any more, what was written is still delivered and connections are closed in
+/// order; then the [`Driver`](crate::Driver) ends. A driver that ends before, because its runtime is shut down, resets
+/// every connection that is left.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// use handwave::{Stack, TcpListener, TcpStream, device};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// let (left, right) = device::pair(1_500, 256);
+/// let client = Stack::builder().device(left).address([10, 0, 0, 1], 24).spawn()?;
+/// let server = Stack::builder().device(right).address([10, 0, 0, 2], 24).spawn()?;
+///
+/// let mut listener = TcpListener::bind(&server, ([10, 0, 0, 2], 7).into())?;
+/// tokio::spawn(async move {
+///     let (mut stream, _) = listener.accept().await?;
+///     let (mut from, mut to) = stream.split();
+///     tokio::io::copy(&mut from, &mut to).await
+/// });
+///
+/// let mut stream = TcpStream::connect(&client, ([10, 0, 0, 2], 7).into()).await?;
+/// stream.write_all(b"hello").await?;
+/// stream.shutdown().await?;
+/// let mut back = String::new();
+/// stream.read_to_string(&mut back).await?;
+/// assert_eq!(back, "hello");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Stack {
+    handle: Handle,
+}
+
+impl Stack {
+    /// Begins a stack: give it a device and an address, then [`spawn`](Builder::spawn) it.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn new(handle: Handle) -> Self {
+        Self { handle }
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    pub(crate) fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.handle.runtime
+    }
+
+    /// What the stack has counted.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.handle.look(|inner| *inner.stack.counters())
+    }
+
+    /// Looks into the stack below, or changes what has no method here: routes, addresses, a tracer.
+    ///
+    /// Nobody else gets at the stack meanwhile, packets included: be short, and call nothing of this library.
+    pub fn with<R>(&self, look: impl FnOnce(&mut handwave_stack::Stack) -> R) -> R {
+        self.handle.call(|inner, _| look(&mut inner.stack))
+    }
+
+    /// Whether the driver has ended, so that nothing moves any more.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.handle.look(|inner| inner.ended)
+    }
+}
+
+/// An address of a socket as the stack below has it: unspecified means any.
+pub(crate) fn specified(addr: SocketAddr) -> Option<std::net::IpAddr> {
+    Some(addr.ip()).filter(|ip| !ip.is_unspecified())
+}

@@ -1,0 +1,350 @@
+//! What a stream and its halves share: one connection of the stack, released when the last of them goes.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use handwave_stack::{ConnectionId, NoSuchSocket};
+use handwave_tcp::{Config, Instant, Phase, ReceiveError, SendError, TcpInfo, Tuple};
+use tokio::io::ReadBuf;
+
+use crate::error::{Error, read_failure};
+use crate::shared::{Handle, Inner};
+use crate::waiting::{Place, Ticket};
+
+/// One connection. Dropping it lets go: what was written is delivered, then the connection closes in order.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    handle: Handle,
+    id: ConnectionId,
+    tuple: Tuple,
+    /// What becomes of text that is not delivered when this is dropped.
+    linger: std::sync::Mutex<Option<Duration>>,
+}
+
+impl Connection {
+    pub(crate) fn new(handle: Handle, id: ConnectionId, tuple: Tuple) -> Self {
+        Self {
+            handle,
+            id,
+            tuple,
+            linger: std::sync::Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.tuple.local.into()
+    }
+
+    pub(crate) fn peer_addr(&self) -> SocketAddr {
+        self.tuple.remote.into()
+    }
+
+    /// Waits for the end of the handshake.
+    pub(crate) async fn established(&self) -> io::Result<()> {
+        let id = self.id;
+        self.handle
+            .wait_at(Place::Write(id), |inner, _| {
+                let connection = inner.stack.connection(id).ok_or(Error::StackGone)?;
+                match (connection.phase(), connection.error()) {
+                    (Phase::SynSent | Phase::SynReceived, _) => Poll::Pending,
+                    (Phase::Closed, Some(error)) => {
+                        Poll::Ready(Err(Error::Connection(error).into()))
+                    }
+                    _ => Poll::Ready(Ok(())),
+                }
+            })
+            .await
+    }
+
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if buffer.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let id = self.id;
+        self.handle
+            .poll_at(Place::Read(id), Ticket::POLL, cx, |inner, now| {
+                read_into(inner, now, id, buffer)
+            })
+    }
+
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut buffer = ReadBuf::new(buffer);
+        if buffer.remaining() == 0 {
+            return Ok(0);
+        }
+        let id = self.id;
+        let read = self
+            .handle
+            .call(|inner, now| read_into(inner, now, id, &mut buffer));
+        match read {
+            Poll::Ready(result) => result.map(|()| buffer.filled().len()),
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        let id = self.id;
+        self.handle
+            .wait_at(Place::Read(id), |inner, _| {
+                let connection = inner.stack.connection(id).ok_or(Error::StackGone)?;
+                let over = connection.peer_closed() || connection.phase() == Phase::Closed;
+                match connection.receivable() > 0 || over {
+                    true => Poll::Ready(Ok(())),
+                    false => Poll::Pending,
+                }
+            })
+            .await
+    }
+
+    pub(crate) async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let id = self.id;
+        self.handle
+            .wait_at(Place::Read(id), |inner, now| {
+                let count = inner.stack.peek(id, buffer);
+                if count > 0 {
+                    return Poll::Ready(Ok(count));
+                }
+                // Reading nothing tells the end and the error apart from waiting.
+                poll_result(inner.stack.read(now, id, &mut []))
+            })
+            .await
+    }
+
+    pub(crate) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let id = self.id;
+        self.handle.poll_at(
+            Place::Write(id),
+            Ticket::POLL,
+            cx,
+            |inner, now| match write_from(inner, now, id, slices) {
+                Ok(0) if slices.iter().any(|slice| !slice.is_empty()) => Poll::Pending,
+                result => Poll::Ready(result),
+            },
+        )
+    }
+
+    pub(crate) fn try_write(&self, data: &[u8]) -> io::Result<usize> {
+        let id = self.id;
+        let slices = [io::IoSlice::new(data)];
+        let written = self
+            .handle
+            .call(|inner, now| write_from(inner, now, id, &slices))?;
+        match written {
+            0 if !data.is_empty() => Err(io::ErrorKind::WouldBlock.into()),
+            count => Ok(count),
+        }
+    }
+
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        let id = self.id;
+        self.handle
+            .wait_at(Place::Write(id), |inner, now| {
+                let connection = inner.stack.connection(id).ok_or(Error::StackGone)?;
+                if connection.sendable() > 0 || connection.phase() == Phase::Closed {
+                    return Poll::Ready(Ok(()));
+                }
+                // Writing nothing tells whether it makes sense to wait.
+                let done = inner.stack.write(now, id, &[]);
+                match done {
+                    Ok(_) => Poll::Pending,
+                    Err(_) => Poll::Ready(Ok(())),
+                }
+            })
+            .await
+    }
+
+    /// Closes the sending direction, and waits until the FIN, and so all that was written, has been sent.
+    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let id = self.id;
+        self.close();
+        self.handle
+            .poll_at(Place::Write(id), Ticket::POLL, cx, |inner, _| {
+                let connection = inner.stack.connection(id).ok_or(Error::StackGone)?;
+                match (
+                    connection.fin_sent(),
+                    connection.phase(),
+                    connection.error(),
+                ) {
+                    (true, _, _) | (_, Phase::Closed, None) => Poll::Ready(Ok(())),
+                    (false, Phase::Closed, Some(error)) => {
+                        Poll::Ready(Err(Error::Connection(error).into()))
+                    }
+                    (false, _, _) => Poll::Pending,
+                }
+            })
+    }
+
+    /// Promises a FIN after what was written.
+    pub(crate) fn close(&self) {
+        let is_closing = |inner: &mut Inner| {
+            let connection = inner.stack.connection(self.id);
+            connection.is_none_or(handwave_tcp::Connection::is_closing)
+        };
+        if !self.handle.look(is_closing) {
+            self.handle
+                .call(|inner, now| inner.stack.close(now, self.id));
+        }
+    }
+
+    pub(crate) fn abort(&self) {
+        let id = self.id;
+        self.handle.call(|inner, now| {
+            // The handle lives on and tells the error, so this is not the stack's abort, which lets go.
+            let aborted = inner
+                .stack
+                .with_connection(now, id, handwave_tcp::Connection::abort);
+            let (Ok(()) | Err(NoSuchSocket)) = aborted;
+        });
+    }
+
+    pub(crate) fn info(&self) -> io::Result<TcpInfo> {
+        let id = self.id;
+        self.handle.look(|inner| {
+            let connection = inner.stack.connection(id).ok_or(Error::StackGone)?;
+            Ok(connection.info())
+        })
+    }
+
+    pub(crate) fn take_error(&self) -> Option<io::Error> {
+        let id = self.id;
+        self.handle.look(|inner| {
+            let error = inner.stack.connection(id)?.error()?;
+            Some(Error::Connection(error).into())
+        })
+    }
+
+    pub(crate) fn config(&self) -> io::Result<Arc<Config>> {
+        let id = self.id;
+        self.handle.look(|inner| {
+            let connection = inner.stack.connection(id).ok_or(Error::StackGone)?;
+            Ok(Arc::clone(connection.config()))
+        })
+    }
+
+    /// Changes the settings of this connection alone.
+    pub(crate) fn change_config(&self, change: impl FnOnce(&mut Config)) -> io::Result<()> {
+        let id = self.id;
+        let changed = self
+            .handle
+            .call(|inner, now| set_config(inner, now, id, change));
+        changed.map_err(|NoSuchSocket| Error::StackGone.into())
+    }
+
+    pub(crate) fn set_linger(&self, linger: Option<Duration>) {
+        *self.lock_linger() = linger;
+    }
+
+    pub(crate) fn linger(&self) -> Option<Duration> {
+        *self.lock_linger()
+    }
+
+    fn lock_linger(&self) -> std::sync::MutexGuard<'_, Option<Duration>> {
+        self.linger
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let (id, linger) = (self.id, self.linger());
+        self.handle.call(|inner, now| {
+            inner.forget(id);
+            match linger {
+                Some(Duration::ZERO) => inner.stack.abort(now, id),
+                Some(limit) => {
+                    let changed = set_config(inner, now, id, |config| {
+                        config.user_timeout = Some(limit);
+                    });
+                    let (Ok(()) | Err(NoSuchSocket)) = changed;
+                    inner.stack.release(now, id);
+                }
+                None => inner.stack.release(now, id),
+            }
+        });
+    }
+}
+
+fn set_config(
+    inner: &mut Inner,
+    now: Instant,
+    id: ConnectionId,
+    change: impl FnOnce(&mut Config),
+) -> Result<(), NoSuchSocket> {
+    inner.stack.with_connection(now, id, |connection, cx| {
+        let mut config = Arc::clone(connection.config());
+        change(Arc::make_mut(&mut config));
+        connection.set_config(cx, config);
+    })
+}
+
+/// Copies what is there into the part of `buffer` that is not filled.
+///
+/// Slice by slice: the memory behind `buffer` need not be initialized, and one look at the connection is enough for all.
+fn read_into(
+    inner: &mut Inner,
+    now: Instant,
+    id: ConnectionId,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let read = inner.stack.with_connection(now, id, |connection, cx| {
+        let before = buffer.remaining();
+        while buffer.remaining() > 0 {
+            match connection.read_chunk(cx, buffer.remaining()) {
+                Ok(chunk) if chunk.is_empty() => break,
+                Ok(chunk) => buffer.put_slice(&chunk),
+                Err(_) if buffer.remaining() < before => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    });
+    poll_result(read.unwrap_or(Ok(())))
+}
+
+fn write_from(
+    inner: &mut Inner,
+    now: Instant,
+    id: ConnectionId,
+    slices: &[io::IoSlice<'_>],
+) -> io::Result<usize> {
+    let written = inner.stack.with_connection(now, id, |connection, cx| {
+        let mut count = 0;
+        for slice in slices {
+            let taken = match connection.write(cx, slice) {
+                Ok(taken) => taken,
+                Err(_) if count > 0 => break,
+                Err(error) => return Err(error),
+            };
+            count += taken;
+            if taken < slice.len() {
+                break;
+            }
+        }
+        Ok(count)
+    });
+    let written: Result<usize, SendError> = written.map_err(|NoSuchSocket| Error::StackGone)?;
+    written.map_err(|error| Error::from(error).into())
+}
+
+fn poll_result<T>(result: Result<T, ReceiveError>) -> Poll<io::Result<T>> {
+    match result.map_err(read_failure) {
+        Ok(value) => Poll::Ready(Ok(value)),
+        Err(Some(error)) => Poll::Ready(Err(error.into())),
+        Err(None) => Poll::Pending,
+    }
+}

@@ -1,0 +1,48 @@
+//! Two stacks on one wire.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "each test file uses its share, and a helper may fail as a test does"
+)]
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use handwave::{Builder, Driver, Stack, device};
+
+/// Where servers listen.
+pub(crate) const SERVER: SocketAddr = SocketAddr::new(
+    std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)),
+    80,
+);
+
+/// Two stacks on one wire, not built yet: 10.0.0.1 and 10.0.0.2.
+pub(crate) fn builders() -> (Builder, Builder) {
+    let (left, right) = device::pair(1_500, 256);
+    (
+        Stack::builder().device(left).address([10, 0, 0, 1], 24),
+        Stack::builder().device(right).address([10, 0, 0, 2], 24),
+    )
+}
+
+/// Two stacks that run.
+pub(crate) fn pair() -> (Stack, Stack) {
+    let (left, right) = builders();
+    (left.spawn().unwrap(), right.spawn().unwrap())
+}
+
+/// Two stacks; the second one's driver is a task that can be aborted.
+pub(crate) fn pair_with_driver() -> (Stack, Stack, tokio::task::JoinHandle<std::io::Result<()>>) {
+    let (left, right) = builders();
+    let (server, driver): (Stack, Driver) = right.build().unwrap();
+    (left.spawn().unwrap(), server, tokio::spawn(driver))
+}
+
+/// Fails instead of hanging.
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), future)
+        .await
+        .expect("it takes too long")
+}
