@@ -14,7 +14,7 @@ Exit codes: 0 fine, 1 findings or failure, 2 usage, 3 bad input, 4 missing privi
 
 /// TCP without the hand-waving: run it, watch it, understand it.
 #[derive(Parser, Debug)]
-#[command(name = "handwave", version, about, after_help = AFTER_HELP)]
+#[command(name = "handwave", version, after_help = AFTER_HELP)]
 #[command(disable_help_subcommand = true, arg_required_else_help = true)]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -54,7 +54,7 @@ pub(crate) fn run(args: &LabArgs, common: &Common) -> Result<ExitCode, Failure> 
     if let Some((writer, path)) = capture {
         pcap::write(writer, &path, &tapped, &story, language)?;
     }
-    let summary = Summary::new(&story, &payload, &played, wall);
+    let summary = Summary::new(&story, &payload, &played, &traces[0], wall);
     let mut screen = Screen::new(common.color.choice(), args.output.width);
     if args.output.json {
         report::json(&mut screen, args, &story, &summary, language)?;

@@ -33,16 +33,21 @@ pub fn tell(witnesses: [Witness<'_>; 2], transits: &[Transit]) -> Story {
     let [a, b] = witnesses;
     let traces = [entries(&a, b.endpoint), entries(&b, a.endpoint)];
     let mut numbers = Numbers::new(&traces, transits);
-    let ends = [(a, Side::A), (b, Side::B)].map(|(witness, side)| End {
-        role: witness.role,
-        endpoint: witness.endpoint,
-        isn: numbers.isn(side),
-        first: traces[side.index()]
-            .first()
-            .map_or(Phase::Closed, |entry| entry.before),
-        last: traces[side.index()]
-            .last()
-            .map_or(Phase::Closed, |entry| entry.after),
+    let ends = [(a, Side::A), (b, Side::B)].map(|(witness, side)| {
+        let trace = &traces[side.index()];
+        // Who listens and never hears anything leaves no trace of it.
+        let silent = if witness.role == Role::Server {
+            Phase::Listen
+        } else {
+            Phase::Closed
+        };
+        End {
+            role: witness.role,
+            endpoint: witness.endpoint,
+            isn: numbers.isn(side),
+            first: trace.first().map_or(silent, |entry| entry.before),
+            last: trace.last().map_or(silent, |entry| entry.after),
+        }
     });
     let mut steps = Departures::new(&traces).steps(transits, &mut numbers);
     for side in Side::BOTH {

@@ -106,7 +106,7 @@ fn conditions(args: &LabArgs, language: Language) -> String {
         parts.push(bits(rate as f64 * 8.0));
     }
     parts.push(format!("MTU {}", network.mtu));
-    parts.push(format!("seed {}", network.seed));
+    parts.push(format!("{} {}", word(language, Word::Seed), network.seed));
     parts.join(" · ")
 }
 
@@ -148,6 +148,13 @@ fn outcome(summary: &Summary, language: Language) -> Vec<Line> {
         table.row(Word::Goodput, &format!("{} ({took})", bits(goodput)));
     }
     table.row(Word::Segments, &segments(summary, language));
+    if let (Some(max), true) = (summary.cwnd_max(), summary.goodput_bits().is_some()) {
+        let course = course(&summary.cwnd, max);
+        table.row(
+            Word::Cwnd,
+            &format!("{course}  max {}", quantity::octets(max.into())),
+        );
+    }
     if let Some(info) = &summary.info {
         let time = |span: Option<Duration>| span.map_or_else(|| "-".to_owned(), quantity::time);
         table.row(
@@ -157,13 +164,23 @@ fn outcome(summary: &Summary, language: Language) -> Vec<Line> {
     }
     let times = format!(
         "{} {}, {} {}",
-        quantity::time(summary.virtual_time),
         word(language, Word::Virtual),
-        quantity::time(summary.wall),
-        word(language, Word::Wall)
+        quantity::time(summary.virtual_time),
+        word(language, Word::Wall),
+        quantity::time(summary.wall)
     );
     table.row(Word::Time, &times);
     table.lines
+}
+
+/// Values as bars of eight heights.
+fn course(values: &[u32], max: u32) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let bar = |value: &u32| {
+        let height = u64::from(*value) * 8 / (u64::from(max) + 1);
+        BARS[usize::try_from(height).unwrap_or(0).min(7)]
+    };
+    values.iter().map(bar).collect()
 }
 
 fn segments(summary: &Summary, language: Language) -> String {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use handwave_story::{Fate, Side, Story};
-use handwave_tcp::TcpInfo;
+use handwave_tcp::trace::TraceEntry;
+use handwave_tcp::{Instant, TcpInfo};
 use serde_json::{Value, json};
 
 use super::payload::{Hash, Origin, Payload, hex};
@@ -34,6 +35,8 @@ pub(crate) struct Summary {
     pub(crate) wall: Duration,
     /// The sender's own numbers.
     pub(crate) info: Option<TcpInfo>,
+    /// The sender's congestion window over the time of the transfer.
+    pub(crate) cwnd: Vec<u32>,
 }
 
 /// The data, before and after.
@@ -45,6 +48,37 @@ pub(crate) struct Sent {
     pub(crate) received_octets: u64,
 }
 
+/// How many values of the congestion window are kept.
+const SAMPLES: usize = 64;
+
+/// The congestion window at evenly spaced moments of the transfer.
+fn sampled(sender: &[TraceEntry], took: Duration) -> Vec<u32> {
+    let open = |entry: &&TraceEntry| entry.after.is_synchronized() && entry.snd.cwnd > 0;
+    let known: Vec<(Duration, u32)> = sender
+        .iter()
+        .filter(open)
+        .map(|entry| (entry.now - Instant::ZERO, entry.snd.cwnd))
+        .take_while(|(at, _)| *at <= took)
+        .collect();
+    let Some((start, _)) = known.first().copied() else {
+        return Vec::new();
+    };
+    let step = took.saturating_sub(start) / u32::try_from(SAMPLES).unwrap_or(u32::MAX);
+    if step.is_zero() {
+        return Vec::new();
+    }
+    let moments = (0..SAMPLES).scan(start, |at, _| {
+        *at += step;
+        Some(*at)
+    });
+    moments
+        .filter_map(|moment| {
+            let until = known.partition_point(|(at, _)| *at <= moment);
+            until.checked_sub(1).map(|last| known[last].1)
+        })
+        .collect()
+}
+
 impl Sent {
     pub(crate) fn is_whole(&self) -> bool {
         self.hash == self.received && self.octets == self.received_octets
@@ -52,7 +86,13 @@ impl Sent {
 }
 
 impl Summary {
-    pub(crate) fn new(story: &Story, payload: &Payload, played: &Played, wall: Duration) -> Self {
+    pub(crate) fn new(
+        story: &Story,
+        payload: &Payload,
+        played: &Played,
+        sender: &[TraceEntry],
+        wall: Duration,
+    ) -> Self {
         let count = |test: &dyn Fn(&handwave_story::SegmentStep) -> bool| {
             story.segments().filter(|step| test(step)).count() as u64
         };
@@ -80,6 +120,7 @@ impl Summary {
             }),
             wall,
             info: played.info.clone(),
+            cwnd: sampled(sender, played.took),
         }
     }
 
@@ -95,6 +136,12 @@ impl Summary {
         let octets = self.sent.as_ref()?.received_octets;
         let seconds = self.took.as_secs_f64();
         (octets >= OCTETS_MIN && seconds > 0.0).then(|| octets as f64 * 8.0 / seconds)
+    }
+
+    /// The window's highest value, where there is a course worth drawing.
+    pub(crate) fn cwnd_max(&self) -> Option<u32> {
+        let changes = self.cwnd.windows(2).any(|pair| pair[0] != pair[1]);
+        self.cwnd.iter().copied().max().filter(|_| changes)
     }
 
     pub(crate) fn to_json(&self) -> Value {
@@ -126,6 +173,7 @@ impl Summary {
             "transfer_ns": nanos(self.took),
             "virtual_time_ns": nanos(self.virtual_time),
             "goodput_bits_per_second": self.goodput_bits(),
+            "cwnd": self.cwnd,
             "rtt": self.info.as_ref().map(|info| json!({
                 "srtt_ns": info.rtt.map(nanos),
                 "min_ns": info.min_rtt.map(nanos),

@@ -30,6 +30,8 @@ pub(crate) enum Word {
     Time,
     Virtual,
     Wall,
+    Seed,
+    Cwnd,
 }
 
 /// Says a word.
@@ -55,8 +57,10 @@ pub(crate) const fn word(language: Language, word: Word) -> &'static str {
         Word::Copies => ("copied", "复制"),
         Word::Rtt => ("round trip", "往返时间"),
         Word::Time => ("time", "时间"),
-        Word::Virtual => ("virtual", "（虚拟）"),
-        Word::Wall => ("real", "（实际）"),
+        Word::Virtual => ("virtual", "虚拟"),
+        Word::Wall => ("real", "实际"),
+        Word::Cwnd => ("cwnd", "cwnd"),
+        Word::Seed => ("seed", "种子"),
     };
     match language {
         Language::English => english,

@@ -24,8 +24,8 @@ pub(crate) use self::tap::Tapped;
 use self::tap::{Tap, Whose};
 use crate::args::NetworkArgs;
 
-/// The port the server listens on.
-pub(crate) const SERVER_PORT: u16 = 80;
+/// The port the server listens on: one that no dissector of Wireshark claims, since what is sent is no protocol.
+pub(crate) const SERVER_PORT: u16 = 4_000;
 /// The port the client connects from: the first ephemeral one, so that every run looks alike.
 pub(crate) const CLIENT_PORT: u16 = 49_152;
 /// No scenario waits longer than this in virtual time; TCP itself gives up long before.

@@ -11,6 +11,7 @@
 
 mod moments;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use handwave_tcp::{Instant, Phase};
@@ -73,6 +74,7 @@ impl Ladder {
             gutter,
             inner: width - 2 * gutter - 2,
             timed,
+            loss_told: Cell::new(false),
         };
         let mut lines = pen.heading();
         let mut moments = Moments::new(story, self.detail);
@@ -108,6 +110,8 @@ struct Pen<'a> {
     inner: usize,
     /// Whether times stand in the gutters.
     timed: bool,
+    /// Whether it was said what a loss means.
+    loss_told: Cell<bool>,
 }
 
 /// One row under construction: two gutters and what is between the lifelines.
@@ -137,13 +141,14 @@ impl Parts {
 impl Pen<'_> {
     fn heading(&self) -> Vec<Line> {
         let ends = &self.story.ends;
-        let both = |text: [String; 2], style: Style| {
-            let [left, right] = text;
+        let columns = 2 * self.gutter + self.inner + 2;
+        let both = |[left, right]: [String; 2], style: Style| {
             let mut line = Line::default();
+            // What is wider than its gutter reaches inwards.
             line.pad_to((self.gutter - 1).saturating_sub(width(&left)));
-            line.push(left, style)
-                .pad_to(self.gutter + self.inner + 3)
-                .push(right, style);
+            line.push(left, style);
+            let start = (columns - self.gutter + 1).min(columns.saturating_sub(width(&right)));
+            line.pad_to(start).push(right, style);
             line
         };
         let names = [0, 1].map(|i| self.language.role(ends[i].role).to_owned());
@@ -289,7 +294,7 @@ impl Pen<'_> {
             parts.gutters[from] = segment.sender.map(|change| Gutter {
                 at: Some(step.at),
                 phase: change.after,
-                entered: change.is_change() || entered_by_call(self.story, step, segment.from),
+                entered: change.is_change(),
             });
         }
         if arrives {
@@ -331,7 +336,9 @@ impl Pen<'_> {
             } else {
                 departs
             };
-            if here || segment.injected {
+            // Once is enough for what a loss means; the arrow says the rest.
+            let known = *says == Sentence::Lost && self.loss_told.replace(true);
+            if (here || segment.injected) && !known {
                 lines.extend(self.note(&says.text(self.language, self.story), Style::Says));
             }
         }
@@ -520,15 +527,6 @@ fn time(at: Option<Instant>) -> String {
 /// Whether the sum behind the ACK is worth showing: where the sentence is about that ACK.
 fn advances(step: &Step) -> bool {
     step.says.iter().any(Sentence::is_about_ack)
-}
-
-/// Whether the state the sender is in was entered by a call at the same moment, with no row of its own to show it.
-fn entered_by_call(story: &Story, step: &Step, side: Side) -> bool {
-    let Some(order) = step.order[side.index()] else {
-        return false;
-    };
-    // The first thing a side does shows the state it has entered.
-    order <= 1 && story.end(side).first == Phase::Closed
 }
 
 #[cfg(test)]
