@@ -5,6 +5,8 @@ use std::time::Duration;
 use handwave_tcp::trace::Verdict;
 use handwave_tcp::{Config, DropReason, SegmentOut};
 
+use handwave_wire::{TcpOptions, Timestamps};
+
 use crate::harness::{ACK, Bench, FIN, MSS, octets, plain};
 
 /// Acknowledges late from the first segment on.
@@ -145,4 +147,31 @@ fn acknowledgments_out_of_range_are_challenged() {
         Verdict::Accepted,
         "an old ACK within the largest window is fine"
     );
+}
+
+/// A segment that is dropped for its acknowledgment leaves no timestamp behind: a forged one from the future would have
+/// PAWS drop all that the peer sends afterwards (RFC 7323 5.3).
+#[test]
+fn a_dropped_segment_leaves_no_timestamp_behind() {
+    let options = TcpOptions {
+        mss: Some(1460),
+        timestamps: Some(Timestamps { value: 1, echo: 0 }),
+        ..TcpOptions::default()
+    };
+    let config = Config {
+        timestamps: true,
+        ..unhurried()
+    };
+    let mut bench = Bench::established_with(config, options);
+    let genuine = bench.segment(ACK, b"true");
+    let mut forged = bench.segment(ACK, b"forged");
+    forged.header.ack += 1_000;
+    let timestamps = forged.header.options.timestamps.as_mut().unwrap();
+    timestamps.value = timestamps.value.wrapping_add(1 << 30);
+    assert_eq!(
+        bench.takes(forged),
+        Verdict::Challenged(DropReason::AckUnacceptable)
+    );
+    assert_eq!(bench.takes(genuine), Verdict::Accepted);
+    assert_eq!(bench.reads(100).0, b"true");
 }

@@ -1,6 +1,6 @@
 //! First check: sequence number (RFC 9293 3.10.7.4), after the timestamp check of RFC 7323 5.3.
 
-use core::ops::ControlFlow::{Break, Continue};
+use core::ops::ControlFlow::{self, Break, Continue};
 use core::time::Duration;
 
 use handwave_wire::{SackBlock, SeqNum, TcpFlags};
@@ -16,8 +16,30 @@ use crate::trace::Verdict;
 /// TS.Recent is not believed after this long without a segment (RFC 7323 5.5).
 const TS_RECENT_MAX_AGE: Duration = Duration::from_secs(24 * 24 * 3600);
 
+/// A timestamp that TS.Recent may follow once the acknowledgment of its segment has proved good.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct FreshTimestamp(Option<u32>);
+
+impl FreshTimestamp {
+    /// Moves TS.Recent (RFC 7323 4.3 (2)).
+    pub(super) const fn take(self, tcb: &mut Tcb, cx: &Context<'_>) {
+        if let Self(Some(value)) = self {
+            tcb.clock.recent = value;
+            tcb.clock.recent_at = cx.now;
+        }
+    }
+}
+
 /// Drops what lies outside the window and trims what straddles its edges.
-pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn) -> Step {
+///
+/// Continues with the timestamp to remember. RFC 7323 5.3 (R3) remembers it here already; then a forged segment that hits the
+/// window, and is dropped for its acknowledgment, would leave a timestamp behind against which PAWS drops all true ones.
+pub(super) fn check(
+    tcb: &mut Tcb,
+    cx: &mut Context<'_>,
+    segment: &mut SegmentIn,
+) -> ControlFlow<Verdict, FreshTimestamp> {
     strip_repeated_syn(tcb, segment);
     let rst = segment.header.flags.contains(TcpFlags::RST);
     check_timestamp(tcb, cx, segment, rst)?;
@@ -34,9 +56,9 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
         segment.header.flags = segment.header.flags.without(TcpFlags::FIN);
         tcb.intents.ack = true;
     }
-    take_timestamp(tcb, cx, segment, rst);
+    let fresh = fresh_timestamp(tcb, cx, segment, rst);
     trim(tcb, segment);
-    Continue(())
+    Continue(fresh)
 }
 
 /// The four cases of the acceptability test (RFC 9293 3.4, table 6).
@@ -93,21 +115,20 @@ fn check_timestamp(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn, rst
 }
 
 /// TS.Recent follows segments that start at or before the last acknowledgment (RFC 7323 4.3 (2)).
-fn take_timestamp(tcb: &mut Tcb, cx: &Context<'_>, segment: &SegmentIn, rst: bool) {
+fn fresh_timestamp(tcb: &Tcb, cx: &Context<'_>, segment: &SegmentIn, rst: bool) -> FreshTimestamp {
+    let wanted = tcb.negotiated.timestamps && !rst;
+    let covers = segment.header.seq.at_or_before(tcb.rcv.last_ack_sent);
     let Some(timestamps) = segment
         .header
         .options
         .timestamps
-        .filter(|_| tcb.negotiated.timestamps && !rst)
+        .filter(|_| wanted && covers)
     else {
-        return;
+        return FreshTimestamp(None);
     };
-    let covers = segment.header.seq.at_or_before(tcb.rcv.last_ack_sent);
     let older = SeqNum::new(timestamps.value).before(SeqNum::new(tcb.clock.recent));
-    if covers && !(older && cx.now - tcb.clock.recent_at <= TS_RECENT_MAX_AGE) {
-        tcb.clock.recent = timestamps.value;
-        tcb.clock.recent_at = cx.now;
-    }
+    let expired = cx.now - tcb.clock.recent_at > TS_RECENT_MAX_AGE;
+    FreshTimestamp((!older || expired).then_some(timestamps.value))
 }
 
 /// Answers a segment outside the window with an acknowledgment.

@@ -23,12 +23,13 @@ pub(crate) fn handle(tcb: &mut Tcb, cx: &mut Context<'_>, segment: SegmentIn) ->
 }
 
 fn steps(tcb: &mut Tcb, cx: &mut Context<'_>, mut segment: SegmentIn) -> Step {
-    check_sequence::check(tcb, cx, &mut segment)?;
+    let timestamp = check_sequence::check(tcb, cx, &mut segment)?;
     check_rst::check(tcb, cx, &segment)?;
     // Third, security and compartment (RFC 9293 3.10.7.4): IP security options are not implemented; nothing to compare.
     check_syn::check(tcb, cx, &segment)?;
     heard(tcb, cx);
     check_ack::check(tcb, cx, &segment)?;
+    timestamp.take(tcb, cx);
     check_urg::check(tcb, &segment);
     check_text::check(tcb, cx, &mut segment)?;
     check_fin::check(tcb, cx);
