@@ -367,7 +367,6 @@ impl Labelled {
                 style: Style::Again,
             });
         }
-        let numbers = numbers(step);
         if !whole {
             spans.push(Span {
                 text: format!("#{}", step.number),
@@ -376,23 +375,21 @@ impl Labelled {
         }
         let taken: usize = spans.iter().map(|span| width(&span.text) + 1).sum();
         // An arrow needs a shaft and a head, a lost one room for the word.
-        let room = pen
-            .inner
-            .saturating_sub(7 + taken + fate_label(step, pen).map_or(0, |l| width(&l) + 1));
-        if width(&numbers) <= room {
-            spans.push(Span {
-                text: numbers,
-                style: Style::Numbers,
-            });
-            return Self {
-                spans,
-                overflow: None,
-            };
-        }
-        Self {
-            spans,
-            overflow: Some(numbers),
-        }
+        let word = fate_label(step, pen).map_or(0, |label| width(&label) + 1);
+        let room = pen.inner.saturating_sub(7 + taken + word);
+        // The ACK of a segment with text tells least.
+        let shortened = || (step.segment.len > 0).then(|| numbers(step, false));
+        let fits = |text: &String| width(text) <= room;
+        let full = numbers(step, true);
+        let text = Some(full.clone())
+            .filter(fits)
+            .or_else(|| shortened().filter(fits));
+        let overflow = text.is_none().then_some(full);
+        spans.extend(text.map(|text| Span {
+            text,
+            style: Style::Numbers,
+        }));
+        Self { spans, overflow }
     }
 
     /// The arrow with the label on it, exactly as wide as the space between the lifelines.
@@ -493,10 +490,10 @@ fn flags(step: &SegmentStep) -> String {
     names.join(" ")
 }
 
-fn numbers(step: &SegmentStep) -> String {
+fn numbers(step: &SegmentStep, with_ack: bool) -> String {
     let segment = &step.segment;
     let mut text = format!("SEQ={}", segment.seq);
-    if let Some(ack) = segment.ack {
+    if let Some(ack) = segment.ack.filter(|_| with_ack) {
         text += &format!(" ACK={ack}");
     }
     if segment.len > 0 {
