@@ -1,7 +1,7 @@
 //! What the application asks for: open, listen, accept, read, write, close.
 //!
-//! Nothing leaves during these calls: drain [`poll_transmit`](Stack::poll_transmit) afterwards. A handle that names nothing (any
-//! more) answers like a connection that was aborted.
+//! Nothing leaves during these calls: drain [`poll_transmit`](Stack::poll_transmit) afterwards. A handle that names
+//! nothing (any more) answers like a connection that was aborted.
 
 use crate::connections::Slot;
 use crate::demux::Owner;
@@ -160,7 +160,8 @@ impl Stack {
         self.with_slot(now, id.slot, call).ok_or(NoSuchSocket)
     }
 
-    /// Copies what fits of `data` into the send buffer and returns the number of octets taken; see [`Connection::write`].
+    /// Copies what fits of `data` into the send buffer and returns the number of octets taken; see
+    /// [`Connection::write`].
     ///
     /// # Errors
     ///
@@ -206,7 +207,8 @@ impl Stack {
         taken.map_err(|NoSuchSocket| ReceiveError::Lost(ConnectionError::Aborted))?
     }
 
-    /// Takes a slice of what arrived without copying it; empty at the end of the stream; see [`Connection::read_chunk`].
+    /// Takes a slice of what arrived without copying it; empty at the end of the stream; see
+    /// [`Connection::read_chunk`].
     ///
     /// # Errors
     ///
@@ -233,7 +235,8 @@ impl Stack {
         let _gone = self.with_connection(now, id, Connection::close);
     }
 
-    /// Lets go of a connection: the handle names nothing from now on, the stack delivers what was written and closes in order.
+    /// Lets go of a connection: the handle names nothing from now on, the stack delivers what was written and closes
+    /// in order.
     ///
     /// What has arrived and was not read, or arrives later, is answered with RST. Beyond
     /// [`orphans_max`](crate::StackConfig::orphans_max) the connection is reset instead.
@@ -384,7 +387,8 @@ pub enum SocketSummary<'a> {
 }
 
 impl Stack {
-    /// Every socket, in an order that does not change while nothing happens. Costs what there is: for display, not for packets.
+    /// Every socket, in an order that does not change while nothing happens. Costs what there is: for display, not
+    /// for packets.
     pub fn sockets(&self) -> impl Iterator<Item = SocketSummary<'_>> {
         let listeners = self
             .listening

@@ -54,8 +54,8 @@ pub struct StackConfig {
     pub listeners_max: usize,
     /// Octets of memory held by buffers of all sockets from which on windows stop growing.
     pub memory_soft: usize,
-    /// Octets of memory held by buffers of all sockets from which on memory is given back: connections drop what came out of
-    /// order, and active opens, SYNs, UDP datagrams and fragments are refused.
+    /// Octets of memory held by buffers of all sockets from which on memory is given back: connections drop what came
+    /// out of order, and active opens, SYNs, UDP datagrams and fragments are refused.
     pub memory_hard: usize,
     /// What a connection is configured with when [`ConnectOptions`](crate::ConnectOptions) says nothing else.
     pub tcp: Arc<Config>,
@@ -87,8 +87,8 @@ pub struct StackConfig {
     pub udp_sockets_max: usize,
     /// Limits of each UDP socket.
     pub udp: UdpLimits,
-    /// Packets of UDP, ICMP and neighbour discovery that wait to be polled. TCP segments do not wait: they are built when
-    /// polled.
+    /// Packets of UDP, ICMP and neighbour discovery that wait to be polled. TCP segments do not wait: they are built
+    /// when polled.
     pub transmit_queue_max: usize,
 }
 

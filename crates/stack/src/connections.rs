@@ -1,9 +1,9 @@
 //! The table of connections and the life of each: inserted, touched by every input, settled when it has nothing more to
 //! send, removed when it is over.
 //!
-//! *Touch* puts a connection on the ready list; *settle* runs once its output is drained and is the only place where its timer is
-//! set, its memory charged and its end noticed. So each input costs one list operation and each drain one
-//! settlement, however many segments were in between.
+//! *Touch* puts a connection on the ready list; *settle* runs once its output is drained and is the only place where
+//! its timer is set, its memory charged and its end noticed. So each input costs one list operation and each drain
+//! one settlement, however many segments were in between.
 
 use crate::arena::Arena;
 use crate::config::TimeWaitOverflow;
@@ -26,8 +26,8 @@ pub(crate) struct Slot {
     pub(crate) paths_generation: u32,
     /// The path MTU that the connection was told of last; 0 before the first time.
     pub(crate) mtu: u16,
-    /// What is sent does not seem to arrive: the next hop's link address is to be asked for again, so that a dead gateway is
-    /// noticed (RFC 9293 3.8.3 [MUST-20]).
+    /// What is sent does not seem to arrive: the next hop's link address is to be asked for again, so that a dead
+    /// gateway is noticed (RFC 9293 3.8.3 [MUST-20]).
     pub(crate) doubts_hop: bool,
     /// Events not yet told.
     events: Events,
@@ -340,8 +340,9 @@ impl Stack {
 mod tests {
     use super::Slot;
 
-    /// What a connection costs beside its own state: this, its generation (8 with padding), the links of the timer wheel
-    /// (16) and of the two ready lists (16), and the hash table (5 octets at a load of 7/8, twice that after growing).
+    /// What a connection costs beside its own state: this, its generation (8 with padding), the links of the timer
+    /// wheel (16) and of the two ready lists (16), and the hash table (5 octets at a load of 7/8, twice that after
+    /// growing).
     #[test]
     fn a_slot_stays_small() {
         assert!(size_of::<Slot>() <= 56);

@@ -1,7 +1,8 @@
 //! From the four numbers of a segment to its owner, in one hash and one look.
 //!
-//! The table stores a tagged index of four octets; the tuple itself lies in the connection or the TIME-WAIT record, which
-//! the segment is about to touch anyway. Seven bits of the hash kept beside each index make a wrong candidate rare.
+//! The table stores a tagged index of four octets; the tuple itself lies in the connection or the TIME-WAIT record,
+//! which the segment is about to touch anyway. Seven bits of the hash kept beside each index make a wrong candidate
+//! rare.
 //!
 //! Listeners stand apart in [`Listeners`]: only a segment that belongs to no connection asks there.
 

@@ -98,7 +98,8 @@ impl fmt::Debug for Prefix {
 pub struct InterfaceConfig {
     /// What it carries.
     pub medium: Medium,
-    /// Largest IP packet in octets, both ways: at least 68 for IPv4 (RFC 791) and 1280 where IPv6 is spoken (RFC 8200 5).
+    /// Largest IP packet in octets, both ways: at least 68 for IPv4 (RFC 791) and 1280 where IPv6 is spoken (RFC 8200
+    /// 5).
     pub mtu: u16,
     /// Addresses, each with the prefix of the network it is on; more come with
     /// [`Stack::add_address`](crate::Stack::add_address).

@@ -97,8 +97,8 @@ impl Input {
     }
 }
 
-/// A fast hash without a secret, for tables whose keys only the operator chooses: an attacker may look up what they like, but
-/// cannot make entries collide.
+/// A fast hash without a secret, for tables whose keys only the operator chooses: an attacker may look up what they
+/// like, but cannot make entries collide.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Plain;
 

@@ -1,6 +1,7 @@
 //! Many TCP endpoints and UDP sockets on some interfaces: demultiplexing, IP, ICMP, neighbours, routes, limits.
 //!
-//! [`Stack`] is everything; its documentation says how to drive it. A packet's way in and its way out are each a straight line:
+//! [`Stack`] is everything; its documentation says how to drive it. A packet's way in and its way out are each a
+//! straight line:
 //!
 //! ```text
 //! handle_packet -> input/ethernet -> input/ipv4, ipv6 -> input/reassembly -> input/tcp, udp, icmp -> socket
@@ -8,10 +9,11 @@
 //! ```
 //!
 //! The tables on the way each have a file: who owns four numbers ([`demux`]), connections and their life
-//! ([`connections`]), TIME-WAIT records ([`time_waits`]), listeners ([`listening`]), routes ([`routes`]), path MTUs ([`pmtu`]), link
-//! addresses ([`neighbours`]), ephemeral ports ([`ports`]). Three structures carry the cost: a keyed hash table finds the
-//! owner of a segment, a timer wheel ([`timers`]) finds who is due, a ready list ([`ready`]) finds who has something to send. None of them looks at a socket that
-//! has nothing to do, so a packet costs the same with one connection and with a million.
+//! ([`connections`]), TIME-WAIT records ([`time_waits`]), listeners ([`listening`]), routes ([`routes`]), path MTUs
+//! ([`pmtu`]), link addresses ([`neighbours`]), ephemeral ports ([`ports`]). Three structures carry the cost: a keyed
+//! hash table finds the owner of a segment, a timer wheel ([`timers`]) finds who is due, a ready list ([`ready`])
+//! finds who has something to send. None of them looks at a socket that has nothing to do, so a packet costs the same
+//! with one connection and with a million.
 //!
 //! Like the layers below, this crate reads no clock, draws no entropy and touches no device.
 #![no_std]

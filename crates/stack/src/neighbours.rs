@@ -1,9 +1,9 @@
 //! Who has which link address: one table for ARP (RFC 826) and NDP (RFC 4861).
 //!
 //! The life of an entry follows RFC 4861 7.3 for both: it is asked for (*incomplete*), believed for a while
-//! (*reachable*), used but doubted (*stale*), and asked again by unicast when it is used in doubt (*probing*). Entries come into
-//! being only because we want to send, or because somebody asked for an address of ours: what others shout about is not learnt. Bounded in entries
-//! and in packets that wait.
+//! (*reachable*), used but doubted (*stale*), and asked again by unicast when it is used in doubt (*probing*).
+//! Entries come into being only because we want to send, or because somebody asked for an address of ours: what
+//! others shout about is not learnt. Bounded in entries and in packets that wait.
 
 use crate::aging::AgingMap;
 use crate::id::InterfaceId;
@@ -195,8 +195,8 @@ impl Neighbours {
             .unwrap_or_default()
     }
 
-    /// Takes advice from above that what is sent to `key` does not seem to arrive: its address is asked for again with the next
-    /// packet (RFC 4861 7.3.1, RFC 1122 2.3.2.1).
+    /// Takes advice from above that what is sent to `key` does not seem to arrive: its address is asked for again
+    /// with the next packet (RFC 4861 7.3.1, RFC 1122 2.3.2.1).
     pub(crate) fn doubt(&mut self, now: Instant, key: NeighbourKey) {
         if let Some(entry) = self.entries.get_mut(&key)
             && matches!(entry.state, State::Reachable { .. })

@@ -1,8 +1,8 @@
 //! What is known of the largest packet that reaches each destination (RFC 1191, RFC 8201).
 //!
-//! Only believed reports come here: a connection has checked that the quoted segment is in flight (RFC 5927 7.2). An entry lowers the
-//! MTU for ten minutes and is then forgotten, so that a path that got wider is found again. The table is bounded; when it
-//! is full the entry that would be forgotten soonest makes room.
+//! Only believed reports come here: a connection has checked that the quoted segment is in flight (RFC 5927 7.2). An
+//! entry lowers the MTU for ten minutes and is then forgotten, so that a path that got wider is found again. The
+//! table is bounded; when it is full the entry that would be forgotten soonest makes room.
 //!
 //! Nothing walks over the connections of a destination: the stack raises a generation when an entry
 //! changes, and each connection compares before it sends.
@@ -13,7 +13,8 @@ use core::net::IpAddr;
 use core::time::Duration;
 use handwave_tcp::Instant;
 
-/// The smallest path MTU believed over IPv4, as Linux has it: below that a report is more likely an attack (CVE-2019-11479) than a link.
+/// The smallest path MTU believed over IPv4, as Linux has it: below that a report is more likely an attack
+/// (CVE-2019-11479) than a link.
 pub const IPV4_MTU_MIN: u16 = 552;
 /// The smallest path MTU of IPv6 (RFC 8200 5).
 pub const IPV6_MTU_MIN: u16 = 1_280;

@@ -1,8 +1,8 @@
 //! Ephemeral ports that an outsider cannot guess (RFC 6056 3.3.4, algorithm 4: double hash).
 //!
-//! One keyed hash of the addresses and the remote port gives where in the range a destination starts; another picks one of
-//! many counters, so that ports are handed out in sequence per group of destinations (which keeps a port unused for
-//! as long as possible) while an outsider sees nothing of the sequence that others get.
+//! One keyed hash of the addresses and the remote port gives where in the range a destination starts; another picks
+//! one of many counters, so that ports are handed out in sequence per group of destinations (which keeps a port
+//! unused for as long as possible) while an outsider sees nothing of the sequence that others get.
 
 use crate::keyed::Key;
 use alloc::boxed::Box;

@@ -1,7 +1,7 @@
 //! The ready list: who has something to do, each at most once, in the order of arrival.
 //!
-//! An intrusive queue over keys `0..2^32-1`, eight octets a key, O(1) to add, to rotate and to take out. Draining it costs what
-//! there is to do, however many sockets exist.
+//! An intrusive queue over keys `0..2^32-1`, eight octets a key, O(1) to add, to rotate and to take out. Draining it
+//! costs what there is to do, however many sockets exist.
 
 use alloc::vec::Vec;
 

@@ -78,7 +78,8 @@ impl Stack {
 
     /// Takes an address away, with the route that it brought; returns whether it was there.
     ///
-    /// Connections that use it are not ended: nothing reaches them any more, so they time out, as when a cable is pulled.
+    /// Connections that use it are not ended: nothing reaches them any more, so they time out, as when a cable is
+    /// pulled.
     pub fn remove_address(&mut self, interface: InterfaceId, addr: IpAddr) -> bool {
         let Some(known) = self.interfaces.get_mut(interface.index()) else {
             return false;
@@ -106,8 +107,8 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// [`InterfaceError::NoInterface`] if its interface does not exist, [`InterfaceError::BadAddress`] if the gateway is of another
-    /// family than the destination.
+    /// [`InterfaceError::NoInterface`] if its interface does not exist, [`InterfaceError::BadAddress`] if the gateway
+    /// is of another family than the destination.
     pub fn add_route(&mut self, route: Route) -> Result<(), InterfaceError> {
         if self.interfaces.get(route.interface.index()).is_none() {
             return Err(InterfaceError::NoInterface);

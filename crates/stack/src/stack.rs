@@ -1,8 +1,8 @@
 //! The stack itself: what it is made of, and the four things its owner does with it.
 //!
-//! The way in is `handle_packet` -> [`input`](crate::input); the way out is `poll_transmit` -> [`output`](crate::output); time is
-//! `poll_timeout` and `handle_timeout`; what sockets have to say is `poll_event`. Calls of the application are in
-//! [`calls`](crate::calls), configuration in [`setup`](crate::setup).
+//! The way in is `handle_packet` -> [`input`](crate::input); the way out is `poll_transmit` ->
+//! [`output`](crate::output); time is `poll_timeout` and `handle_timeout`; what sockets have to say is `poll_event`.
+//! Calls of the application are in [`calls`](crate::calls), configuration in [`setup`](crate::setup).
 
 use crate::config::StackConfig;
 use crate::connections::Connections;
@@ -34,9 +34,10 @@ use hashbrown::HashMap;
 ///
 /// A stack does nothing by itself: it reads no clock, touches no device and starts no thread. Its owner
 ///
-/// 1. hands in packets with [`handle_packet`](Self::handle_packet) or [`handle_batch`](Self::handle_batch), lets time pass
-///    with [`handle_timeout`](Self::handle_timeout), and makes the application's calls;
-/// 2. after each of these takes packets with [`poll_transmit`](Self::poll_transmit) until there are none, and sends them;
+/// 1. hands in packets with [`handle_packet`](Self::handle_packet) or [`handle_batch`](Self::handle_batch), lets time
+///    pass with [`handle_timeout`](Self::handle_timeout), and makes the application's calls;
+/// 2. after each of these takes packets with [`poll_transmit`](Self::poll_transmit) until there are none, and sends
+///    them;
 /// 3. takes events with [`poll_event`](Self::poll_event) until there are none;
 /// 4. waits until a packet arrives or [`poll_timeout`](Self::poll_timeout) is reached, and begins again.
 ///
@@ -119,6 +120,7 @@ pub struct Stack {
     pub(crate) reassembly_ipv4: Reassembly,
     pub(crate) reassembly_ipv6: Reassembly,
     pub(crate) identifications: Identifications,
+    pub(crate) flow_key: Key,
     pub(crate) outbox: Outbox,
     pub(crate) listeners_turn: bool,
 
@@ -165,6 +167,7 @@ impl Stack {
             reassembly_ipv4: Reassembly::new(config.reassembly_ipv4, key(b"fragments 4")),
             reassembly_ipv6: Reassembly::new(config.reassembly_ipv6, key(b"fragments 6")),
             identifications: Identifications::new(key(b"identifications")),
+            flow_key: key(b"flow labels"),
             outbox: Outbox::new(config.transmit_queue_max),
             listeners_turn: false,
             reset_bucket: bucket(config.reset_rate, b"resets"),
@@ -289,7 +292,8 @@ impl Stack {
         &self.config
     }
 
-    /// Octets of memory that queues hold: buffers of connections, datagrams of UDP sockets, fragments, packets not yet polled.
+    /// Octets of memory that queues hold: buffers of connections, datagrams of UDP sockets, fragments, packets not
+    /// yet polled.
     #[must_use]
     pub fn held_memory(&self) -> usize {
         self.connections.held()

@@ -9,8 +9,8 @@
 //! a bucket is a doubly linked list through them.
 //!
 //! **Lazy re-arming.** Most deadlines of a connection only move later (each ACK restarts the retransmission timer).
-//! [`TimerWheel::arm`] leaves an entry where it is when the new deadline is not earlier; when the entry fires, the owner looks at
-//! the real deadline and arms again. The price is a wake-up that finds nothing to do.
+//! [`TimerWheel::arm`] leaves an entry where it is when the new deadline is not earlier; when the entry fires, the
+//! owner looks at the real deadline and arms again. The price is a wake-up that finds nothing to do.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

@@ -579,3 +579,30 @@ fn a_reply_without_a_route_goes_back_where_the_segment_came_from() {
     let answer = answers(&mut pair, &ack);
     assert_eq!(craft::tcp_header(&answer[0]).ack, header.seq + 4);
 }
+
+/// RFC 6437 3: all packets of a flow have one label, and flows have different ones.
+#[test]
+fn each_ipv6_flow_has_its_label() {
+    let mut pair = Pair::new();
+    let mut labels = std::collections::BTreeMap::<u16, std::collections::BTreeSet<u32>>::new();
+    for port in 80..84 {
+        pair.listen(port);
+        let id = pair.connect(SERVER6, port);
+        pair.client.stack.write(pair.now, id, &[1; 5_000]).unwrap();
+    }
+    pair.settle_with(|from_client, octets| {
+        if from_client {
+            let (header, _) = Ipv6Header::parse(octets).unwrap();
+            let port = craft::tcp_header(octets).destination_port;
+            labels.entry(port).or_default().insert(header.flow_label);
+        }
+        true
+    });
+    assert!(
+        labels.values().all(|labels| labels.len() == 1),
+        "{labels:?}"
+    );
+    let different: std::collections::BTreeSet<_> = labels.values().flatten().collect();
+    assert_eq!(different.len(), 4);
+    assert!(!different.contains(&0));
+}

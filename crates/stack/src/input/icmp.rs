@@ -1,8 +1,8 @@
 //! ICMP messages (RFC 792, RFC 4443): echoes are answered, errors go to the socket that caused them.
 //!
-//! Anybody can write anything into an error. It is believed only if it quotes a packet of ours that is in flight: the connection
-//! checks the sequence number (RFC 5927 4.1), a UDP socket must have sent to that peer lately. Source Quench is dropped in
-//! silence (RFC 9293 3.9.2.2 [MUST-55], RFC 6633), redirects are not followed.
+//! Anybody can write anything into an error. It is believed only if it quotes a packet of ours that is in flight: the
+//! connection checks the sequence number (RFC 5927 4.1), a UDP socket must have sent to that peer lately. Source
+//! Quench is dropped in silence (RFC 9293 3.9.2.2 [MUST-55], RFC 6633), redirects are not followed.
 
 use super::Arrival;
 use crate::demux::Owner;
@@ -22,7 +22,8 @@ use handwave_wire::{IpProtocol, ParseError};
 
 const SOURCE_QUENCH: u8 = 4;
 
-/// Sizes of packets on links that are in use, to guess the next smaller one for a router that does not say (RFC 1191 7.1).
+/// Sizes of packets on links that are in use, to guess the next smaller one for a router that does not say (RFC 1191
+/// 7.1).
 const PLATEAUS: [u16; 10] = [
     32_000, 17_914, 8_166, 4_352, 2_002, 1_492, 1_006, 508, 296, 68,
 ];
@@ -109,8 +110,8 @@ impl Stack {
         }
     }
 
-    /// Tells the socket that sent the quoted packet what became of it (RFC 9293 3.9.2.2 [MUST-54]); returns whether anybody
-    /// believes it.
+    /// Tells the socket that sent the quoted packet what became of it (RFC 9293 3.9.2.2 [MUST-54]); returns whether
+    /// anybody believes it.
     pub(crate) fn icmp_about(&mut self, now: Instant, quoted: &[u8], kind: IcmpKind) -> bool {
         let packet = match quoted.first().map(|first| first >> 4) {
             Some(4) => QuotedPacket::parse_ipv4(quoted),

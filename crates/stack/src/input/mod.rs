@@ -104,8 +104,8 @@ impl Stack {
         known.map_or(Destination::Foreign, |known| known.classify(destination))
     }
 
-    /// Whether `source` may send anything: not a group, not ourselves from outside, not the loopback network from outside
-    /// (RFC 1122 3.2.1.3, RFC 9293 3.9.2.3 [MUST-63]).
+    /// Whether `source` may send anything: not a group, not ourselves from outside, not the loopback network from
+    /// outside (RFC 1122 3.2.1.3, RFC 9293 3.9.2.3 [MUST-63]).
     fn is_valid_source(&self, link: &Link, source: IpAddr) -> bool {
         if source.is_multicast() || source.is_unspecified() {
             return false;

@@ -71,8 +71,8 @@ impl Complaint {
 impl Stack {
     /// Tells the sender of a packet what is wrong with it, if that is allowed.
     ///
-    /// Never about a packet to a group (but for one IPv6 option problem), nor about an ICMP error, which does not get here. The source of
-    /// every packet that gets here is a single host.
+    /// Never about a packet to a group (but for one IPv6 option problem), nor about an ICMP error, which does not get
+    /// here. The source of every packet that gets here is a single host.
     pub(crate) fn complain(
         &mut self,
         now: Instant,
@@ -95,7 +95,8 @@ impl Stack {
         self.send_icmp_error(now, ours, arrival.source, complaint, &quoted);
     }
 
-    /// Gives up on datagrams whose fragments did not all come in time, and says so if the first one did (RFC 792, RFC 8200 4.5).
+    /// Gives up on datagrams whose fragments did not all come in time, and says so if the first one did (RFC 792, RFC
+    /// 8200 4.5).
     pub(crate) fn reassembly_timeout(&mut self, now: Instant) {
         while let Some(expired) = self
             .reassembly_ipv4
@@ -178,6 +179,7 @@ impl Stack {
             hop_limit: self.config.hop_limit,
             dscp: 0,
             ecn: Ecn::NotEct,
+            flow_label: 0,
         };
         let packet = PacketBuf::with_payload(Payload::from(Bytes::from(message)));
         self.send_datagram(now, hop, &fields, packet);

@@ -20,6 +20,8 @@ pub(crate) struct IpFields {
     pub(crate) hop_limit: u8,
     pub(crate) dscp: u8,
     pub(crate) ecn: Ecn,
+    /// Keeps the packets of one flow on one of several equal paths (RFC 6437); IPv6 only.
+    pub(crate) flow_label: u32,
 }
 
 /// What the header of an IPv4 fragment says beyond that of a whole packet.
@@ -30,8 +32,8 @@ struct Cut {
     more: bool,
 }
 
-/// Puts an IP header before what `packet` holds. The packet must not be fragmented on its way (RFC 1191 2), so it needs no
-/// identification (RFC 6864 4.1).
+/// Puts an IP header before what `packet` holds. The packet must not be fragmented on its way (RFC 1191 2), so it
+/// needs no identification (RFC 6864 4.1).
 pub(super) fn prepend_header(packet: &mut PacketBuf, fields: &IpFields) {
     prepend(packet, fields, None);
 }
@@ -60,6 +62,7 @@ fn prepend(packet: &mut PacketBuf, fields: &IpFields, cut: Option<Cut>) {
                 hop_limit: fields.hop_limit,
                 dscp: fields.dscp,
                 ecn: fields.ecn,
+                flow_label: fields.flow_label,
                 payload_len,
                 ..Ipv6Header::new(source, destination, fields.protocol)
             };
@@ -185,8 +188,8 @@ struct Piece {
 const COUNTERS: usize = 1_024;
 
 /// Identifications of packets that may be fragmented (RFC 6864 4.1, RFC 7739 5.3): a counter for each group of source,
-/// destination and protocol, started and chosen by keyed hashes, so that nobody learns from the identifications they get how many
-/// others were sent.
+/// destination and protocol, started and chosen by keyed hashes, so that nobody learns from the identifications they
+/// get how many others were sent.
 #[derive(Debug)]
 pub(crate) struct Identifications {
     key: Key,

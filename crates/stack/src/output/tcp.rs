@@ -152,9 +152,19 @@ impl Stack {
             hop_limit: segment.hop_limit,
             dscp: segment.dscp,
             ecn: segment.ecn,
+            flow_label: self.flow_label(tuple),
         };
         prepend_header(&mut packet, &fields);
         packet
+    }
+
+    /// The flow label of an IPv6 flow: a keyed hash of its four numbers, the same for all its packets (RFC 6437 3).
+    #[expect(clippy::cast_possible_truncation, reason = "masked to 20 bits")]
+    pub(super) fn flow_label(&self, tuple: &Tuple) -> u32 {
+        if !tuple.is_ipv6() {
+            return 0;
+        }
+        self.flow_key.hash_tuple(tuple) as u32 & 0x000f_ffff
     }
 
     /// Whether the checksum is left to the device, or the packet never meets one.

@@ -6,7 +6,7 @@ use crate::stack::Stack;
 use crate::udp::{BindError, UdpDatagram, UdpSendError};
 use core::net::{IpAddr, Ipv4Addr};
 use handwave_packet::{PacketBuf, Payload};
-use handwave_tcp::{Endpoint, Instant};
+use handwave_tcp::{Endpoint, Instant, Tuple};
 use handwave_wire::udp::UdpHeader;
 use handwave_wire::{Ecn, IpProtocol, Sum};
 
@@ -90,6 +90,7 @@ impl Stack {
             },
             dscp: 0,
             ecn: Ecn::NotEct,
+            flow_label: self.flow_label(&Tuple::new(Endpoint::new(source, port), remote)),
         };
         self.send_datagram(now, hop, &fields, datagram);
         self.counters.udp_sent += 1;
