@@ -195,6 +195,13 @@ impl PacketBuf {
         self.payload
     }
 
+    /// Does what [`into_payload`](Self::into_payload) does where the packet is only borrowed; nothing is left in it.
+    #[must_use]
+    pub fn take_payload(&mut self) -> Payload {
+        self.spill_head();
+        core::mem::take(&mut self.payload)
+    }
+
     /// Copies everything into a vector.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {

@@ -180,8 +180,8 @@ impl Stack {
     /// Processes a packet (or, on Ethernet, a frame) that arrived on `interface`.
     ///
     /// Nothing leaves during this call: drain [`poll_transmit`](Self::poll_transmit) afterwards.
-    pub fn handle_packet(&mut self, now: Instant, interface: InterfaceId, packet: PacketBuf) {
-        self.input(now, interface, packet);
+    pub fn handle_packet(&mut self, now: Instant, interface: InterfaceId, mut packet: PacketBuf) {
+        self.input(now, interface, &mut packet);
         self.update_pressure();
     }
 
@@ -196,8 +196,8 @@ impl Stack {
         packets: impl IntoIterator<Item = PacketBuf>,
     ) {
         self.batching = true;
-        for packet in packets {
-            self.input(now, interface, packet);
+        for mut packet in packets {
+            self.input(now, interface, &mut packet);
         }
         self.batching = false;
         self.hand_over_train(now);

@@ -16,7 +16,7 @@ impl Stack {
         now: Instant,
         interface: InterfaceId,
         mac: MacAddr,
-        mut packet: PacketBuf,
+        packet: &mut PacketBuf,
     ) {
         let parsed = packet.front(ArpPacket::LEN).map(ArpPacket::parse);
         let Some(Ok(arp)) = parsed else {

@@ -13,7 +13,7 @@ impl Stack {
         now: Instant,
         interface: InterfaceId,
         mac: MacAddr,
-        mut frame: PacketBuf,
+        frame: &mut PacketBuf,
     ) {
         let parsed = frame.front(EthernetHeader::LEN).map(EthernetHeader::parse);
         let Some(Ok((header, header_len))) = parsed else {

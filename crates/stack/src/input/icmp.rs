@@ -29,7 +29,7 @@ const PLATEAUS: [u16; 10] = [
 ];
 
 impl Stack {
-    pub(super) fn input_icmpv4(&mut self, now: Instant, arrival: Arrival, mut packet: PacketBuf) {
+    pub(super) fn input_icmpv4(&mut self, now: Instant, arrival: Arrival, packet: &mut PacketBuf) {
         self.counters.icmp_received += 1;
         packet.linearize();
         let octets = packet
@@ -57,7 +57,7 @@ impl Stack {
         }
     }
 
-    pub(super) fn input_icmpv6(&mut self, now: Instant, arrival: Arrival, mut packet: PacketBuf) {
+    pub(super) fn input_icmpv6(&mut self, now: Instant, arrival: Arrival, packet: &mut PacketBuf) {
         self.counters.icmp_received += 1;
         let (IpAddr::V6(source), IpAddr::V6(destination)) = (arrival.source, arrival.destination)
         else {

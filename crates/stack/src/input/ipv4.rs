@@ -14,8 +14,8 @@ use handwave_wire::ipv4::Ipv4Header;
 const PROTOCOL_OFFSET: usize = 9;
 
 impl Stack {
-    pub(super) fn input_ipv4(&mut self, now: Instant, link: Link, mut packet: PacketBuf) {
-        let Ok((header, header_len)) = read(&mut packet, Ipv4Header::parse_front) else {
+    pub(super) fn input_ipv4(&mut self, now: Instant, link: Link, packet: &mut PacketBuf) {
+        let Ok((header, header_len)) = read(packet, Ipv4Header::parse_front) else {
             self.counters.ip_header_errors += 1;
             return;
         };
@@ -54,7 +54,7 @@ impl Stack {
         link: Link,
         header: &Ipv4Header,
         header_len: usize,
-        mut packet: PacketBuf,
+        packet: &mut PacketBuf,
     ) {
         self.counters.fragments_received += 1;
         if self.refuses_memory() {
@@ -70,7 +70,7 @@ impl Stack {
             protocol: header.protocol.0,
             identification: header.identification.into(),
         };
-        let quote = quote(&packet, header.fragment_offset == 0);
+        let quote = quote(packet, header.fragment_offset == 0);
         let held = packet.held();
         packet.advance(header_len);
         let fragment = Fragment {
@@ -78,7 +78,7 @@ impl Stack {
             more: header.more_fragments,
             protocol: header.protocol.0,
             ecn: header.ecn,
-            payload: packet.into_payload(),
+            payload: packet.take_payload(),
             held,
             quote,
         };
@@ -109,7 +109,7 @@ impl Stack {
                         reassembled: true,
                         ..link
                     },
-                    packet,
+                    &mut packet,
                 );
             }
             Err(FragmentRefusal::Duplicate) => {}

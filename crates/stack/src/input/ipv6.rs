@@ -14,8 +14,8 @@ use handwave_wire::ParseError;
 use handwave_wire::ipv6::{ExtensionError, ExtensionLimits, Ipv6Header, UpperLayer};
 
 impl Stack {
-    pub(super) fn input_ipv6(&mut self, now: Instant, link: Link, mut packet: PacketBuf) {
-        let Ok((header, _)) = read(&mut packet, Ipv6Header::parse_front) else {
+    pub(super) fn input_ipv6(&mut self, now: Instant, link: Link, packet: &mut PacketBuf) {
+        let Ok((header, _)) = read(packet, Ipv6Header::parse_front) else {
             self.counters.ip_header_errors += 1;
             return;
         };
@@ -36,7 +36,7 @@ impl Stack {
             offset: Ipv6Header::LEN,
             named_at: 0,
         };
-        let Some(upper) = self.upper_layer(now, &arrival, &header, &mut packet) else {
+        let Some(upper) = self.upper_layer(now, &arrival, &header, packet) else {
             return;
         };
         // Who has no address yet may ask whether anybody has the one it wants (RFC 4862 5.4.2).
@@ -93,7 +93,7 @@ impl Stack {
         link: Link,
         header: &Ipv6Header,
         upper: UpperLayer,
-        mut packet: PacketBuf,
+        packet: &mut PacketBuf,
     ) {
         let Some(found) = upper.fragment else { return };
         self.counters.fragments_received += 1;
@@ -111,7 +111,7 @@ impl Stack {
             protocol: 0,
             identification: found.header.identification,
         };
-        let quote = quote(&packet, found.header.offset == 0);
+        let quote = quote(packet, found.header.offset == 0);
         let held = packet.held();
         packet.advance(found.offset + handwave_wire::ipv6::FragmentHeader::LEN);
         let fragment = Fragment {
@@ -119,7 +119,7 @@ impl Stack {
             more: found.header.more,
             protocol: found.header.next_header.0,
             ecn: header.ecn,
-            payload: packet.into_payload(),
+            payload: packet.take_payload(),
             held,
             quote,
         };
@@ -146,7 +146,7 @@ impl Stack {
                         reassembled: true,
                         ..link
                     },
-                    packet,
+                    &mut packet,
                 );
             }
             Err(_) => self.counters.reassembly_failures += 1,

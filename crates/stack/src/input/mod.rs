@@ -67,7 +67,7 @@ pub(crate) struct Arrival {
 
 impl Stack {
     /// Takes a packet from the outside.
-    pub(crate) fn input(&mut self, now: Instant, interface: InterfaceId, packet: PacketBuf) {
+    pub(crate) fn input(&mut self, now: Instant, interface: InterfaceId, packet: &mut PacketBuf) {
         let Some(known) = self.interfaces.get(interface.index()) else {
             self.counters.no_interface += 1;
             return;
@@ -85,7 +85,7 @@ impl Stack {
     }
 
     /// Takes an IP packet, whichever version it is.
-    pub(crate) fn input_ip(&mut self, now: Instant, link: Link, packet: PacketBuf) {
+    pub(crate) fn input_ip(&mut self, now: Instant, link: Link, packet: &mut PacketBuf) {
         self.counters.ip_received += 1;
         match packet.contiguous().first().map(|first| first >> 4) {
             Some(4) => self.input_ipv4(now, link, packet),
@@ -123,7 +123,13 @@ impl Stack {
     }
 
     /// Hands a packet to its upper layer.
-    fn deliver(&mut self, now: Instant, arrival: Arrival, protocol: IpProtocol, packet: PacketBuf) {
+    fn deliver(
+        &mut self,
+        now: Instant,
+        arrival: Arrival,
+        protocol: IpProtocol,
+        packet: &mut PacketBuf,
+    ) {
         match protocol {
             IpProtocol::TCP => self.input_tcp(now, arrival, packet),
             IpProtocol::UDP => self.input_udp(now, arrival, packet),
@@ -138,7 +144,7 @@ impl Stack {
             _ => {
                 self.counters.ip_unknown_protocol += 1;
                 let named_at = arrival.named_at;
-                self.complain(now, &arrival, &packet, Complaint::Protocol { named_at });
+                self.complain(now, &arrival, packet, Complaint::Protocol { named_at });
             }
         }
     }

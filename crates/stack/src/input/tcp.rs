@@ -17,15 +17,15 @@ pub(crate) struct Way {
 }
 
 impl Stack {
-    pub(super) fn input_tcp(&mut self, now: Instant, arrival: Arrival, mut packet: PacketBuf) {
-        if !checksum_holds(&packet, &arrival, IpProtocol::TCP) {
+    pub(super) fn input_tcp(&mut self, now: Instant, arrival: Arrival, packet: &mut PacketBuf) {
+        if !checksum_holds(packet, &arrival, IpProtocol::TCP) {
             self.counters.tcp_checksum_errors += 1;
             return;
         }
         let parse = |front: &[u8], _| {
             TcpHeader::parse(front.get(arrival.offset..).ok_or(ParseError::Truncated)?)
         };
-        let Ok((header, header_len)) = read(&mut packet, parse) else {
+        let Ok((header, header_len)) = read(packet, parse) else {
             self.counters.tcp_malformed += 1;
             return;
         };
@@ -42,7 +42,7 @@ impl Stack {
         packet.advance(arrival.offset + header_len);
         let segment = SegmentIn {
             header,
-            payload: packet.into_payload(),
+            payload: packet.take_payload(),
             ecn: arrival.ecn,
             held,
         };

@@ -10,27 +10,27 @@ use handwave_wire::udp::UdpHeader;
 use handwave_wire::{IpProtocol, ParseError, Sum};
 
 impl Stack {
-    pub(super) fn input_udp(&mut self, now: Instant, arrival: Arrival, mut packet: PacketBuf) {
+    pub(super) fn input_udp(&mut self, now: Instant, arrival: Arrival, packet: &mut PacketBuf) {
         let parse = |front: &[u8], len: usize| {
             let front = front.get(arrival.offset..).ok_or(ParseError::Truncated)?;
             let (header, _) = UdpHeader::parse_front(front, len.saturating_sub(arrival.offset))?;
             let field = front.get(UdpHeader::CHECKSUM_OFFSET..UdpHeader::LEN);
             Ok((header, field.is_some_and(|field| field != [0, 0])))
         };
-        let Ok((header, has_checksum)) = read(&mut packet, parse) else {
+        let Ok((header, has_checksum)) = read(packet, parse) else {
             self.counters.udp_malformed += 1;
             return;
         };
         // What lies behind the datagram is not part of it, nor of its checksum.
         packet.truncate(arrival.offset + UdpHeader::LEN + usize::from(header.payload_len));
-        if !udp_checksum_holds(&packet, &arrival, &header, has_checksum) {
+        if !udp_checksum_holds(packet, &arrival, &header, has_checksum) {
             self.counters.udp_checksum_errors += 1;
             return;
         }
         let local = Endpoint::new(arrival.destination, header.destination_port);
         let Some(slot) = self.udp.find(&local) else {
             self.counters.udp_no_port += 1;
-            self.complain(now, &arrival, &packet, Complaint::Port);
+            self.complain(now, &arrival, packet, Complaint::Port);
             return;
         };
         if self.refuses_memory() {
@@ -41,7 +41,7 @@ impl Stack {
         let datagram = UdpDatagram {
             source: Endpoint::new(arrival.source, header.source_port),
             destination: local,
-            payload: packet.into_payload(),
+            payload: packet.take_payload(),
             ecn: arrival.ecn,
         };
         if self.udp.push(slot, datagram, held) {

@@ -71,14 +71,19 @@ impl Stack {
     }
 
     /// Takes a packet from ourselves.
-    pub(super) fn input_looped(&mut self, now: Instant, interface: InterfaceId, packet: PacketBuf) {
+    pub(super) fn input_looped(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        mut packet: PacketBuf,
+    ) {
         let link = Link {
             interface,
             to_group: false,
             looped: true,
             reassembled: false,
         };
-        self.input_ip(now, link, packet);
+        self.input_ip(now, link, &mut packet);
     }
 
     /// Queues the packets that waited for a neighbour whose link address is known at last.
