@@ -5,7 +5,7 @@
 
 mod draw;
 
-use crate::LinkConfig;
+use crate::{LinkConfig, Loss};
 use core::fmt;
 use core::time::Duration;
 use handwave_tcp::Config;
@@ -35,8 +35,16 @@ pub struct Plan {
     pub links: [LinkConfig; 2],
     /// When the path's MTU changes, and to what, in order of time.
     pub mtu_changes: Vec<MtuChange>,
+    /// When nothing at all gets through, in either direction.
+    pub outages: Vec<Outage>,
     /// From here on the path does its best.
     pub faults_end: Instant,
+    /// What the hosts' clocks show at the start; all times of the plan count from there.
+    pub clock: Clock,
+    /// How long arrivals are collected into one batch; each comes alone if absent.
+    pub moderation: Option<Duration>,
+    /// Somebody off the path forges packets until the faults end, with pauses up to this.
+    pub attack_pause: Option<Duration>,
     /// The connections, each on ports of its own.
     pub conversations: Vec<Conversation>,
 }
@@ -57,6 +65,37 @@ pub struct MtuChange {
     pub at: Instant,
     /// The path's MTU from then on, in octets.
     pub mtu: usize,
+}
+
+/// Nothing gets through from one moment to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// The first moment.
+    pub from: Instant,
+    /// The first moment after it.
+    pub until: Instant,
+}
+
+/// What the hosts' clocks show at the start of a run. Initial sequence numbers and timestamps follow the clock, so it is set to
+/// bring a wrap into the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// Zero.
+    Zero,
+    /// So that the first conversation's sequence numbers pass 2^32 after this many octets of this end.
+    SequenceWraps {
+        /// The end: 0 or 1.
+        end: usize,
+        /// Octets before the wrap.
+        octets: u32,
+    },
+    /// So that its timestamps pass 2^32 after this many ticks of this end.
+    TimestampWraps {
+        /// The end: 0 or 1.
+        end: usize,
+        /// Ticks before the wrap.
+        ticks: u32,
+    },
 }
 
 /// One connection: who opens it, and what both applications do.
@@ -140,12 +179,38 @@ impl Plan {
         draw::plan(seed)
     }
 
+    /// The same plan with all its times counted from `start`.
+    #[must_use]
+    pub fn starting_at(&self, start: Instant) -> Self {
+        let moved = |at: &mut Instant| *at = start + (*at - Instant::ZERO);
+        let mut plan = self.clone();
+        plan.mtu_changes
+            .iter_mut()
+            .for_each(|change| moved(&mut change.at));
+        for Outage { from, until } in &mut plan.outages {
+            moved(from);
+            moved(until);
+        }
+        plan.conversations
+            .iter_mut()
+            .for_each(|talk| moved(&mut talk.starts));
+        moved(&mut plan.faults_end);
+        plan
+    }
+
     /// The conditions from the first host to the second (0) or back (1) at `now`.
     #[must_use]
     pub fn link_at(&self, direction: usize, now: Instant) -> LinkConfig {
         let mut config = self.links[direction];
         if now >= self.faults_end {
             config = config.without_faults();
+        }
+        if self
+            .outages
+            .iter()
+            .any(|outage| outage.from <= now && now < outage.until)
+        {
+            config.loss = Loss::Random(1.0);
         }
         if let Some(change) = self
             .mtu_changes
@@ -185,6 +250,19 @@ impl fmt::Display for Plan {
         for change in &self.mtu_changes {
             writeln!(f, "  path MTU {} from {} s", change.mtu, change.at)?;
         }
+        for Outage { from, until } in &self.outages {
+            writeln!(f, "  nothing gets through from {from} to {until} s")?;
+        }
+        let Self {
+            clock,
+            moderation,
+            attack_pause,
+            ..
+        } = self;
+        writeln!(
+            f,
+            "  clock {clock:?}, moderation {moderation:?}, attack pause {attack_pause:?}"
+        )?;
         writeln!(f, "  faults end at {} s", self.faults_end)?;
         for (number, conversation) in self.conversations.iter().enumerate() {
             writeln!(
@@ -238,7 +316,7 @@ mod tests {
                 .flat_map(|conversation| &conversation.ends)
                 .any(wanted)
         };
-        let kinds: [(&str, usize); 12] = [
+        let kinds: [(&str, usize); 16] = [
             ("IPv6", count(&|plan| plan.family == Family::V6)),
             (
                 "no faults",
@@ -264,6 +342,10 @@ mod tests {
                         .any(|talk| talk.opening != Opening::Listener)
                 }),
             ),
+            ("outages", count(&|plan| !plan.outages.is_empty())),
+            ("wraps", count(&|plan| plan.clock != Clock::Zero)),
+            ("batches", count(&|plan| plan.moderation.is_some())),
+            ("attacks", count(&|plan| plan.attack_pause.is_some())),
             (
                 "no SACK",
                 count(&|plan| any_end(plan, &|end| !end.config.sack)),

@@ -9,6 +9,8 @@
 //! - a connection gives up only if each try of the octet it was stuck at, or each answer, was lost.
 
 mod app;
+mod attack;
+mod clock;
 mod excuse;
 mod failure;
 mod invariants;

@@ -14,10 +14,11 @@ pub use tap::{Crossing, Tap};
 
 use crate::{Fate, Link, LinkConfig, Rng};
 use core::net::IpAddr;
+use core::time::Duration;
 use handwave_packet::{PacketBuf, split};
 use handwave_stack::{InterfaceId, Stack};
 use handwave_tcp::time::Instant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Names a host of a [`World`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +63,10 @@ pub struct World {
     /// The wire from one host to another.
     routes: BTreeMap<(HostId, HostId), usize>,
     tap: Option<Box<dyn Tap>>,
+    /// How long arrivals are collected before they are handed over; none are if absent.
+    moderation: Option<Duration>,
+    /// Packets from nowhere, for a host, not yet handed over.
+    injected: VecDeque<(HostId, PacketBuf)>,
     unroutable: u64,
 }
 
@@ -82,6 +87,7 @@ struct Wire {
 /// Whose deadline is next.
 #[derive(Clone, Copy, Debug)]
 enum Due {
+    Injection,
     Arrival(usize),
     Timer(HostId),
     Alarm(HostId),
@@ -92,6 +98,26 @@ impl World {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty world at another time: clocks that sequence numbers and timestamps follow may be about to wrap.
+    #[must_use]
+    pub fn starting_at(now: Instant) -> Self {
+        Self {
+            now,
+            ..Self::default()
+        }
+    }
+
+    /// Lets hosts receive as through a network card that moderates its interrupts: what arrives within `span` of the first
+    /// packet is handed over with it, in one batch. `None`, the default, hands over each packet alone when it arrives.
+    pub const fn set_moderation(&mut self, span: Option<Duration>) {
+        self.moderation = span;
+    }
+
+    /// Puts a packet in front of a host out of nowhere; the next step hands it over.
+    pub fn inject(&mut self, to: HostId, packet: PacketBuf) {
+        self.injected.push_back((to, packet));
     }
 
     /// Adds a host whose packets leave by `interface`, to be reached at `addresses`.
@@ -190,6 +216,7 @@ impl World {
         let (at, due) = self.next_due()?;
         self.now = self.now.max(at);
         let (host, cause) = match due {
+            Due::Injection => (self.deliver_injected(), Cause::Packet),
             Due::Arrival(wire) => (self.deliver(wire), Cause::Packet),
             Due::Timer(host) => {
                 self.hosts[host.0].stack.handle_timeout(self.now);
@@ -215,32 +242,61 @@ impl World {
 
     /// Deadlines in the order in which things at the same moment happen: arrivals, timers, alarms.
     fn next_due(&self) -> Option<(Instant, Due)> {
+        let wait = self.moderation.unwrap_or_default();
         let arrivals = self.wires.iter().enumerate();
-        let arrivals = arrivals
-            .filter_map(|(index, wire)| Some((wire.link.next_deadline()?, Due::Arrival(index))));
+        let arrivals = arrivals.filter_map(|(index, wire)| {
+            Some((wire.link.next_deadline()? + wait, Due::Arrival(index)))
+        });
         let hosts = || (0..).map(HostId).zip(&self.hosts);
         let timers =
             hosts().filter_map(|(id, host)| Some((host.stack.poll_timeout()?, Due::Timer(id))));
         let alarms = hosts().filter_map(|(id, host)| Some((host.alarm?, Due::Alarm(id))));
+        let injection = (!self.injected.is_empty()).then_some((self.now, Due::Injection));
         // The first of equal elements is the minimum.
-        arrivals
+        injection
+            .into_iter()
+            .chain(arrivals)
             .chain(timers)
             .chain(alarms)
             .min_by_key(|(at, _)| *at)
     }
 
     fn deliver(&mut self, wire: usize) -> HostId {
-        let Wire { from, to, link } = &mut self.wires[wire];
-        let (from, to) = (*from, *to);
-        if let Some(packet) = link.poll(self.now) {
-            if let Some(tap) = &mut self.tap {
-                tap.arrived(self.now, from, to, &packet);
+        let Self {
+            now,
+            wires,
+            hosts,
+            tap,
+            moderation,
+            ..
+        } = self;
+        let Wire { from, to, link } = &mut wires[wire];
+        let Host {
+            stack, interface, ..
+        } = &mut hosts[to.0];
+        let mut arrived = core::iter::from_fn(|| {
+            let packet = link.poll(*now)?;
+            if let Some(tap) = tap {
+                tap.arrived(*now, *from, *to, &packet);
             }
-            let Host {
-                stack, interface, ..
-            } = &mut self.hosts[to.0];
-            stack.handle_packet(self.now, *interface, packet);
+            Some(packet)
+        });
+        if moderation.is_some() {
+            stack.handle_batch(*now, *interface, arrived);
+        } else if let Some(packet) = arrived.next() {
+            stack.handle_packet(*now, *interface, packet);
         }
+        *to
+    }
+
+    fn deliver_injected(&mut self) -> HostId {
+        let Some((to, packet)) = self.injected.pop_front() else {
+            return HostId(0);
+        };
+        let Host {
+            stack, interface, ..
+        } = &mut self.hosts[to.0];
+        stack.handle_packet(self.now, *interface, packet);
         to
     }
 

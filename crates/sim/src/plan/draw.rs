@@ -3,7 +3,9 @@
 //! Extremes are drawn far more often than they occur on the Internet: one-octet writes, windows below one segment, a third
 //! of all packets lost. Amounts are bounded so that a run takes milliseconds, not minutes.
 
-use super::{Closing, Conversation, End, Family, MtuChange, Opening, Plan, Reading, Writing};
+use super::{
+    Clock, Closing, Conversation, End, Family, MtuChange, Opening, Outage, Plan, Reading, Writing,
+};
 use crate::{LinkConfig, Loss, Rng};
 use core::time::Duration;
 use handwave_tcp::congestion::Algorithm;
@@ -39,17 +41,61 @@ pub(super) fn plan(seed: u64) -> Plan {
         .iter()
         .all(|link| link.delay >= Duration::from_millis(1));
     let conversations = rng.pick(&[1, 1, 1, 2, 3]);
-    let conversations = (0..conversations)
+    let conversations: Vec<Conversation> = (0..conversations)
         .map(|_| conversation(&mut rng, crossing))
         .collect();
+    let outages = outages(&mut rng, faults_end);
+    let clock = clock(&mut rng);
+    let moderation = rng.chance(0.4).then(|| rng.up_to(Duration::from_millis(5)));
+    let attack_pause = rng
+        .chance(0.2)
+        .then(|| Duration::from_millis(rng.pick(&[10, 200, 2_000])));
     Plan {
         seed,
         family,
         interface_mtu,
         links,
         mtu_changes,
+        outages,
         faults_end,
+        clock,
+        moderation,
+        attack_pause,
         conversations,
+    }
+}
+
+fn outages(rng: &mut Rng, end: Instant) -> Vec<Outage> {
+    if rng.chance(0.8) {
+        return Vec::new();
+    }
+    (0..rng.within(1..=2))
+        .map(|_| {
+            let from = Instant::ZERO + rng.up_to(end - Instant::ZERO);
+            let until = from + rng.up_to(Duration::from_secs(20));
+            Outage {
+                from,
+                until: until.min(end),
+            }
+        })
+        .collect()
+}
+
+fn clock(rng: &mut Rng) -> Clock {
+    let end = rng.index(2);
+    match rng.below(4) {
+        0 => {
+            let most = rng.pick(&[1, 1_000, 100_000]);
+            Clock::SequenceWraps {
+                end,
+                octets: u32::try_from(rng.within(0..=most)).unwrap_or(0),
+            }
+        }
+        1 => Clock::TimestampWraps {
+            end,
+            ticks: u32::try_from(rng.below(3_000)).unwrap_or(0),
+        },
+        _ => Clock::Zero,
     }
 }
 
@@ -172,7 +218,8 @@ fn config(rng: &mut Rng) -> Config {
         nagle: rng.chance(0.5),
         initial_window: rng.pick(&[1, 2, 4, 10, 10]),
         congestion: rng.pick(Algorithm::ALL),
-        delayed_ack: millis(rng, 0, 499),
+        // What arrives waits for its batch too, and less than 500 ms in all.
+        delayed_ack: millis(rng, 0, 490),
         quick_acks: rng.pick(&[0, 1, 16]),
         rto_min: millis(rng, 200, 1_000),
         rto_max: Duration::from_secs(rng.within(10..=60)),

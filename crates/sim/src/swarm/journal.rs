@@ -2,7 +2,7 @@
 //!
 //! From it a run proves that a connection which timed out had every reason to: each try, or each answer, was lost.
 
-use super::laws::Laws;
+use super::laws::{Known, Laws};
 use crate::world::{Crossing, Tap};
 use crate::{Fate, HostId};
 use core::cell::RefCell;
@@ -24,6 +24,8 @@ pub(super) struct Entry {
     pub(super) ack: SeqNum,
     pub(super) flags: TcpFlags,
     pub(super) window: u16,
+    /// TSval, if any.
+    pub(super) timestamp: Option<u32>,
     pub(super) payload_len: u32,
     /// When it, or its copy, arrived undamaged.
     pub(super) arrived: Option<Instant>,
@@ -77,10 +79,13 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// An empty journal; with `print`, each line also goes to standard output.
-    pub(super) fn new(print: bool) -> Self {
+    /// An empty journal; with `print`, each line also goes to standard output. If `attacked`, answers to forged segments are
+    /// not held against their sender.
+    pub(super) fn new(print: bool, attacked: bool) -> Self {
+        let laws = Rc::new(RefCell::new(Laws::new(attacked)));
         Self {
             print,
+            laws,
             ..Self::default()
         }
     }
@@ -88,6 +93,11 @@ impl Journal {
     /// Calls `look` with the segments sent so far.
     pub(super) fn with<T>(&self, look: impl FnOnce(&[Entry]) -> T) -> T {
         look(&self.entries.borrow())
+    }
+
+    /// What somebody who has watched a connection knows of the end at the first of `hosts`.
+    pub(super) fn known(&self, hosts: [HostId; 2], ports: [u16; 2]) -> Option<Known> {
+        self.laws.borrow().known(hosts, ports)
     }
 
     /// The first law that a segment has broken by `now`, if any.
@@ -121,6 +131,7 @@ impl Tap for Journal {
             ack: tcp.ack,
             flags: tcp.flags,
             window: tcp.window,
+            timestamp: tcp.options.timestamps.map(|stamps| stamps.value),
             payload_len,
             arrived,
             note,

@@ -28,6 +28,8 @@ pub(super) struct Laws {
     /// Undamaged segments under way, by arrival and order of sending.
     under_way: BTreeMap<(Instant, u64), (Key, TcpHeader, u32)>,
     serial: u64,
+    /// Somebody forges segments.
+    attacked: bool,
     broken: Option<String>,
 }
 
@@ -52,12 +54,53 @@ struct Flow {
     owes_ack_since: Option<Instant>,
 }
 
+/// What somebody who has watched a connection knows of one end of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// After the last octet it has sent.
+    pub(super) sent: SeqNum,
+    /// What it has acknowledged last.
+    pub(super) acked: SeqNum,
+    /// The right edge of the window it has offered.
+    pub(super) edge: SeqNum,
+    /// After the last octet its peer has sent.
+    pub(super) peer_sent: SeqNum,
+    /// The peer's last timestamp.
+    pub(super) peer_timestamp: Option<u32>,
+}
+
 /// The peer's direction.
 const fn reversed((_, source, destination): Key, peer: HostId) -> Key {
     (peer, destination, source)
 }
 
 impl Laws {
+    /// Nothing seen yet; answers to forged segments are to be expected if `attacked`.
+    pub(super) fn new(attacked: bool) -> Self {
+        Self {
+            attacked,
+            ..Self::default()
+        }
+    }
+
+    /// What is known of the end at `host`, once both ends have shown themselves.
+    pub(super) fn known(
+        &self,
+        [host, peer]: [HostId; 2],
+        [source, destination]: [u16; 2],
+    ) -> Option<Known> {
+        let key = (host, source, destination);
+        let (flow, peer) = (self.flows.get(&key)?, self.flows.get(&reversed(key, peer))?);
+        peer.iss.filter(|_| flow.iss.is_some())?;
+        Some(Known {
+            sent: flow.end,
+            acked: flow.last_ack?,
+            edge: flow.offered?,
+            peer_sent: peer.end,
+            peer_timestamp: peer.last_timestamp,
+        })
+    }
+
     /// The first broken law, if any.
     pub(super) fn broken(&self) -> Option<&str> {
         self.broken.as_deref()
@@ -88,6 +131,9 @@ impl Laws {
     ) {
         self.arrive_until(now);
         let key = (from, header.source_port, header.destination_port);
+        if self.answers_forgery(key, header) {
+            return;
+        }
         if header.flags.contains(TcpFlags::RST) {
             // What either end still sends until it knows is judged no more.
             for key in [key, reversed(key, to)] {
@@ -114,6 +160,16 @@ impl Laws {
             self.under_way
                 .insert((at, self.serial), (reversed(key, to), *header, payload_len));
         }
+    }
+
+    /// Whether a segment can only be an answer to a forged one: a RST for a number that was forged.
+    fn answers_forgery(&self, key: Key, header: &TcpHeader) -> bool {
+        let flow = self.flows.get(&key).copied().unwrap_or_default();
+        let is_rst = self.attacked && header.flags.contains(TcpFlags::RST);
+        is_rst
+            && flow
+                .iss
+                .is_some_and(|iss| !header.seq.in_window(iss, flow.end.since(iss) + 1))
     }
 
     /// Lets the receivers know of what has arrived by `now`.
@@ -279,6 +335,11 @@ impl Flow {
         self.allowed = Some(self.allowed.map_or(edge, |allowed| allowed.later(edge)));
         let is_text = payload_len > 0 || header.flags.contains(TcpFlags::FIN);
         let is_open = self.last_ack.is_some() && self.iss.is_some();
+        if self.fin.is_some_and(|fin| ack.after(fin)) {
+            // It has closed, and answers no more.
+            self.owes_ack_since = None;
+            return;
+        }
         // An acknowledgment older than any window is taken for an attack, and answered at a limited rate (RFC 5961 5.2, 7).
         let is_ancient = ack.since(header.ack) > window_max;
         if is_text && is_open && !is_ancient && sender.iss.is_some() {

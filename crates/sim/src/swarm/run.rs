@@ -1,6 +1,8 @@
 //! Playing one plan: the hosts, the path, the applications, and the checks after each step.
 
 use super::app::App;
+use super::attack::Attacker;
+use super::clock;
 use super::excuse;
 use super::failure::Failure;
 use super::invariants;
@@ -15,7 +17,7 @@ use handwave_stack::{
     StackConfig,
 };
 use handwave_tcp::time::Instant;
-use handwave_tcp::{ConnectionError, Endpoint, ListenerConfig, Secrets};
+use handwave_tcp::{ConnectionError, Endpoint, ListenerConfig, Phase, Secrets, Tuple};
 use std::sync::Arc;
 
 /// Most steps of one run; a bound against a stack that is busy for ever.
@@ -86,7 +88,8 @@ impl core::error::Error for RunError {}
 ///
 /// The first check that fails, with the time and the seed.
 pub fn run(plan: &Plan, print: bool) -> Result<Report, RunError> {
-    let mut run = Run::new(plan, print);
+    let start = clock::start(plan);
+    let mut run = Run::new(plan.starting_at(start), start, print);
     run.play().map_err(|failure| RunError {
         failure,
         at: run.world.now(),
@@ -95,8 +98,10 @@ pub fn run(plan: &Plan, print: bool) -> Result<Report, RunError> {
 }
 
 #[derive(Debug)]
-struct Run<'a> {
-    plan: &'a Plan,
+pub(super) struct Run {
+    plan: Plan,
+    start: Instant,
+    attacker: Option<Attacker>,
     world: World,
     hosts: [HostId; 2],
     talks: Vec<Talk>,
@@ -120,23 +125,30 @@ pub(super) struct Talk {
     excused: bool,
 }
 
-impl<'a> Run<'a> {
-    fn new(plan: &'a Plan, print: bool) -> Self {
+impl Run {
+    /// Prepares a run of `plan`, whose times have been moved to begin at `start`.
+    pub(super) fn new(plan: Plan, start: Instant, print: bool) -> Self {
         let mut rng = Rng::from_seed(plan.seed ^ 0x0072_756E);
         let addresses = addresses(plan.family == Family::V4);
-        let mut world = World::new();
-        let hosts = addresses.map(|addr| add_host(&mut world, plan, addr, &mut rng));
-        let links = [0, 1].map(|direction| plan.link_at(direction, Instant::ZERO));
+        let mut world = World::starting_at(start);
+        world.set_moderation(plan.moderation);
+        let hosts = addresses.map(|addr| add_host(&mut world, &plan, addr, &mut rng));
+        let links = [0, 1].map(|direction| plan.link_at(direction, start));
         world.join(hosts[0], hosts[1], links, &mut rng);
-        let journal = Journal::new(print);
+        let journal = Journal::new(print, plan.attack_pause.is_some());
         world.set_tap(Some(Box::new(journal.clone())));
         let talks = (0..).zip(&plan.conversations);
         let talks = talks
             .map(|(number, talk)| Talk::new(number, talk, addresses, &mut rng))
             .collect();
-        let next_change = plan.next_change(Instant::ZERO);
+        let next_change = plan.next_change(start);
+        let attacker = plan
+            .attack_pause
+            .map(|pause| Attacker::new(rng.fork(), pause, [start, plan.faults_end]));
         Self {
             plan,
+            start,
+            attacker,
             world,
             hosts,
             talks,
@@ -147,16 +159,14 @@ impl<'a> Run<'a> {
     }
 
     fn play(&mut self) -> Result<Report, Failure> {
-        self.open_listeners()?;
-        self.act(0)?;
-        self.act(1)?;
+        self.begin()?;
         let deadline = self.plan.faults_end + GRACE;
-        let (mut moment, mut steps_at_moment) = (Instant::ZERO, 0);
+        let (mut moment, mut steps_at_moment) = (self.start, 0);
         while !self.is_over() {
-            let Some(Happening { host, .. }) = self.world.step() else {
+            if !self.advance()? {
                 self.judge_stuck()?;
                 break;
-            };
+            }
             self.report.steps += 1;
             steps_at_moment = if self.world.now() == moment {
                 steps_at_moment + 1
@@ -164,16 +174,14 @@ impl<'a> Run<'a> {
                 0
             };
             moment = self.world.now();
-            self.change_conditions();
-            self.act(host.index())?;
-            self.check(host.index())?;
+            self.check()?;
             let late = moment > deadline || self.report.steps > STEPS_MAX;
             if late || steps_at_moment > STEPS_PER_MOMENT_MAX {
                 return Err(Failure::Endless(self.describe()));
             }
         }
         self.clear_up()?;
-        self.report.elapsed = self.world.now() - Instant::ZERO;
+        self.report.elapsed = self.world.now() - self.start;
         self.report.packets = self.journal.with(|entries| entries.len() as u64);
         self.report.digest = self.journal.with(digest);
         self.report.octets = self
@@ -183,6 +191,28 @@ impl<'a> Run<'a> {
             .map(App::read)
             .sum();
         Ok(self.report)
+    }
+
+    /// Opens listeners and lets the applications act for the first time.
+    pub(super) fn begin(&mut self) -> Result<(), Failure> {
+        self.open_listeners()?;
+        self.act(0)?;
+        self.act(1)
+    }
+
+    /// Lets one thing happen, without checks; returns whether there was one.
+    pub(super) fn advance(&mut self) -> Result<bool, Failure> {
+        let Some(Happening { host, .. }) = self.world.step() else {
+            return Ok(false);
+        };
+        self.change_conditions();
+        self.attack();
+        self.act(host.index())?;
+        Ok(true)
+    }
+
+    pub(super) const fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     fn open_listeners(&mut self) -> Result<(), Failure> {
@@ -212,6 +242,33 @@ impl<'a> Run<'a> {
             if let Some(link) = self.world.link_mut(self.hosts[from], self.hosts[to]) {
                 link.set_config(config);
             }
+        }
+    }
+
+    /// Lets the attacker, if there is one, strike when it is time.
+    fn attack(&mut self) {
+        let now = self.world.now();
+        let Some(attacker) = &mut self.attacker else {
+            return;
+        };
+        if !attacker.strikes(now) {
+            return;
+        }
+        let victim = attacker.pick(2);
+        let talk = &self.talks[attacker.pick(self.talks.len())];
+        let [local, remote] = [talk.endpoints[victim], talk.endpoints[1 - victim]];
+        let hosts = [self.hosts[victim], self.hosts[1 - victim]];
+        // A forged SYN may well begin something at a listener, before the connection and after it.
+        let stack = self.world.stack(hosts[0]);
+        let connection = talk.apps[victim]
+            .socket()
+            .and_then(|id| stack.connection(id));
+        if !connection.is_some_and(|connection| is_alive(connection.phase())) {
+            return;
+        }
+        if let Some(known) = self.journal.known(hosts, [local.port, remote.port]) {
+            let packet = attacker.forge(&Tuple { local, remote }, &known);
+            self.world.inject(hosts[0], packet);
         }
     }
 
@@ -265,7 +322,7 @@ impl<'a> Run<'a> {
     }
 
     /// Checks what must hold at every moment.
-    fn check(&self, side: usize) -> Result<(), Failure> {
+    fn check(&self) -> Result<(), Failure> {
         if let Some(law) = self.journal.broken_law(self.world.now()) {
             return Err(Failure::Law(law));
         }
@@ -280,7 +337,9 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        invariants::check(self.world.stack(self.hosts[side]), &self.talks, side)
+        (0..2).try_for_each(|side| {
+            invariants::check(self.world.stack(self.hosts[side]), &self.talks, side)
+        })
     }
 
     /// Looks whether an application was told of an error, and whether the network is to blame.
@@ -463,6 +522,13 @@ fn digest(entries: &[Entry]) -> u64 {
         }
     }
     hash
+}
+
+const fn is_alive(phase: Phase) -> bool {
+    !matches!(
+        phase,
+        Phase::Closed | Phase::Listen | Phase::SynSent | Phase::TimeWait
+    )
 }
 
 fn add_host(world: &mut World, plan: &Plan, addr: IpAddr, rng: &mut Rng) -> HostId {
