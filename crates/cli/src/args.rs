@@ -180,6 +180,10 @@ pub(crate) struct NetworkArgs {
 
 /// What comes out.
 #[derive(clap::Args, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
     /// Write what the client's interface sees to a pcapng file, with the story as comments
@@ -194,6 +198,9 @@ pub(crate) struct OutputArgs {
     /// Arrows only, without the explanations under them
     #[arg(long)]
     pub(crate) brief: bool,
+    /// Show both ends' variables after each segment: SND.UNA, SND.NXT, RCV.NXT, windows, cwnd
+    #[arg(long)]
+    pub(crate) vars: bool,
     /// Columns to draw in [default: the terminal's, at most 120]
     #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(60..=400))]
     pub(crate) width: Option<u16>,

@@ -5,6 +5,7 @@ mod pcap;
 mod play;
 mod report;
 mod scenario;
+mod stray;
 mod summary;
 mod words;
 mod world;

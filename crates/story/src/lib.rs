@@ -28,7 +28,7 @@ pub use build::{Witness, tell};
 pub use lang::{Language, UnknownLanguage};
 pub use model::{
     Change, End, Fate, LocalEvent, LocalStep, Number, Role, Segment, SegmentStep, Side, Step,
-    Story, Trigger, Weight, What,
+    Story, Trigger, Vars, Weight, What,
 };
 pub use render::json::story as json;
 pub use render::ladder::{Detail, Ladder};

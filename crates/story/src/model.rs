@@ -136,13 +136,54 @@ pub enum What {
     Local(LocalStep),
 }
 
-/// A state before and after something.
+/// What something did to an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The state before.
     pub before: Phase,
     /// The state after.
     pub after: Phase,
+    /// The variables after, where a trace tells them.
+    pub vars: Option<Vars>,
+}
+
+/// The variables of an end (RFC 9293 3.3.1) with relative numbers, and what limits its sending (RFC 5681).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vars {
+    /// SND.UNA: the oldest number that is not acknowledged.
+    pub snd_una: Number,
+    /// SND.NXT: the next number to send.
+    pub snd_nxt: Number,
+    /// SND.WND: the window the other end offers, in octets.
+    pub snd_wnd: u32,
+    /// The congestion window, in octets; 0 before there is one.
+    pub cwnd: u32,
+    /// The slow-start threshold, in octets.
+    pub ssthresh: u32,
+    /// Octets believed to be in the network.
+    pub pipe: u32,
+    /// RCV.NXT: the next number expected, once the other end's SYN has come.
+    pub rcv_nxt: Option<Number>,
+    /// RCV.WND: the window offered, in octets.
+    pub rcv_wnd: u32,
+}
+
+impl fmt::Display for Vars {
+    /// Without words, so that it needs no translation.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "SND.UNA={} SND.NXT={} SND.WND={}",
+            self.snd_una, self.snd_nxt, self.snd_wnd
+        )?;
+        if let Some(nxt) = self.rcv_nxt {
+            write!(f, " RCV.NXT={nxt} RCV.WND={}", self.rcv_wnd)?;
+        }
+        if self.cwnd > 0 {
+            write!(f, " cwnd={}", self.cwnd)?;
+        }
+        Ok(())
+    }
 }
 
 impl Change {

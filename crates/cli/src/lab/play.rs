@@ -2,19 +2,16 @@
 
 use std::time::Duration;
 
-use handwave_packet::PacketBuf;
 use handwave_stack::{ConnectionId, ListenerId};
 use handwave_story::Side;
 use handwave_tcp::{Config, Instant, Phase, ReceiveError, SendError, TcpInfo};
-use handwave_wire::ipv4::Ipv4Header;
-use handwave_wire::ipv6::Ipv6Header;
-use handwave_wire::{IpProtocol, SeqNum, Sum, TcpFlags, TcpHeader, TcpOptions};
+use handwave_wire::{SeqNum, TcpFlags};
 use indicatif::ProgressBar;
 use sha2::{Digest as _, Sha256};
-use std::net::IpAddr;
 
 use super::payload::{Hash, Payload};
 use super::scenario::Scenario;
+use super::stray;
 use super::world::{Stuck, World, rest, socket};
 use crate::args::NetworkArgs;
 
@@ -380,7 +377,7 @@ impl Stage<'_> {
         let listener = self.world.listen(Side::B)?;
         // Had there been a connection before, it would have begun with the numbers of a fresh world.
         let (old_x, old_y) = first_numbers(network)?;
-        let syn = stray(self.world, old_x, None, TcpFlags::SYN, &[]);
+        let syn = stray::packet(self.world, old_x, None, TcpFlags::SYN, &[]);
         self.world.inject(Side::A, syn);
         self.world.wait(Duration::from_millis(200));
 
@@ -390,7 +387,7 @@ impl Stage<'_> {
         self.send_all(ends)?;
         self.world.wait(THINKING);
         let text = [b'?'; 100];
-        let data = stray(self.world, old_x + 1, Some(old_y + 1), TcpFlags::ACK, &text);
+        let data = stray::packet(self.world, old_x + 1, Some(old_y + 1), TcpFlags::ACK, &text);
         self.world.inject(Side::A, data);
         self.world.wait(Duration::from_millis(200));
         Ok(())
@@ -441,58 +438,4 @@ fn first_numbers(network: &NetworkArgs) -> Result<(SeqNum, SeqNum), Stuck> {
         // The path loses everything; so it will in the play.
         _ => Err(Stuck::Silent),
     }
-}
-
-/// A packet with the client's address that the client did not send.
-fn stray(
-    world: &World,
-    seq: SeqNum,
-    ack: Option<SeqNum>,
-    flags: TcpFlags,
-    text: &[u8],
-) -> PacketBuf {
-    let (from, to) = (world.endpoint(Side::A), world.endpoint(Side::B));
-    let header = TcpHeader {
-        source_port: from.port,
-        destination_port: to.port,
-        seq,
-        ack: ack.unwrap_or_default(),
-        flags,
-        window: 8_192,
-        urgent: 0,
-        options: TcpOptions::default(),
-    };
-    let mut segment = vec![0; header.header_len()];
-    header.emit(&mut segment);
-    segment.extend_from_slice(text);
-    let len = u16::try_from(segment.len()).unwrap_or(u16::MAX);
-    let sum = Sum::default()
-        .pseudo_header(from.addr, to.addr, IpProtocol::TCP, u32::from(len))
-        .add_bytes(&segment);
-    TcpHeader::set_checksum(&mut segment, sum.finish());
-    let mut packet = match (from.addr, to.addr) {
-        (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            let ip = Ipv4Header::new(source, destination, IpProtocol::TCP);
-            let mut packet = vec![0; Ipv4Header::LEN];
-            Ipv4Header {
-                payload_len: len,
-                ..ip
-            }
-            .emit(&mut packet);
-            packet
-        }
-        (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            let ip = Ipv6Header::new(source, destination, IpProtocol::TCP);
-            let mut packet = vec![0; Ipv6Header::LEN];
-            Ipv6Header {
-                payload_len: len,
-                ..ip
-            }
-            .emit(&mut packet);
-            packet
-        }
-        _ => unreachable!("both hosts have addresses of one family"),
-    };
-    packet.extend_from_slice(&segment);
-    PacketBuf::from(packet)
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::payload::{Origin, Payload, hex};
 use super::summary::{Sent, Summary};
-use super::words::{Word, look_at, stuck, title, word};
+use super::words::{Word, aside, look_at, stuck, title, word};
 use crate::args::LabArgs;
 use crate::failure::Failure;
 use crate::screen::Screen;
@@ -66,6 +66,7 @@ pub(crate) fn text(
         language,
         detail,
         explain: !args.output.brief,
+        vars: args.output.vars,
     };
     for line in ladder.draw(story) {
         screen.line(&line)?;
@@ -207,16 +208,14 @@ fn data(sent: &Sent, language: Language) -> Vec<Line> {
     };
     let octets = quantity::octets(sent.octets);
     if sent.is_whole() {
-        let text = format!("{} ({what}, {octets})", word(language, Word::Arrived));
+        let text = word(language, Word::Arrived).to_owned() + &aside(language, &what, &octets);
         let mut hash = Line::default();
         hash.push(format!("  SHA-256 {}", hex(&sent.received)), Style::Detail);
         return vec![verdict(true, &text), hash];
     }
     let received = quantity::octets(sent.received_octets);
-    let text = format!(
-        "{} ({what}, {received} / {octets})",
-        word(language, Word::NotArrived)
-    );
+    let shares = format!("{received} / {octets}");
+    let text = word(language, Word::NotArrived).to_owned() + &aside(language, &what, &shares);
     let line = |text: String| {
         let mut line = Line::default();
         line.push(text, Style::Detail);

@@ -68,6 +68,14 @@ pub(crate) const fn word(language: Language, word: Word) -> &'static str {
     }
 }
 
+/// What stands in brackets after a statement.
+pub(crate) fn aside(language: Language, what: &str, octets: &str) -> String {
+    match language {
+        Language::English => format!(" ({what}, {octets})"),
+        Language::SimplifiedChinese => format!("（{what}，{octets}）"),
+    }
+}
+
 /// Why a scenario did not go to its end.
 pub(crate) fn stuck(language: Language, stuck: &Stuck) -> String {
     match (language, stuck) {

@@ -297,6 +297,30 @@ fn each_scenario_says_what_it_is_about() {
 }
 
 #[test]
+fn variables_follow_the_segments() {
+    let document = document(&["half-close", "--all"]);
+    let mut ends = 0;
+    for step in document["story"]["steps"].as_array().unwrap() {
+        let vars = &step["sender"]["vars"];
+        if vars.is_null() || step["sender"]["after"] == "SYN-SENT" {
+            continue;
+        }
+        // What has just left ends at SND.NXT, and acknowledges RCV.NXT.
+        let len = step["len"].as_i64().unwrap();
+        let flags = step["flags"].as_str().unwrap();
+        let numbers = len + i64::from(flags.contains(['S', 'F']));
+        assert_eq!(
+            vars["snd_nxt"].as_i64(),
+            Some(step["seq"].as_i64().unwrap() + numbers)
+        );
+        assert_eq!(vars["rcv_nxt"], step["ack"]);
+        ends += 1;
+    }
+    assert!(ends >= 10, "{ends}");
+    assert!(picture(&["handshake", "--vars"]).contains("SND.UNA=X+1 SND.NXT=X+1"));
+}
+
+#[test]
 fn simultaneous_open_and_close_cross_in_both_directions() {
     let open = document(&["simultaneous-open"]);
     for side in ["a", "b"] {

@@ -1,7 +1,7 @@
 //! The story against what a good textbook says.
 
 use handwave_tcp::Phase;
-use handwave_tcp::trace::UserCall;
+use handwave_tcp::trace::{SendReason, UserCall};
 
 use crate::fixture::{ACK, FIN, Fixture, SYN};
 use crate::model::{Fate, SegmentStep, Side, Story, Weight, What};
@@ -168,4 +168,49 @@ fn only_the_first_text_of_many_is_told_at_length() {
     let weights: Vec<Weight> = story.steps.iter().map(|step| step.weight).collect();
     assert_eq!(weights[..6], [Weight::Key; 6]);
     assert_eq!(weights[6..], [Weight::Bulk; 8]);
+}
+
+#[test]
+fn pieces_of_a_super_segment_find_the_entry_that_sent_them_all() {
+    let mut fixture = Fixture::new();
+    fixture
+        .handshake()
+        .segment(Side::A, ACK, 2920, Phase::Established);
+    let whole = fixture.transits.pop().unwrap();
+    for half in 0..2 {
+        let mut piece = whole.clone();
+        piece.header.seq += half * 1460;
+        piece.payload_len = 1460;
+        fixture.transits.push(piece);
+    }
+    let story = fixture.tell();
+    let pieces: Vec<_> = story.segments().skip(3).collect();
+    assert_eq!(pieces.len(), 2);
+    for (piece, seq) in pieces.iter().zip(["X+1", "X+1461"]) {
+        assert_eq!(piece.segment.seq.to_string(), seq);
+        assert_eq!(piece.reason, Some(SendReason::Data));
+        assert_eq!(piece.resent, 0);
+    }
+}
+
+#[test]
+fn variables_are_told_relative_to_the_initial_numbers() {
+    let story = Fixture::textbook().tell();
+    let vars = |number| nth(&story, number).receiver.unwrap().vars.unwrap();
+    assert_eq!(vars(4).rcv_nxt.unwrap().to_string(), "X+1461");
+    assert_eq!(vars(6).rcv_nxt.unwrap().to_string(), "X+1462");
+    assert!(
+        nth(&story, 9).receiver.unwrap().vars.is_none(),
+        "CLOSED has no variables"
+    );
+    assert!(
+        nth(&story, 1)
+            .sender
+            .unwrap()
+            .vars
+            .unwrap()
+            .rcv_nxt
+            .is_none(),
+        "no SYN came yet"
+    );
 }

@@ -126,7 +126,20 @@ const fn side_name(side: Side) -> &'static str {
 }
 
 fn change(change: Change) -> Value {
-    json!({ "before": change.before.name(), "after": change.after.name() })
+    json!({
+        "before": change.before.name(),
+        "after": change.after.name(),
+        "vars": change.vars.map(|vars| json!({
+            "snd_una": vars.snd_una.offset,
+            "snd_nxt": vars.snd_nxt.offset,
+            "snd_wnd": vars.snd_wnd,
+            "cwnd": vars.cwnd,
+            "ssthresh": vars.ssthresh,
+            "pipe": vars.pipe,
+            "rcv_nxt": vars.rcv_nxt.map(|number| number.offset),
+            "rcv_wnd": vars.rcv_wnd,
+        })),
+    })
 }
 
 fn verdict(verdict: Verdict) -> Value {

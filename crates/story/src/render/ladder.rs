@@ -9,18 +9,19 @@
 //! Time runs downwards on both lifelines. A segment is one row where nothing else happens at its destination while it is
 //! on its way; otherwise departure and arrival have a row each, so that segments visibly cross.
 
+mod label;
 mod moments;
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use handwave_tcp::{Instant, Phase};
-use handwave_wire::TcpFlags;
 
+use self::label::{Labelled, plain};
 use self::moments::{Moments, Row};
 use super::text::{Line, Span, Style, width, wrap};
-use crate::lang::{Label, Language, Omitted};
-use crate::model::{Fate, SegmentStep, Side, Step, Story, What};
+use crate::lang::{Language, Omitted};
+use crate::model::{SegmentStep, Side, Step, Story, What};
 use crate::quantity;
 use crate::sentence::Sentence;
 
@@ -35,6 +36,8 @@ pub struct Ladder {
     pub detail: Detail,
     /// Whether sentences and sums stand under the arrows.
     pub explain: bool,
+    /// Whether both ends' variables stand there too.
+    pub vars: bool,
 }
 
 /// Which steps a picture shows.
@@ -74,6 +77,7 @@ impl Ladder {
             gutter,
             inner: width - 2 * gutter - 2,
             timed,
+            vars: self.vars,
             loss_told: Cell::new(false),
         };
         let mut lines = pen.heading();
@@ -110,6 +114,8 @@ struct Pen<'a> {
     inner: usize,
     /// Whether times stand in the gutters.
     timed: bool,
+    /// Whether variables are shown.
+    vars: bool,
     /// Whether it was said what a loss means.
     loss_told: Cell<bool>,
 }
@@ -316,6 +322,18 @@ impl Pen<'_> {
         if explain {
             lines.extend(self.explanation(step, segment, departs, arrives));
         }
+        if self.vars {
+            let ends = [
+                (departs, segment.from, segment.sender),
+                (arrives, segment.from.other(), segment.receiver),
+            ];
+            for (_, side, change) in ends.into_iter().filter(|(here, ..)| *here) {
+                if let Some(vars) = change.and_then(|change| change.vars) {
+                    let name = self.language.role(self.story.end(side).role);
+                    lines.extend(self.note(&format!("{name}: {vars}"), Style::Detail));
+                }
+            }
+        }
         lines
     }
 
@@ -346,164 +364,12 @@ impl Pen<'_> {
     }
 }
 
-/// The label of a segment, cut to what fits on its arrow.
-struct Labelled {
-    spans: Vec<Span>,
-    /// The numbers, when they need a row of their own.
-    overflow: Option<String>,
-}
-
-impl Labelled {
-    fn new(step: &SegmentStep, pen: &Pen<'_>, whole: bool) -> Self {
-        let again = step.resent > 0;
-        let style = if again { Style::Again } else { Style::Flags };
-        let mut spans = vec![Span {
-            text: flags(step),
-            style,
-        }];
-        if again {
-            spans.push(Span {
-                text: format!("({})", pen.language.label(Label::Again)),
-                style: Style::Again,
-            });
-        }
-        if !whole {
-            spans.push(Span {
-                text: format!("#{}", step.number),
-                style: Style::Detail,
-            });
-        }
-        let taken: usize = spans.iter().map(|span| width(&span.text) + 1).sum();
-        // An arrow needs a shaft and a head, a lost one room for the word.
-        let word = fate_label(step, pen).map_or(0, |label| width(&label) + 1);
-        let room = pen.inner.saturating_sub(7 + taken + word);
-        // The ACK of a segment with text tells least.
-        let shortened = || (step.segment.len > 0).then(|| numbers(step, false));
-        let fits = |text: &String| width(text) <= room;
-        let full = numbers(step, true);
-        let text = Some(full.clone())
-            .filter(fits)
-            .or_else(|| shortened().filter(fits));
-        let overflow = text.is_none().then_some(full);
-        spans.extend(text.map(|text| Span {
-            text,
-            style: Style::Numbers,
-        }));
-        Self { spans, overflow }
-    }
-
-    /// The arrow with the label on it, exactly as wide as the space between the lifelines.
-    fn arrow(&self, pen: &Pen<'_>, step: &SegmentStep, departs: bool, arrives: bool) -> Vec<Span> {
-        let shaft = |text: String| Span {
-            text,
-            style: arrow_style(step),
-        };
-        let mut label = vec![plain(" ")];
-        label.extend(
-            self.spans
-                .iter()
-                .flat_map(|span| [span.clone(), plain(" ")]),
-        );
-        let taken: usize = label.iter().map(|span| width(&span.text)).sum();
-        let rightwards = step.from == Side::A;
-        let tail = if departs { "──" } else { "┄┄" };
-        let end = match fate_label(step, pen) {
-            Some(text) if departs => Span {
-                text: format!("╳ {text}"),
-                style: Style::Trouble,
-            },
-            _ if arrives => shaft(if rightwards { "▶" } else { "◀" }.to_owned()),
-            _ => shaft("┄┄".to_owned()),
-        };
-        let end = if rightwards || end.style != Style::Trouble {
-            end
-        } else {
-            let text = format!("{} ╳", end.text.trim_start_matches("╳ "));
-            Span { text, ..end }
-        };
-        let rest = pen
-            .inner
-            .saturating_sub(taken + width(tail) + width(&end.text));
-        // A segment that is lost stops half way.
-        let stops = if matches!(step.fate, Fate::Lost | Fate::Corrupted) {
-            rest / 3
-        } else {
-            0
-        };
-        let body = if departs || !arrives { "─" } else { "┄" };
-        let body = shaft(body.repeat(rest - stops));
-        let gap = plain(&" ".repeat(stops));
-        let tail = shaft(tail.to_owned());
-        if rightwards {
-            [vec![tail], label, vec![body, end, gap]].concat()
-        } else {
-            [vec![gap, end, body], label, vec![tail]].concat()
-        }
-    }
-}
-
-fn plain(text: &str) -> Span {
-    Span {
-        text: text.to_owned(),
-        style: Style::Plain,
-    }
-}
-
 const fn state_style(entered: bool) -> Style {
     if entered {
         Style::StateEntered
     } else {
         Style::State
     }
-}
-
-fn arrow_style(step: &SegmentStep) -> Style {
-    match step.fate {
-        Fate::Arrived { .. } | Fate::InFlight if step.injected => Style::Trouble,
-        Fate::Arrived { .. } | Fate::InFlight => Style::Arrow,
-        Fate::Lost | Fate::Corrupted => Style::Trouble,
-    }
-}
-
-fn fate_label(step: &SegmentStep, pen: &Pen<'_>) -> Option<String> {
-    let label = match step.fate {
-        Fate::Arrived { .. } => return None,
-        Fate::Lost => Label::Lost,
-        Fate::Corrupted => Label::Corrupted,
-        Fate::InFlight => Label::InFlight,
-    };
-    Some(pen.language.label(label).to_owned())
-}
-
-/// The control bits by name, PSH left out: it tells a student nothing.
-fn flags(step: &SegmentStep) -> String {
-    const NAMES: [(TcpFlags, &str); 6] = [
-        (TcpFlags::SYN, "SYN"),
-        (TcpFlags::FIN, "FIN"),
-        (TcpFlags::RST, "RST"),
-        (TcpFlags::ACK, "ACK"),
-        (TcpFlags::URG, "URG"),
-        (TcpFlags::CWR, "CWR"),
-    ];
-    let names = NAMES.iter().filter(|(flag, _)| step.segment.has(*flag));
-    let names: Vec<&str> = names.map(|(_, name)| *name).collect();
-    names.join(" ")
-}
-
-fn numbers(step: &SegmentStep, with_ack: bool) -> String {
-    let segment = &step.segment;
-    let mut text = format!("SEQ={}", segment.seq);
-    if let Some(ack) = segment.ack.filter(|_| with_ack) {
-        text += &format!(" ACK={ack}");
-    }
-    if segment.len > 0 {
-        text += &format!(" LEN={}", segment.len);
-    }
-    // The window is told where it matters: when it is shut.
-    if segment.window == 0 && !segment.has(TcpFlags::RST) {
-        text += " WIN=0";
-    }
-    text
 }
 
 /// Departure and arrival as one text, where the gutters have no room.

@@ -18,6 +18,7 @@ fn ladder(width: usize, language: Language) -> Ladder {
         language,
         detail: Detail::All,
         explain: true,
+        vars: false,
     }
 }
 
