@@ -48,6 +48,7 @@ pub(crate) struct Pair {
     packets: VecDeque<PacketBuf>,
     arena: BytesMut,
     crossing: Crossing,
+    mtu: usize,
 }
 
 const SERVER: [u8; 4] = [10, 0, 0, 2];
@@ -89,6 +90,7 @@ impl Pair {
             packets: VecDeque::new(),
             arena: BytesMut::new(),
             crossing,
+            mtu: mtu.into(),
         };
         pair.open(idle);
         pair
@@ -152,14 +154,18 @@ impl Pair {
         while self.packets.len() < BATCH
             && let Some((_, packet)) = from.stack.poll_transmit(now)
         {
-            for segment in split::segments(packet) {
-                let mut packet = match self.crossing {
-                    Crossing::Slices => segment,
-                    Crossing::Contiguous => contiguous(&mut self.arena, &segment),
-                };
-                packet.set_checksum(ChecksumMark::Unknown);
-                self.packets.push_back(packet);
+            let mut segments = split::segments(packet);
+            match self.crossing {
+                Crossing::Slices => self.packets.extend(segments),
+                Crossing::Contiguous => {
+                    while let Some(frame) = next_frame(&mut self.arena, self.mtu, &mut segments) {
+                        self.packets.push_back(frame);
+                    }
+                }
             }
+        }
+        for packet in &mut self.packets {
+            packet.set_checksum(ChecksumMark::Unknown);
         }
         let any = !self.packets.is_empty();
         to.stack.handle_batch(now, to.wire, self.packets.drain(..));
@@ -238,15 +244,15 @@ fn port(n: usize) -> u16 {
     1000 + u16::try_from(n).unwrap_or(0)
 }
 
-/// The packet in one piece, carved from a chunk that many packets share.
-fn contiguous(arena: &mut BytesMut, packet: &PacketBuf) -> PacketBuf {
-    let len = packet.len();
-    if arena.capacity() < len && !arena.try_reclaim(ARENA) {
+/// The next segment in one piece, carved from a chunk that many packets share.
+fn next_frame(
+    arena: &mut BytesMut,
+    mtu: usize,
+    segments: &mut split::Segments,
+) -> Option<PacketBuf> {
+    if arena.capacity() < mtu && !arena.try_reclaim(ARENA) {
         *arena = BytesMut::with_capacity(ARENA);
     }
-    arena.extend_from_slice(packet.head());
-    for piece in packet.payload().pieces() {
-        arena.extend_from_slice(piece);
-    }
-    PacketBuf::from_bytes(arena.split().freeze())
+    segments.write_next(arena)?;
+    Some(PacketBuf::from_bytes(arena.split().freeze()))
 }

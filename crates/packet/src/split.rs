@@ -6,6 +6,7 @@
 //! directly behind an IPv4 or IPv6 header; anything else passes unchanged.
 
 use crate::{ChecksumMark, HEAD_CAPACITY, PacketBuf, Payload};
+use bytes::BytesMut;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use handwave_wire::checksum::internet_checksum;
 use handwave_wire::{IpProtocol, Sum, TcpFlags};
@@ -112,6 +113,26 @@ enum Parts {
     Many(Split),
 }
 
+impl Segments {
+    /// Appends the next segment to `frame`, in one piece as a wire needs it; returns its length, or `None` after the last.
+    ///
+    /// Cheaper than copying what [`next`](Iterator::next) gives: no segment is built only to be copied, and the checksum is taken
+    /// from octets that are still in the nearest cache.
+    pub fn write_next(&mut self, frame: &mut BytesMut) -> Option<usize> {
+        match &mut self.0 {
+            Parts::One(packet) => {
+                let packet = packet.take()?;
+                frame.extend_from_slice(packet.head());
+                for piece in packet.payload().pieces() {
+                    frame.extend_from_slice(piece);
+                }
+                Some(packet.len())
+            }
+            Parts::Many(split) => split.write_next(frame),
+        }
+    }
+}
+
 impl Iterator for Segments {
     type Item = PacketBuf;
 
@@ -214,41 +235,63 @@ impl Split {
         }
         let payload = self.rest.split_to(self.size);
         let payload_len = payload.len();
-        let extra = core::mem::take(&mut self.first_flags)
-            | if self.rest.is_empty() {
-                self.last_flags
-            } else {
-                0
-            };
         let mut packet = PacketBuf::with_payload(payload);
         packet.set_held(self.held.max(payload_len));
-        packet
-            .prepend(self.header_len)
-            .copy_from_slice(&self.header[..self.header_len]);
-
-        let total_len = self.header_len + payload_len;
-        finish_ip(packet.head_mut(), self.ip_len, total_len);
-        let flags_at = self.ip_len + TCP_FLAGS_OFFSET;
-        let head = packet.head_mut();
-        put_u16(head, flags_at, u16_at(head, flags_at) | extra);
-        let transport_len = u32::try_from(total_len - self.ip_len).unwrap_or(u32::MAX);
-        let sum = Sum::default()
-            .pseudo_header(
-                self.source,
-                self.destination,
-                IpProtocol::TCP,
-                transport_len,
-            )
-            .add_bytes(&packet.head()[self.ip_len..]);
-        let checksum = packet.payload().sum(sum).finish();
-        put_u16(
-            packet.head_mut(),
-            self.ip_len + TCP_CHECKSUM_OFFSET,
-            checksum,
-        );
-
-        self.advance_header(payload_len);
+        let head = packet.prepend(self.header_len);
+        head.copy_from_slice(&self.header[..self.header_len]);
+        let pseudo = self.complete_header(packet.head_mut(), payload_len);
+        let transport = &packet.head()[self.ip_len..];
+        let checksum = packet.payload().sum(pseudo.add_bytes(transport)).finish();
+        let field = self.ip_len + TCP_CHECKSUM_OFFSET;
+        put_u16(packet.head_mut(), field, checksum);
         Some(packet)
+    }
+
+    fn write_next(&mut self, frame: &mut BytesMut) -> Option<usize> {
+        let payload_len = self.rest.len().min(self.size);
+        if payload_len == 0 {
+            return None;
+        }
+        let start = frame.len();
+        frame.extend_from_slice(&self.header[..self.header_len]);
+        let mut want = payload_len;
+        for piece in self.rest.pieces() {
+            let part = piece.len().min(want);
+            frame.extend_from_slice(&piece[..part]);
+            want -= part;
+            if want == 0 {
+                break;
+            }
+        }
+        self.rest.advance(payload_len);
+        let written = &mut frame[start..];
+        let pseudo = self.complete_header(written, payload_len);
+        let checksum = pseudo.add_bytes(&written[self.ip_len..]).finish();
+        put_u16(written, self.ip_len + TCP_CHECKSUM_OFFSET, checksum);
+        Some(written.len())
+    }
+
+    /// Completes the header of the segment whose text has just left `rest`, its checksum apart; returns the sum of the
+    /// pseudo-header.
+    fn complete_header(&mut self, head: &mut [u8], payload_len: usize) -> Sum {
+        let last = if self.rest.is_empty() {
+            self.last_flags
+        } else {
+            0
+        };
+        let extra = core::mem::take(&mut self.first_flags) | last;
+        let total_len = self.header_len + payload_len;
+        finish_ip(head, self.ip_len, total_len);
+        let flags_at = self.ip_len + TCP_FLAGS_OFFSET;
+        put_u16(head, flags_at, u16_at(head, flags_at) | extra);
+        self.advance_header(payload_len);
+        let transport_len = u32::try_from(total_len - self.ip_len).unwrap_or(u32::MAX);
+        Sum::default().pseudo_header(
+            self.source,
+            self.destination,
+            IpProtocol::TCP,
+            transport_len,
+        )
     }
 
     /// Makes the header that of the next segment: sequence number, and IPv4's identification.

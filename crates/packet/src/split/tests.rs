@@ -201,3 +201,21 @@ fn udp_checksums_are_completed_and_never_zero() {
     complete_checksum(&mut udp);
     assert_eq!(u16_at(udp.head(), 46), 0xFFFF);
 }
+
+proptest! {
+    #[test]
+    fn written_frames_are_the_segments(len in 1_usize..20_000, size in 1_u16..3_000, v6 in any::<bool>()) {
+        let payload: Vec<u8> = (0..len).map(|n| n.to_le_bytes()[0]).collect();
+        let addresses = if v6 { V6 } else { V4 };
+        let mut whole = packet(addresses, &payload, &tcp_header(TcpFlags::ACK | TcpFlags::PSH));
+        whole.set_segment_size(Some(size));
+        whole.set_checksum(ChecksumMark::Partial);
+        let mut frames = segments(whole.clone());
+        for segment in segments(whole) {
+            let mut frame = BytesMut::from(&b"before"[..]);
+            prop_assert_eq!(frames.write_next(&mut frame), Some(segment.len()));
+            prop_assert_eq!(&frame[6..], &segment.to_vec()[..]);
+        }
+        prop_assert_eq!(frames.write_next(&mut BytesMut::new()), None);
+    }
+}
