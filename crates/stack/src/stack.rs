@@ -197,7 +197,7 @@ impl Stack {
     ) {
         self.batching = true;
         for mut packet in packets {
-            self.input(now, interface, &mut packet);
+            self.input_of_batch(now, interface, &mut packet);
         }
         self.batching = false;
         self.hand_over_train(now);

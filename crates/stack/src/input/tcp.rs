@@ -5,7 +5,7 @@ use super::{Arrival, checksum_holds, read};
 use crate::demux::Owner;
 use crate::id::InterfaceId;
 use crate::stack::Stack;
-use handwave_packet::PacketBuf;
+use handwave_packet::{PacketBuf, Payload};
 use handwave_tcp::{DropReason, Endpoint, Instant, SegmentIn, Tuple, reply_to_closed};
 use handwave_wire::{IpProtocol, ParseError, TcpHeader};
 
@@ -38,39 +38,46 @@ impl Stack {
             Endpoint::new(arrival.destination, header.destination_port),
             Endpoint::new(arrival.source, header.source_port),
         );
-        let held = packet.held();
-        packet.advance(arrival.offset + header_len);
-        let segment = SegmentIn {
-            header,
-            payload: packet.take_payload(),
-            ecn: arrival.ecn,
-            held,
-        };
         let way = Way {
             interface: arrival.link.interface,
             tuple,
         };
-        if self.batching {
-            self.couple(now, way, segment);
-        } else {
-            self.segment_arrives(now, way, segment);
-        }
-    }
-
-    /// Adds a segment of a batch to the train that waits, or sends that on its way first.
-    fn couple(&mut self, now: Instant, way: Way, segment: SegmentIn) {
-        let segment = match &mut self.train {
-            Some(train) => match train.couple(&way, segment) {
-                Ok(()) => return,
-                Err(segment) => segment,
-            },
-            None => segment,
+        let text_at = arrival.offset + header_len;
+        let mut segment = SegmentIn {
+            header,
+            payload: Payload::new(),
+            ecn: arrival.ecn,
+            held: packet.held(),
         };
         self.hand_over_train(now);
-        match Train::start(way, segment) {
-            Ok(train) => self.train = Some(train),
-            Err(segment) => self.segment_arrives(now, way, segment),
+        if self.batching && packet.len() > text_at && Train::may_begin(&segment, &arrival, text_at)
+        {
+            let train = Train::begin(way, segment, packet, arrival.offset, text_at);
+            self.train = Some(train);
+            return;
         }
+        packet.advance(text_at);
+        segment.payload = packet.take_payload();
+        self.segment_arrives(now, way, segment);
+    }
+
+    /// Takes a packet of a batch: onto the train that waits if it continues that, or the whole way in.
+    pub(crate) fn input_of_batch(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        packet: &mut PacketBuf,
+    ) {
+        if let Some(train) = &mut self.train
+            && let Some(text) = train.continued_by(packet, interface)
+        {
+            self.counters.ip_received += 1;
+            if !train.couple(packet, text) {
+                self.counters.tcp_checksum_errors += 1;
+            }
+            return;
+        }
+        self.input(now, interface, packet);
     }
 
     /// Hands the train that waits, if any, to its connection.

@@ -1,17 +1,23 @@
 //! Trains: segments that follow each other in one batch are handed to their connection as one (generic receive offload, in
 //! software).
 //!
-//! A segment costs a look-up, eight checks and an entry in the receive queue, however much text it carries. In a batch most
-//! segments continue the one before: same connection, next sequence number, same acknowledgment and options. They are coupled, and
-//! the connection sees one segment as long as all of them. Checksums are verified one by one, before. What does not fit
-//! ends the train: other flags, other options, a gap, another connection, or 64 KiB.
+//! A segment costs the way through IP, a look-up, eight checks and an entry in the receive queue, however much text it
+//! carries. In a batch most segments continue the one before, and their headers differ only where they must: lengths,
+//! identification, checksums, the sequence number. So the octets of the first one's headers serve as a template: a
+//! packet that fits it, continues its numbers and has good checksums is coupled, and the connection sees one segment as long
+//! as all of them. Anything else ends the train: other flags, other options, a gap, another connection, 64 KiB.
 
-use super::Way;
+use super::{Arrival, Way, sum_from};
+use crate::id::InterfaceId;
+use handwave_packet::{ChecksumMark, PacketBuf};
 use handwave_tcp::SegmentIn;
-use handwave_wire::{SeqNum, TcpFlags};
+use handwave_wire::checksum::internet_checksum;
+use handwave_wire::{IpProtocol, SeqNum, Sum, TcpFlags};
 
 /// Text that one train may carry, in octets: what an IP packet could.
 const TEXT_MAX: usize = 65_535 - 120;
+/// Octets of the longest headers that serve as a template: IPv6, and TCP with all options. IPv4 with options may exceed it.
+const TEMPLATE_MAX: usize = 100;
 
 /// Segments of one connection, coupled.
 #[derive(Debug)]
@@ -20,46 +26,116 @@ pub(crate) struct Train {
     segment: SegmentIn,
     /// Sequence number of the segment that would come next.
     next: SeqNum,
+    /// IP and TCP header of the first segment, as they arrived.
+    template: [u8; TEMPLATE_MAX],
+    /// Where the TCP header begins, and where it ends.
+    tcp_at: usize,
+    text_at: usize,
 }
 
 impl Train {
-    #[expect(
-        clippy::result_large_err,
-        reason = "a segment that is given back goes on at once"
-    )]
-    /// Starts a train, or gives the segment back if nothing may be coupled to it.
-    pub(super) fn start(way: Way, segment: SegmentIn) -> Result<Self, SegmentIn> {
-        if !is_plain_text(&segment) || segment.header.flags.contains(TcpFlags::PSH) {
-            return Err(segment);
-        }
-        let next = segment.seq_end();
-        Ok(Self { way, segment, next })
+    /// Whether a train may begin with this segment, whose headers end at `text_at` and whose text follows them.
+    pub(super) fn may_begin(segment: &SegmentIn, arrival: &Arrival, text_at: usize) -> bool {
+        segment.header.flags == TcpFlags::ACK
+            && !arrival.link.reassembled
+            && !arrival.link.looped
+            && text_at <= TEMPLATE_MAX
     }
 
-    #[expect(
-        clippy::result_large_err,
-        reason = "a segment that is given back goes on at once"
-    )]
-    /// Couples a segment to the end, or gives it back if it does not continue the train.
-    pub(super) fn couple(&mut self, way: &Way, segment: SegmentIn) -> Result<(), SegmentIn> {
-        let (ours, theirs) = (&self.segment.header, &segment.header);
-        let continues = theirs.seq == self.next
-            && self.way == *way
-            && is_plain_text(&segment)
-            && !ours.flags.contains(TcpFlags::PSH)
-            && ours.ack == theirs.ack
-            && ours.window == theirs.window
-            && ours.options == theirs.options
-            && self.segment.ecn == segment.ecn
-            && self.segment.payload.len() + segment.payload.len() <= TEXT_MAX;
-        if !continues {
-            return Err(segment);
+    /// Begins a train with the text of `packet`, whose TCP header stands between `tcp_at` and `text_at`.
+    pub(super) fn begin(
+        way: Way,
+        mut segment: SegmentIn,
+        packet: &mut PacketBuf,
+        tcp_at: usize,
+        text_at: usize,
+    ) -> Self {
+        let mut template = [0; TEMPLATE_MAX];
+        packet.write_to(&mut template[..text_at]);
+        packet.advance(text_at);
+        segment.payload = packet.take_payload();
+        Self {
+            way,
+            next: segment.seq_end(),
+            segment,
+            template,
+            tcp_at,
+            text_at,
         }
-        self.next = segment.seq_end();
-        self.segment.header.flags |= theirs.flags;
-        self.segment.held += segment.held;
-        self.segment.payload.append(segment.payload);
-        Ok(())
+    }
+
+    /// Octets of text that `packet` would add, or `None` if it does not continue this train.
+    pub(crate) fn continued_by(&self, packet: &PacketBuf, interface: InterfaceId) -> Option<usize> {
+        let headers = packet.contiguous().get(..self.text_at)?;
+        if self.way.interface != interface || self.ended() {
+            return None;
+        }
+        let len = self.ip_fits(headers)?;
+        let text = len.checked_sub(self.text_at)?;
+        let fits = text > 0
+            && len <= packet.len()
+            && self.segment.payload.len() + text <= TEXT_MAX
+            && self.tcp_fits(&headers[self.tcp_at..]);
+        fits.then_some(text)
+    }
+
+    /// PSH says that the sender had nothing more.
+    const fn ended(&self) -> bool {
+        self.segment.header.flags.contains(TcpFlags::PSH)
+    }
+
+    /// The length of the packet by its IP header, if that header is the template's but for length, identification and
+    /// checksum.
+    fn ip_fits(&self, headers: &[u8]) -> Option<usize> {
+        let template = &self.template;
+        let same = |from: usize, to: usize| headers[from..to] == template[from..to];
+        let u16_at = |at: usize| usize::from(u16::from_be_bytes([headers[at], headers[at + 1]]));
+        if template[0] >> 4 == 4 {
+            let fits = same(0, 2)
+                && same(6, 10)
+                && same(12, self.tcp_at)
+                && internet_checksum(&headers[..self.tcp_at]) == 0;
+            fits.then(|| u16_at(2))
+        } else {
+            let fits = same(0, 4) && same(6, self.tcp_at);
+            fits.then(|| u16_at(4) + 40)
+        }
+    }
+
+    /// Whether the TCP header is the template's but for sequence number, checksum and PSH, and continues the numbers.
+    fn tcp_fits(&self, tcp: &[u8]) -> bool {
+        let template = &self.template[self.tcp_at..self.text_at];
+        let seq = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
+        let psh = TcpFlags::PSH.bits().to_be_bytes()[1];
+        seq == self.next.raw()
+            && tcp[..4] == template[..4]
+            && tcp[8..13] == template[8..13]
+            && tcp[13] & !psh == template[13]
+            && tcp[14..16] == template[14..16]
+            && tcp[18..] == template[18..]
+    }
+
+    /// Couples a packet that [`continued_by`](Self::continued_by) found to add `text` octets; `false` if its checksum is
+    /// wrong, and then nothing has happened.
+    pub(crate) fn couple(&mut self, packet: &mut PacketBuf, text: usize) -> bool {
+        packet.truncate(self.text_at + text);
+        if packet.checksum() == ChecksumMark::Unknown {
+            let len = u32::try_from(packet.len() - self.tcp_at).unwrap_or(u32::MAX);
+            let (source, destination) = (self.way.tuple.remote.addr, self.way.tuple.local.addr);
+            let pseudo = Sum::default().pseudo_header(source, destination, IpProtocol::TCP, len);
+            if !sum_from(packet, self.tcp_at, pseudo).is_valid() {
+                return false;
+            }
+        }
+        let flags = packet.contiguous().get(self.tcp_at + 13).copied();
+        if flags.is_some_and(|flags| flags & TcpFlags::PSH.bits().to_be_bytes()[1] != 0) {
+            self.segment.header.flags |= TcpFlags::PSH;
+        }
+        self.segment.held += packet.held();
+        packet.advance(self.text_at);
+        self.segment.payload.append(packet.take_payload());
+        self.next += u32::try_from(text).unwrap_or(u32::MAX);
+        true
     }
 
     /// Takes the train apart into whom it is for and the one segment it has become.
@@ -68,80 +144,128 @@ impl Train {
     }
 }
 
-/// Text with nothing but an acknowledgment, and perhaps PSH, which ends a train.
-fn is_plain_text(segment: &SegmentIn) -> bool {
-    segment.header.flags.without(TcpFlags::PSH) == TcpFlags::ACK && !segment.payload.is_empty()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::Train;
-    use crate::id::InterfaceId;
-    use crate::input::Way;
-    use bytes::Bytes;
-    use core::net::IpAddr;
-    use handwave_packet::Payload;
-    use handwave_tcp::{Endpoint, SegmentIn, Tuple};
-    use handwave_wire::{Ecn, SeqNum, TcpFlags, TcpHeader};
+    use crate::{
+        ConnectOptions, ConnectionId, InterfaceConfig, InterfaceId, ListenerConfig, Prefix, Stack,
+        StackConfig,
+    };
+    use alloc::vec::Vec;
+    use handwave_packet::{PacketBuf, split};
+    use handwave_tcp::{Endpoint, Instant, Secrets};
 
-    fn way(port: u16) -> Way {
-        let end = |port| Endpoint::new(IpAddr::from([10, 0, 0, 1]), port);
-        Way {
-            interface: InterfaceId(0),
-            tuple: Tuple::new(end(80), end(port)),
+    const NOW: Instant = Instant::ZERO;
+    const TEXT: usize = 40_000;
+
+    /// A stack with one connection, established and accepted.
+    struct Receiver {
+        stack: Stack,
+        wire: InterfaceId,
+        connection: ConnectionId,
+    }
+
+    impl Receiver {
+        fn take(&mut self, frames: &[Vec<u8>]) {
+            let packets = frames.iter().map(|frame| PacketBuf::from(frame.clone()));
+            self.stack.handle_batch(NOW, self.wire, packets);
+        }
+
+        /// Octets that can be read, and segments that the connection has seen.
+        fn received(&self) -> (usize, u64) {
+            let connection = self.stack.connection(self.connection).unwrap();
+            (connection.receivable(), connection.info().segs_in)
         }
     }
 
-    fn text(seq: u32, len: usize) -> SegmentIn {
-        let header = TcpHeader {
-            seq: SeqNum::new(seq),
-            flags: TcpFlags::ACK,
-            ..TcpHeader::default()
+    /// The frames of 40,000 octets of text that one stack has for another, and the other, which waits for them.
+    fn frames(v6: bool) -> (Vec<Vec<u8>>, Receiver) {
+        let addr = |last: u8| -> core::net::IpAddr {
+            if v6 {
+                [0xfd00, 0, 0, 0, 0, 0, 0, last.into()].into()
+            } else {
+                [10, 0, 0, last].into()
+            }
         };
-        SegmentIn::new(header, Payload::from(Bytes::from(alloc::vec![7; len])))
-    }
-
-    #[test]
-    fn what_continues_is_coupled() {
-        let mut train = Train::start(way(1), text(100, 10)).unwrap();
-        assert!(train.couple(&way(1), text(110, 5)).is_ok());
-        let mut last = text(115, 1);
-        last.header.flags |= TcpFlags::PSH;
-        assert!(train.couple(&way(1), last).is_ok());
-        assert!(
-            train.couple(&way(1), text(116, 1)).is_err(),
-            "PSH ends a train"
-        );
-        let (_, segment) = train.into_segment();
-        assert_eq!((segment.payload.len(), segment.held), (16, 16));
-        assert!(segment.header.flags.contains(TcpFlags::PSH));
-    }
-
-    #[test]
-    fn what_differs_is_not() {
-        let different: [fn(&mut SegmentIn); 6] = [
-            |segment| segment.header.seq += 1,
-            |segment| segment.header.ack += 1,
-            |segment| segment.header.window += 1,
-            |segment| segment.header.flags |= TcpFlags::FIN,
-            |segment| segment.header.options.mss = Some(1),
-            |segment| segment.ecn = Ecn::Ce,
-        ];
-        for change in different {
-            let mut train = Train::start(way(1), text(100, 10)).unwrap();
-            let mut segment = text(110, 5);
-            change(&mut segment);
-            assert!(train.couple(&way(1), segment).is_err());
+        let host = |last: u8| {
+            let mut stack =
+                Stack::new(StackConfig::default(), Secrets::from_seed(last.into()), NOW);
+            let address = Prefix::new(addr(last), if v6 { 64 } else { 24 });
+            let interface = InterfaceConfig {
+                super_segment_max: 60_000,
+                ..InterfaceConfig::ip(1_500, [address])
+            };
+            let wire = stack.add_interface(interface).unwrap();
+            (stack, wire)
+        };
+        let ((mut client, wire), (mut server, there)) = (host(1), host(2));
+        let listener = server.listen(80, ListenerConfig::default()).unwrap();
+        let ours = client
+            .connect(NOW, Endpoint::new(addr(2), 80), ConnectOptions::default())
+            .unwrap();
+        while let Some((_, packet)) = client.poll_transmit(NOW) {
+            server.handle_packet(NOW, there, packet);
+            while let Some((_, packet)) = server.poll_transmit(NOW) {
+                client.handle_packet(NOW, wire, packet);
+            }
         }
-        let mut train = Train::start(way(1), text(100, 10)).unwrap();
-        assert!(
-            train.couple(&way(2), text(110, 5)).is_err(),
-            "another connection"
+        client.write(NOW, ours, &[7; TEXT]).unwrap();
+        let mut frames = Vec::new();
+        while let Some((_, packet)) = client.poll_transmit(NOW) {
+            frames.extend(split::segments(packet).map(|segment| segment.to_vec()));
+        }
+        assert_eq!(frames.len(), 10, "the initial window");
+        let connection = server.accept(listener).unwrap().0;
+        let receiver = Receiver {
+            stack: server,
+            wire: there,
+            connection,
+        };
+        (frames, receiver)
+    }
+
+    #[test]
+    fn a_batch_that_continues_is_one_segment() {
+        for v6 in [false, true] {
+            let (frames, mut server) = frames(v6);
+            let before = server.received().1;
+            server.take(&frames);
+            let text: usize = frames
+                .iter()
+                .map(|frame| frame.len() - if v6 { 72 } else { 52 })
+                .sum();
+            assert_eq!(server.received(), (text, before + 1));
+        }
+    }
+
+    #[test]
+    fn a_bad_checksum_costs_its_own_segment_only() {
+        let (mut frames, mut server) = frames(false);
+        frames[3][1_000] ^= 1;
+        server.take(&frames);
+        assert_eq!(server.stack.counters().tcp_checksum_errors, 1);
+        assert_eq!(
+            server.received().0,
+            3 * 1_448,
+            "the rest waits beyond the gap"
         );
-        assert!(
-            train.couple(&way(1), text(110, 65_500)).is_err(),
-            "too long"
-        );
-        assert!(Train::start(way(1), text(100, 0)).is_err(), "no text");
+        frames[3][1_000] ^= 1;
+        server.take(&frames[3..4]);
+        assert_eq!(server.received().0, 10 * 1_448);
+    }
+
+    #[test]
+    fn whatever_differs_ends_the_train() {
+        // An octet of each field of the headers: version, TOS, TTL, addresses, ports, sequence number, acknowledgment,
+        // flags, window, urgent pointer, options.
+        for at in [1, 8, 14, 18, 20, 23, 27, 31, 33, 35, 38, 44] {
+            let (mut frames, mut server) = frames(false);
+            let checksummed = frames[5].clone();
+            frames[5][at] ^= 0x10;
+            server.take(&frames);
+            let got = server.received().0;
+            assert!(got == 5 * 1_448, "octet {at}: {got}");
+            server.take(&[checksummed]);
+            assert_eq!(server.received().0, 10 * 1_448);
+        }
     }
 }
