@@ -68,6 +68,10 @@ counters! {
     tcp_to_group = "TcpInGroup",
     /// RSTs not sent because the rate limit was reached.
     resets_limited = "TcpOutRstsLimited",
+    /// SYNs to foreign addresses that became requests to forward.
+    forward_requests = "ForwardRequests",
+    /// SYNs to foreign addresses dropped because too many requests were not decided.
+    forward_requests_full = "ForwardRequestsFull",
     /// Active opens, SYNs, datagrams and fragments refused because memory was at its limit.
     memory_refused = "MemoryRefused",
     /// Connections that found the table full.

@@ -68,6 +68,30 @@ impl fmt::Display for ListenError {
 
 impl core::error::Error for ListenError {}
 
+/// Why a flow was not forwarded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ForwardError {
+    /// An interface forwards already.
+    InUse,
+    /// There are as many sockets or connections as the configuration allows.
+    TooMany,
+    /// The client has given up, or the request was decided before.
+    Gone,
+}
+
+impl fmt::Display for ForwardError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InUse => "an interface forwards already",
+            Self::TooMany => "there are too many sockets or connections",
+            Self::Gone => "the request is no longer there to be answered",
+        })
+    }
+}
+
+impl core::error::Error for ForwardError {}
+
 /// The handle names no socket (any more).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NoSuchSocket;

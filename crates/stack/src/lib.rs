@@ -10,8 +10,8 @@
 //!
 //! The tables on the way each have a file: who owns four numbers ([`demux`]), connections and their life
 //! ([`connections`]), TIME-WAIT records ([`time_waits`]), listeners ([`listening`]), routes ([`routes`]), path MTUs
-//! ([`pmtu`]), link addresses ([`neighbours`]), ephemeral ports ([`ports`]). Three structures carry the cost: a keyed
-//! hash table finds the owner of a segment, a timer wheel ([`timers`]) finds who is due, a ready list ([`ready`])
+//! ([`pmtu`]), link addresses ([`neighbours`]), ephemeral ports ([`ports`]), requests to forward
+//! ([`forwarding`]). Three structures carry the cost: a keyed hash table finds the owner of a segment, a timer wheel ([`timers`]) finds who is due, a ready list ([`ready`])
 //! finds who has something to send. None of them looks at a socket that has nothing to do, so a packet costs the same
 //! with one connection and with a million.
 //!
@@ -36,6 +36,7 @@ mod counters;
 mod demux;
 mod error;
 mod event;
+mod forwarding;
 mod id;
 mod input;
 mod interface;
@@ -58,8 +59,9 @@ mod udp_sockets;
 pub use calls::{ConnectOptions, SocketSummary};
 pub use config::{HostModel, StackConfig, TimeWaitOverflow};
 pub use counters::Counters;
-pub use error::{ConnectError, InterfaceError, ListenError, NoSuchSocket};
+pub use error::{ConnectError, ForwardError, InterfaceError, ListenError, NoSuchSocket};
 pub use event::Event;
+pub use forwarding::{ForwardLimits, ForwardRequest};
 pub use handwave_tcp::{Events, ListenerConfig};
 pub use id::{ConnectionId, InterfaceId, ListenerId, SocketId, UdpId};
 pub use input::ReassemblyLimits;

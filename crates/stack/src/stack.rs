@@ -9,6 +9,7 @@ use crate::connections::Connections;
 use crate::counters::Counters;
 use crate::demux::{Demux, Owner};
 use crate::event::Event;
+use crate::forwarding::Forwarding;
 use crate::id::{InterfaceId, SocketId};
 use crate::input::{Reassembly, Train};
 use crate::interface::Interface;
@@ -22,6 +23,7 @@ use crate::rate::TokenBucket;
 use crate::routes::Routes;
 use crate::time_waits::TimeWaits;
 use crate::udp_sockets::UdpSockets;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use handwave_packet::PacketBuf;
@@ -111,6 +113,8 @@ pub struct Stack {
     pub(crate) time_waits: TimeWaits,
     pub(crate) listening: Listening,
     pub(crate) udp: UdpSockets,
+    /// What is taken for others, if anything is.
+    pub(crate) forwarding: Option<Box<Forwarding>>,
     pub(crate) ports: EphemeralPorts,
 
     // What is on its way.
@@ -159,6 +163,7 @@ impl Stack {
             time_waits: TimeWaits::new(now, config.time_wait_overflow),
             listening: Listening::new(key(b"listeners"), now),
             udp: UdpSockets::new(key(b"UDP")),
+            forwarding: None,
             ports: EphemeralPorts::new(
                 config.ephemeral_ports,
                 config.ephemeral_attempts_max,

@@ -83,6 +83,12 @@ impl Stack {
                 self.send_segment(now, interface, &tuple, reply);
             }
             TimeWaitVerdict::Reopen { iss_floor, reason } => {
+                if self.forwards(interface, tuple.local.addr) {
+                    self.remove_time_wait(slot);
+                    self.counters.time_waits_recycled += 1;
+                    let _stray = self.segment_to_forward(Way { interface, tuple }, segment);
+                    return;
+                }
                 // Only somebody who listens can take the SYN; otherwise the record stays (RFC 9293 3.10.7.4 [MAY-2]).
                 match self.listening.find(&tuple.local) {
                     Some(listener) => {

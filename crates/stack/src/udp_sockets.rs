@@ -71,6 +71,11 @@ impl UdpSockets {
         id
     }
 
+    /// A socket without a place of its own: somebody else knows what it is for.
+    pub(crate) fn insert_unbound(&mut self, limits: UdpLimits) -> UdpId {
+        UdpId::from(self.sockets.insert(UdpSocket::new(None, 0, limits)))
+    }
+
     pub(crate) fn remove(&mut self, id: UdpId) -> Option<UdpSocket> {
         let (addr, port) = self.get(id).map(|socket| (socket.addr, socket.port))?;
         self.bound.remove(&(addr, port));

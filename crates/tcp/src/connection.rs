@@ -73,6 +73,7 @@ impl Connection {
     /// The owner has made sure that the remote address is neither broadcast nor multicast nor unspecified [MUST-46].
     #[must_use]
     pub fn connect(cx: &mut Context<'_>, config: Arc<Config>, tuple: Tuple, path: Path) -> Self {
+        cx.host.counters.active_opens += 1;
         let connection = Self {
             state: State::SynSent(SynSent::new(cx, config, tuple, path)),
         };
@@ -82,6 +83,28 @@ impl Connection {
             Phase::Closed,
             Verdict::Accepted,
         );
+        connection
+    }
+
+    /// Passive OPEN of one connection whose SYN the owner has looked at and decided to answer (RFC 9293 3.10.7.2).
+    ///
+    /// Unlike a [`Listener`](crate::Listener), which answers by itself from a compact record, this gives a connection in SYN-RECEIVED
+    /// at once: the SYN+ACK leaves with the next [`poll_transmit`](Self::poll_transmit), and
+    /// [`Events::CONNECTED`] or [`Events::CLOSED`] tells how the handshake ends. `syn` has the SYN bit and neither ACK nor RST.
+    #[must_use]
+    pub fn answer(
+        cx: &mut Context<'_>,
+        config: Arc<Config>,
+        tuple: Tuple,
+        path: Path,
+        syn: SegmentIn,
+    ) -> Self {
+        cx.host.counters.passive_opens += 1;
+        // Our SYN has not left, so the peer's finds what a simultaneous open does (RFC 9293 3.5): SYN and ACK leave as one.
+        let mut connection = Self {
+            state: State::SynSent(SynSent::new(cx, config, tuple, path)),
+        };
+        connection.handle_segment(cx, syn);
         connection
     }
 

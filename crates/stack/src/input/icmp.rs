@@ -84,7 +84,8 @@ impl Stack {
 
     /// Answers an echo request to a single host; one to a group could make many answer a forged sender.
     fn answer_echo(&mut self, now: Instant, arrival: &Arrival, echo: Echo<'_>) {
-        if arrival.to_group {
+        // Nobody has asked whether a host that we forward for is there.
+        if arrival.to_group || self.forwards(arrival.link.interface, arrival.destination) {
             return;
         }
         if !self.echo_bucket.take(now) {
@@ -120,7 +121,7 @@ impl Stack {
         let Ok(packet) = packet else { return false };
         let Some(ports) = packet
             .ports
-            .filter(|_| self.locals.contains_key(&packet.source))
+            .filter(|_| self.locals.contains_key(&packet.source) || self.forwarding.is_some())
         else {
             return false;
         };

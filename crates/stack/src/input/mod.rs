@@ -101,7 +101,13 @@ impl Stack {
             return Destination::Unicast;
         }
         let known = self.interfaces.get(link.interface.index());
-        known.map_or(Destination::Foreign, |known| known.classify(destination))
+        let class = known.map_or(Destination::Foreign, |known| known.classify(destination));
+        match class {
+            Destination::Foreign if self.forwards(link.interface, destination) => {
+                Destination::Unicast
+            }
+            class => class,
+        }
     }
 
     /// Whether `source` may send anything: not a group, not ourselves from outside, not the loopback network from

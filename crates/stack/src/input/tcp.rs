@@ -105,7 +105,13 @@ impl Stack {
 
     /// A segment of no connection: a listener takes it, or its sender is told that nobody does.
     fn segment_for_nobody(&mut self, now: Instant, way: Way, segment: SegmentIn) {
-        if let Some(listener) = self.listening.find(&way.tuple.local) {
+        let mut segment = segment;
+        if self.forwards(way.interface, way.tuple.local.addr) {
+            segment = match self.segment_to_forward(way, segment) {
+                None => return,
+                Some(stray) => stray,
+            };
+        } else if let Some(listener) = self.listening.find(&way.tuple.local) {
             self.segment_for_listener(now, way, listener, segment, None);
             return;
         }

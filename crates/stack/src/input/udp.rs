@@ -28,7 +28,12 @@ impl Stack {
             return;
         }
         let local = Endpoint::new(arrival.destination, header.destination_port);
-        let Some(slot) = self.udp.find(&local) else {
+        let forwarded = self.forwards(arrival.link.interface, arrival.destination);
+        let slot = match forwarded {
+            true => self.forward_socket(),
+            false => self.udp.find(&local),
+        };
+        let Some(slot) = slot else {
             self.counters.udp_no_port += 1;
             self.complain(now, &arrival, packet, Complaint::Port);
             return;

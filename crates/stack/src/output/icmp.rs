@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::{IpAddr, Ipv6Addr};
 use handwave_packet::{PacketBuf, Payload};
-use handwave_tcp::Instant;
+use handwave_tcp::{Instant, Unreachable};
 use handwave_wire::icmpv4::{
-    Icmpv4Error, Icmpv4ErrorKind, Icmpv4Message, Icmpv4Unreachable, TimeExceeded,
+    Icmpv4Error, Icmpv4ErrorKind, Icmpv4Message, Icmpv4Unreachable, Prohibited, TimeExceeded,
 };
 use handwave_wire::icmpv6::{
     Icmpv6Error, Icmpv6ErrorKind, Icmpv6Message, Icmpv6Unreachable, ParameterProblemCode,
@@ -29,6 +29,8 @@ pub(crate) enum Complaint {
     Reassembly,
     /// Its IPv6 headers are wrong.
     Header(HeaderProblem),
+    /// Whoever forwards for its destination cannot reach it.
+    Unreachable(Unreachable),
 }
 
 impl Complaint {
@@ -40,6 +42,14 @@ impl Complaint {
             }
             Self::Reassembly => Some(Icmpv4ErrorKind::TimeExceeded(TimeExceeded::Reassembly)),
             Self::Header(_) => None,
+            Self::Unreachable(why) => Some(Icmpv4ErrorKind::Unreachable(match why {
+                Unreachable::Network => Icmpv4Unreachable::Network,
+                Unreachable::Host => Icmpv4Unreachable::Host,
+                Unreachable::Protocol => Icmpv4Unreachable::Protocol,
+                Unreachable::Port => Icmpv4Unreachable::Port,
+                Unreachable::SourceRoute => Icmpv4Unreachable::SourceRouteFailed,
+                Unreachable::Prohibited => Icmpv4Unreachable::Prohibited(Prohibited::Communication),
+            })),
         }
     }
 
@@ -54,6 +64,12 @@ impl Complaint {
             Self::Header(HeaderProblem { code, pointer, .. }) => {
                 Icmpv6ErrorKind::ParameterProblem { code, pointer }
             }
+            Self::Unreachable(why) => Icmpv6ErrorKind::Unreachable(match why {
+                Unreachable::Network | Unreachable::SourceRoute => Icmpv6Unreachable::NoRoute,
+                Unreachable::Host => Icmpv6Unreachable::Address,
+                Unreachable::Protocol | Unreachable::Port => Icmpv6Unreachable::Port,
+                Unreachable::Prohibited => Icmpv6Unreachable::Prohibited,
+            }),
         }
     }
 
@@ -120,7 +136,7 @@ impl Stack {
         }
     }
 
-    fn send_icmp_error(
+    pub(crate) fn send_icmp_error(
         &mut self,
         now: Instant,
         source: IpAddr,

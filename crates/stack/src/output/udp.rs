@@ -6,7 +6,7 @@ use crate::stack::Stack;
 use crate::udp::{BindError, UdpDatagram, UdpSendError};
 use core::net::{IpAddr, Ipv4Addr};
 use handwave_packet::{PacketBuf, Payload};
-use handwave_tcp::{Endpoint, Instant, Tuple};
+use handwave_tcp::{Endpoint, Instant, Tuple, Unreachable};
 use handwave_wire::udp::UdpHeader;
 use handwave_wire::{Ecn, IpProtocol, Sum};
 
@@ -59,6 +59,43 @@ impl Stack {
             return Err(UdpSendError::Unreachable(why));
         }
         let (bound, port) = (socket.addr, socket.port);
+        self.send_udp(now, (bound, port), remote, payload)?;
+        if let Some(socket) = self.udp.get_mut(id) {
+            socket.note_sent(remote);
+        }
+        Ok(())
+    }
+
+    /// Sends a datagram in the name of somebody else, whom [forwarding](Self::start_forwarding) has taken a datagram for.
+    ///
+    /// # Errors
+    ///
+    /// [`UdpSendError`]; [`UdpSendError::NoSocket`] unless an interface forwards.
+    pub fn udp_send_from(
+        &mut self,
+        now: Instant,
+        source: Endpoint,
+        remote: Endpoint,
+        payload: impl Into<Payload>,
+    ) -> Result<(), UdpSendError> {
+        if self.forwarding.is_none() {
+            return Err(UdpSendError::NoSocket);
+        }
+        self.send_udp(
+            now,
+            (Some(source.addr), source.port),
+            remote,
+            payload.into(),
+        )
+    }
+
+    fn send_udp(
+        &mut self,
+        now: Instant,
+        (bound, port): (Option<IpAddr>, u16),
+        remote: Endpoint,
+        payload: Payload,
+    ) -> Result<(), UdpSendError> {
         if remote.port == 0 {
             return Err(UdpSendError::NoPort);
         }
@@ -94,15 +131,18 @@ impl Stack {
         };
         self.send_datagram(now, hop, &fields, datagram);
         self.counters.udp_sent += 1;
-        if let Some(socket) = self.udp.get_mut(id) {
-            socket.note_sent(remote);
-        }
         Ok(())
     }
 
     /// Takes the datagram that has waited longest; `None` if none waits.
     pub fn udp_recv_from(&mut self, id: UdpId) -> Option<UdpDatagram> {
         self.udp.pop(id)
+    }
+
+    /// Takes what an ICMP message said about an earlier datagram of this socket; it is told once, here or when sending.
+    pub fn udp_take_error(&mut self, id: UdpId) -> Option<Unreachable> {
+        let socket = self.udp.get_mut(id)?;
+        socket.error.take().map(|(_, why)| why)
     }
 
     /// The endpoint a UDP socket is bound to; the address is `None` for any.

@@ -58,7 +58,6 @@ pub(crate) enum Outcome {
 
 impl SynSent {
     pub(crate) fn new(cx: &mut Context<'_>, config: Arc<Config>, tuple: Tuple, path: Path) -> Self {
-        cx.host.counters.active_opens += 1;
         let clock = TimestampClock {
             offset: cx.host.timestamp_offset(&tuple),
             recent: 0,

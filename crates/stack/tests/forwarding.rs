@@ -1,0 +1,307 @@
+//! Forwarding: any address, any port, decided before the SYN+ACK.
+
+use core::net::IpAddr;
+use core::time::Duration;
+use handwave_stack::{
+    ConnectOptions, ConnectionId, ForwardLimits, InterfaceConfig, InterfaceId, Prefix, Route,
+    Stack, StackConfig,
+};
+use handwave_tcp::{ConnectionError, Endpoint, Events, Instant, Phase, Secrets, Unreachable};
+
+/// A client and a stack that forwards for it.
+struct Scene {
+    now: Instant,
+    client: Stack,
+    forwarder: Stack,
+    wire: InterfaceId,
+    /// Packets that the forwarder has sent.
+    answers: usize,
+}
+
+fn host(address: &str, seed: u64) -> (Stack, InterfaceId) {
+    let mut stack = Stack::new(
+        StackConfig::default(),
+        Secrets::from_seed(seed),
+        Instant::ZERO,
+    );
+    let address = Prefix::new(address.parse().unwrap(), 24);
+    let wire = stack
+        .add_interface(InterfaceConfig::ip(1_500, [address]))
+        .unwrap();
+    for any in [IpAddr::from([0; 4]), IpAddr::from([0; 16])] {
+        let destination = Prefix::new(any, 0);
+        stack
+            .add_route(Route {
+                destination,
+                gateway: None,
+                interface: wire,
+            })
+            .unwrap();
+    }
+    (stack, wire)
+}
+
+impl Scene {
+    fn new(limits: ForwardLimits) -> Self {
+        let (client, _) = host("10.0.0.1", 1);
+        let (mut forwarder, wire) = host("10.0.0.2", 2);
+        forwarder.start_forwarding(wire, limits).unwrap();
+        Self {
+            now: Instant::ZERO,
+            client,
+            forwarder,
+            wire,
+            answers: 0,
+        }
+    }
+
+    /// Carries packets both ways until nobody has any.
+    fn exchange(&mut self) {
+        loop {
+            let mut quiet = true;
+            while let Some((_, packet)) = self.client.poll_transmit(self.now) {
+                self.forwarder.handle_packet(self.now, self.wire, packet);
+                quiet = false;
+            }
+            while let Some((_, packet)) = self.forwarder.poll_transmit(self.now) {
+                self.answers += 1;
+                self.client.handle_packet(self.now, self.wire, packet);
+                quiet = false;
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    /// Lets `span` pass, one deadline after the other.
+    fn pass(&mut self, span: Duration) {
+        let end = self.now + span;
+        loop {
+            let next = [self.client.poll_timeout(), self.forwarder.poll_timeout()];
+            let next = next.into_iter().flatten().min();
+            let Some(due) = next.filter(|due| *due <= end) else {
+                break;
+            };
+            self.now = due.max(self.now);
+            self.client.handle_timeout(self.now);
+            self.forwarder.handle_timeout(self.now);
+            self.exchange();
+        }
+        self.now = end;
+    }
+
+    fn connect(&mut self, to: Endpoint) -> ConnectionId {
+        let id = self
+            .client
+            .connect(self.now, to, ConnectOptions::default())
+            .unwrap();
+        self.exchange();
+        id
+    }
+
+    fn error_of(&self, id: ConnectionId) -> Option<ConnectionError> {
+        self.client.connection(id).unwrap().error()
+    }
+}
+
+fn somewhere() -> Endpoint {
+    Endpoint::new([203, 0, 113, 9].into(), 8_443)
+}
+
+#[test]
+fn a_request_is_accepted_as_late_as_the_program_likes() {
+    let mut scene = Scene::new(ForwardLimits::default());
+    let theirs = scene.connect(somewhere());
+    let request = scene.forwarder.poll_forward_request().expect("one request");
+    assert_eq!(request.tuple.local, somewhere());
+    assert_eq!(request.options.mss, Some(1_460));
+
+    scene.pass(Duration::from_secs(10));
+    assert_eq!(
+        scene.answers, 0,
+        "no SYN+ACK and no RST before the decision"
+    );
+    assert!(
+        !scene.forwarder.has_forward_requests(),
+        "a repeated SYN is no new request"
+    );
+
+    let ours = scene
+        .forwarder
+        .accept_forward(scene.now, &request.tuple, None)
+        .unwrap();
+    scene.exchange();
+    let connection = scene.forwarder.connection(ours).unwrap();
+    assert_eq!(connection.phase(), Phase::Established);
+    assert_eq!(connection.tuple().local, somewhere());
+    let events = std::iter::from_fn(|| scene.forwarder.poll_event());
+    let told = events.fold(Events::NONE, |all, event| all | event.events);
+    assert!(told.contains(Events::CONNECTED));
+
+    scene
+        .client
+        .write(scene.now, theirs, b"to whom it may concern")
+        .unwrap();
+    scene.exchange();
+    let mut buffer = [0; 64];
+    let count = scene.forwarder.read(scene.now, ours, &mut buffer).unwrap();
+    assert_eq!(&buffer[..count], b"to whom it may concern");
+    scene.forwarder.write(scene.now, ours, b"heard").unwrap();
+    scene.forwarder.close(scene.now, ours);
+    scene.exchange();
+    let count = scene.client.read(scene.now, theirs, &mut buffer).unwrap();
+    assert_eq!(&buffer[..count], b"heard");
+    assert_eq!(
+        scene.client.read(scene.now, theirs, &mut buffer),
+        Ok(0),
+        "and its FIN"
+    );
+}
+
+#[test]
+fn an_accepted_request_whose_syn_ack_is_lost_is_answered_again() {
+    let mut scene = Scene::new(ForwardLimits::default());
+    scene.connect(somewhere());
+    let request = scene.forwarder.poll_forward_request().unwrap();
+    let ours = scene
+        .forwarder
+        .accept_forward(scene.now, &request.tuple, None)
+        .unwrap();
+    while scene.forwarder.poll_transmit(scene.now).is_some() {}
+    let phase = |scene: &Scene| scene.forwarder.connection(ours).unwrap().phase();
+    assert_eq!(phase(&scene), Phase::SynReceived);
+    scene.pass(Duration::from_secs(4));
+    assert_eq!(phase(&scene), Phase::Established);
+}
+
+#[test]
+fn refusing_resets_and_an_unreachable_destination_is_told_so() {
+    let mut scene = Scene::new(ForwardLimits::default());
+    let refused = scene.connect(somewhere());
+    let request = scene.forwarder.poll_forward_request().unwrap();
+    scene.forwarder.refuse_forward(scene.now, &request.tuple);
+    scene.exchange();
+    assert_eq!(scene.error_of(refused), Some(ConnectionError::Refused));
+
+    for to in [
+        somewhere(),
+        Endpoint::new("2001:db8::5".parse().unwrap(), 80),
+    ] {
+        if to.addr.is_ipv6() {
+            let own = |text: &str| Prefix::new(text.parse().unwrap(), 64);
+            let wire = scene.wire;
+            scene.client.add_address(wire, own("fd00::1")).unwrap();
+            scene.forwarder.add_address(wire, own("fd00::2")).unwrap();
+        }
+        let nowhere = scene.connect(to);
+        let request = scene.forwarder.poll_forward_request().unwrap();
+        let why = Unreachable::Prohibited;
+        scene
+            .forwarder
+            .forward_unreachable(scene.now, &request.tuple, why);
+        scene.exchange();
+        let reports = scene.client.counters().icmp_errors_delivered;
+        assert!(reports > 0, "the client believes what it is told of {to}");
+        scene.client.abort(scene.now, nowhere);
+        scene.exchange();
+    }
+    assert_eq!(scene.forwarder.forward_requests(), 0);
+}
+
+#[test]
+fn requests_are_bounded_and_dropping_one_makes_room() {
+    let limits = ForwardLimits {
+        requests_max: 2,
+        ..ForwardLimits::default()
+    };
+    let mut scene = Scene::new(limits);
+    for _ in 0..5 {
+        scene.connect(somewhere());
+    }
+    assert_eq!(scene.forwarder.forward_requests(), 2);
+    assert_eq!(scene.forwarder.counters().forward_requests_full, 3);
+    let request = scene.forwarder.poll_forward_request().unwrap();
+    scene.forwarder.drop_forward(&request.tuple);
+    assert_eq!(scene.answers, 0);
+    scene.pass(Duration::from_millis(1_100));
+    assert_eq!(
+        scene.forwarder.forward_requests(),
+        2,
+        "a repeated SYN takes the place"
+    );
+}
+
+#[test]
+fn a_client_that_gives_up_takes_its_request_along() {
+    let mut scene = Scene::new(ForwardLimits::default());
+    scene.connect(somewhere());
+    let request = scene.forwarder.poll_forward_request().unwrap();
+    // A client in SYN-SENT that aborts says nothing; its SYN+ACK then meets a RST.
+    let theirs = match scene.client.sockets().next() {
+        Some(handwave_stack::SocketSummary::Connection { id, .. }) => id,
+        other => panic!("{other:?}"),
+    };
+    scene.client.abort(scene.now, theirs);
+    scene.exchange();
+    let ours = scene
+        .forwarder
+        .accept_forward(scene.now, &request.tuple, None)
+        .unwrap();
+    scene.exchange();
+    let connection = scene.forwarder.connection(ours).unwrap();
+    assert_eq!(connection.phase(), Phase::Closed);
+    assert!(connection.error().is_some());
+    assert!(
+        scene
+            .forwarder
+            .accept_forward(scene.now, &request.tuple, None)
+            .is_err()
+    );
+}
+
+#[test]
+fn datagrams_are_answered_from_the_address_they_were_for() {
+    let mut scene = Scene::new(ForwardLimits::default());
+    let resolver = Endpoint::new([8, 8, 8, 8].into(), 53);
+    let socket = scene.client.udp_bind(None, 5_000).unwrap();
+    scene
+        .client
+        .udp_send_to(scene.now, socket, resolver, b"who is there?".to_vec())
+        .unwrap();
+    scene.exchange();
+    let forwarding = std::iter::from_fn(|| scene.forwarder.poll_event()).last();
+    let Some(handwave_stack::SocketId::Udp(forwarding)) = forwarding.map(|event| event.socket)
+    else {
+        panic!("a datagram waits");
+    };
+    let asked = scene.forwarder.udp_recv_from(forwarding).unwrap();
+    assert_eq!(asked.destination, resolver);
+    scene
+        .forwarder
+        .udp_send_from(
+            scene.now,
+            asked.destination,
+            asked.source,
+            b"nobody".to_vec(),
+        )
+        .unwrap();
+    scene.exchange();
+    let answer = scene.client.udp_recv_from(socket).unwrap();
+    assert_eq!(
+        (answer.source, answer.payload.to_vec()),
+        (resolver, b"nobody".to_vec())
+    );
+}
+
+#[test]
+fn what_is_for_our_own_address_is_not_forwarded() {
+    let mut scene = Scene::new(ForwardLimits::default());
+    let refused = scene.connect(Endpoint::new([10, 0, 0, 2].into(), 80));
+    assert_eq!(scene.error_of(refused), Some(ConnectionError::Refused));
+    assert!(!scene.forwarder.has_forward_requests());
+    scene.forwarder.stop_forwarding();
+    let lost = scene.connect(somewhere());
+    assert_eq!(scene.error_of(lost), None);
+    assert_eq!(scene.forwarder.counters().ip_foreign_address, 1);
+}
