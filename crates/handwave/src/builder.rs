@@ -11,6 +11,7 @@ use handwave_wire::ethernet::MacAddr;
 
 use crate::driver::Driver;
 use crate::error::Error;
+use crate::forwarder::Sessions;
 use crate::runtime::{Runtime, TokioRuntime};
 use crate::shared::{Handle, Inner, Shared};
 use crate::stack::Stack;
@@ -150,6 +151,7 @@ impl Builder {
             stack,
             interface,
             waiting: Waiting::default(),
+            sessions: Sessions::default(),
             next_port: first_port,
             driver: None,
             ended: false,

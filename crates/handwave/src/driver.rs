@@ -93,10 +93,10 @@ impl Driver {
                     inner.waiting.take(Place::Send, &mut self.woken);
                 }
             }
-            inner.collect_news(&mut self.woken);
+            inner.collect_news(now, &mut self.woken);
             inner.driver = Some(waker.clone());
             let over = self.shared.is_abandoned() && !more && !inner.has_connections();
-            (inner.stack.poll_timeout(), over)
+            (inner.next_deadline(), over)
         };
         if !self.outbound.is_empty() {
             self.device.send(&mut self.outbound)?;
@@ -231,7 +231,8 @@ impl Inner {
     }
 
     /// Finds who waits for what has happened.
-    fn collect_news(&mut self, woken: &mut Vec<Waker>) {
+    fn collect_news(&mut self, now: Instant, woken: &mut Vec<Waker>) {
+        self.sessions.expire(now, &mut self.waiting, woken);
         while let Some(Event { socket, events }) = self.stack.poll_event() {
             let waiting = &mut self.waiting;
             match socket {
@@ -240,9 +241,22 @@ impl Inner {
                     wake_if(events, WRITE, waiting, Place::Write(id), woken);
                 }
                 SocketId::Listener(id) => waiting.take(Place::Accept(id), woken),
+                SocketId::Udp(id) if self.sessions.is_at(id) => {
+                    while let Some(datagram) = self.stack.udp_recv_from(id) {
+                        self.sessions.sort(now, datagram, waiting, woken);
+                    }
+                }
                 SocketId::Udp(id) => waiting.take(Place::Receive(id), woken),
             }
         }
+        if self.stack.has_forward_requests() {
+            self.waiting.take(Place::Request, woken);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let deadlines = [self.stack.poll_timeout(), self.sessions.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     fn has_connections(&self) -> bool {

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::io;
 
-use handwave_stack::{BindError, ConnectError, InterfaceError, ListenError, UdpSendError};
+use handwave_stack::{
+    BindError, ConnectError, ForwardError, InterfaceError, ListenError, UdpSendError,
+};
 use handwave_tcp::{ConnectionError, ReceiveError, SendError, Unreachable};
 
 /// Why a call of this library failed.
@@ -38,8 +40,8 @@ pub enum Error {
     Closed,
     /// A UDP socket without a peer was asked to send to or receive from its peer.
     NotConnected,
-    /// Whoever asked for a connection to be forwarded has gone away, or the request was too old.
-    RequestGone,
+    /// A flow could not be forwarded.
+    Forward(ForwardError),
     /// The stack's driver has ended: nothing moves any more.
     StackGone,
 }
@@ -66,9 +68,11 @@ impl Error {
             Self::Send(error) => send_kind(*error),
             Self::Interface(_) | Self::Listen(ListenError::BadPort) => io::ErrorKind::InvalidInput,
             Self::Listen(_) | Self::Bind(_) => io::ErrorKind::Other,
+            Self::Forward(ForwardError::InUse) => io::ErrorKind::AddrInUse,
+            Self::Forward(ForwardError::Gone) | Self::StackGone => io::ErrorKind::ConnectionAborted,
+            Self::Forward(_) => io::ErrorKind::Other,
             Self::Closed => io::ErrorKind::BrokenPipe,
             Self::NotConnected => io::ErrorKind::NotConnected,
-            Self::RequestGone | Self::StackGone => io::ErrorKind::ConnectionAborted,
         }
     }
 }
@@ -127,7 +131,7 @@ impl fmt::Display for Error {
             Self::Interface(error) => error.fmt(f),
             Self::Closed => f.write_str("this side of the connection is closed"),
             Self::NotConnected => f.write_str("the socket has no peer"),
-            Self::RequestGone => f.write_str("the request is no longer there to be answered"),
+            Self::Forward(error) => error.fmt(f),
             Self::StackGone => f.write_str("the stack is not being driven any more"),
         }
     }
@@ -142,7 +146,8 @@ impl std::error::Error for Error {
             Self::Bind(error) => Some(error),
             Self::Send(error) => Some(error),
             Self::Interface(error) => Some(error),
-            Self::Closed | Self::NotConnected | Self::RequestGone | Self::StackGone => None,
+            Self::Forward(error) => Some(error),
+            Self::Closed | Self::NotConnected | Self::StackGone => None,
         }
     }
 }
@@ -170,6 +175,7 @@ from! {
     BindError => Bind,
     UdpSendError => Send,
     InterfaceError => Interface,
+    ForwardError => Forward,
 }
 
 impl From<SendError> for Error {

@@ -1,7 +1,8 @@
 //! **Handwave**: a complete TCP for programs, without the kernel.
 //!
 //! A [`Stack`] joins a device (TUN, a tunnel of the program's own, a link in memory) to sockets shaped like tokio's:
-//! [`TcpListener`], [`TcpStream`].
+//! [`TcpListener`], [`TcpStream`], [`UdpSocket`], and a [`Forwarder`] for flows to
+//! anybody.
 //!
 //! ```text
 //! TcpStream, UdpSocket, ..  --call-->  stack (behind a lock)  <--batches--  Driver  <-->  Device
@@ -21,10 +22,12 @@ mod axum;
 mod builder;
 mod driver;
 mod error;
+mod forwarder;
 mod runtime;
 mod shared;
 mod stack;
 mod tcp;
+mod udp;
 mod waiting;
 
 /// Where packets come from and go to.
@@ -33,15 +36,18 @@ pub use handwave_device as device;
 pub use builder::Builder;
 pub use driver::Driver;
 pub use error::Error;
+pub use forwarder::{Flow, Forwarder, ForwarderConfig, TcpRequest, UdpSession};
 pub use handwave_packet::{PacketBuf, Payload};
 pub use handwave_stack::{
-    BindError, ConnectError, ConnectOptions, Counters, InterfaceError, ListenError, ListenerConfig,
-    Prefix, RateLimit, Route, StackConfig, UdpLimits, UdpSendError,
+    BindError, ConnectError, ConnectOptions, Counters, ForwardError, ForwardLimits, InterfaceError,
+    InterfaceId, ListenError, ListenerConfig, Prefix, RateLimit, Route, StackConfig, UdpLimits,
+    UdpSendError,
 };
 pub use handwave_tcp::{
     Config, ConnectionError, Instant, KeepAlive, ListenerCounters, Phase, Profile, Secrets,
     TcpInfo, Unreachable,
 };
+pub use handwave_wire::TcpOptions;
 pub use handwave_wire::ethernet::MacAddr;
 #[cfg(unix)]
 pub use runtime::Watch;
@@ -50,3 +56,4 @@ pub use stack::Stack;
 pub use tcp::{
     OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpStream, WriteHalf,
 };
+pub use udp::UdpSocket;

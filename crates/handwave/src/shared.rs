@@ -14,6 +14,7 @@ use handwave_stack::{ConnectionId, InterfaceId};
 use handwave_tcp::Instant;
 
 use crate::error::Error;
+use crate::forwarder::Sessions;
 use crate::runtime::Runtime;
 use crate::waiting::{Place, Ticket, Waiting};
 
@@ -32,6 +33,7 @@ pub(crate) struct Inner {
     pub(crate) stack: handwave_stack::Stack,
     pub(crate) interface: InterfaceId,
     pub(crate) waiting: Waiting,
+    pub(crate) sessions: Sessions,
     /// Where the search for a free port of a listener begins.
     pub(crate) next_port: u16,
     /// The driver's, while it rests. Taken by whoever has something for it.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use handwave_stack::Counters;
+use handwave_stack::{Counters, InterfaceId};
 
 use crate::builder::Builder;
 use crate::runtime::Runtime;
@@ -79,6 +79,12 @@ impl Stack {
     /// Nobody else gets at the stack meanwhile, packets included: be short, and call nothing of this library.
     pub fn with<R>(&self, look: impl FnOnce(&mut handwave_stack::Stack) -> R) -> R {
         self.handle.call(|inner, _| look(&mut inner.stack))
+    }
+
+    /// What the stack below calls the interface that the device is at.
+    #[must_use]
+    pub fn interface(&self) -> InterfaceId {
+        self.handle.look(|inner| inner.interface)
     }
 
     /// Whether the driver has ended, so that nothing moves any more.

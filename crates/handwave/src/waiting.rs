@@ -20,6 +20,12 @@ pub(crate) enum Place {
     Receive(UdpId),
     /// There is room to send datagrams.
     Send,
+    /// A client wants a connection forwarded.
+    Request,
+    /// A UDP session begins.
+    Session,
+    /// A datagram of this session, or its end.
+    Datagram(u64),
 }
 
 /// Tells apart those who wait at one place.

@@ -2,11 +2,15 @@
 
 mod common;
 
+use std::future::poll_fn;
 use std::io::ErrorKind;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
 
-use common::{SERVER, pair, within};
-use handwave::{TcpListener, TcpStream};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use common::{SERVER, builders, connected, pair, pair_with_driver, text, within};
+use handwave::{Config, KeepAlive, ListenerConfig, Phase, TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 #[tokio::test]
 async fn an_echo_comes_back_octet_for_octet() {
@@ -18,23 +22,19 @@ async fn an_echo_comes_back_octet_for_octet() {
         let (mut from, mut to) = stream.split();
         tokio::io::copy(&mut from, &mut to).await.unwrap()
     });
-    let text: Vec<u8> = (0..1_000_000_u32).map(|n| (n * 7 % 251) as u8).collect();
+    let text = text(1_000_000);
     let stream = TcpStream::connect(&client, SERVER).await.unwrap();
     let (mut from, mut to) = stream.into_split();
-    let (back, ()) = within(async {
-        tokio::join!(
-            async {
-                let mut back = Vec::new();
-                from.read_to_end(&mut back).await.unwrap();
-                back
-            },
-            async {
-                to.write_all(&text).await.unwrap();
-                to.shutdown().await.unwrap();
-            }
-        )
-    })
-    .await;
+    let reading = async {
+        let mut back = Vec::new();
+        from.read_to_end(&mut back).await.unwrap();
+        back
+    };
+    let writing = async {
+        to.write_all(&text).await.unwrap();
+        to.shutdown().await.unwrap();
+    };
+    let (back, ()) = within(async { tokio::join!(reading, writing) }).await;
     assert!(back == text);
     assert_eq!(echo.await.unwrap(), text.len() as u64);
 }
@@ -46,4 +46,481 @@ async fn nobody_listening_is_connection_refused() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_answering_is_timed_out() {
+    let (client, server) = pair();
+    let nobody = "10.0.0.9:80".parse().unwrap();
+    let error = TcpStream::connect(&client, nobody).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    drop(server);
+}
+
+#[tokio::test]
+async fn reading_into_nothing_is_no_end_of_stream() {
+    let (_stacks, mut ours, mut theirs) = connected().await;
+    assert_eq!(ours.read(&mut []).await.unwrap(), 0);
+    theirs.write_all(b"still here").await.unwrap();
+    let mut buffer = [0; 10];
+    within(ours.read_exact(&mut buffer)).await.unwrap();
+    assert_eq!(&buffer, b"still here");
+}
+
+#[tokio::test]
+async fn a_read_appends_to_what_the_buffer_holds_and_leaves_the_rest_alone() {
+    let (_stacks, ours, mut theirs) = connected().await;
+    theirs.write_all(b"tail").await.unwrap();
+    within(ours.readable()).await.unwrap();
+    let mut memory = [std::mem::MaybeUninit::uninit(); 64];
+    let mut buffer = ReadBuf::uninit(&mut memory);
+    buffer.put_slice(b"head ");
+    let mut ours = ours;
+    within(poll_fn(|cx| Pin::new(&mut ours).poll_read(cx, &mut buffer)))
+        .await
+        .unwrap();
+    assert_eq!(buffer.filled(), b"head tail");
+    assert_eq!(
+        buffer.initialized().len(),
+        buffer.filled().len(),
+        "no needless clearing"
+    );
+}
+
+#[tokio::test]
+async fn the_end_of_the_stream_is_told_again_and_again() {
+    let (_stacks, mut ours, mut theirs) = connected().await;
+    theirs.write_all(b"last words").await.unwrap();
+    theirs.shutdown().await.unwrap();
+    let mut heard = Vec::new();
+    within(ours.read_to_end(&mut heard)).await.unwrap();
+    assert_eq!(heard, b"last words");
+    for _ in 0..3 {
+        assert_eq!(ours.read(&mut [0; 4]).await.unwrap(), 0);
+        assert_eq!(ours.peek(&mut [0; 4]).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn half_closed_streams_go_on_the_other_way() {
+    let (_stacks, mut ours, mut theirs) = connected().await;
+    within(ours.shutdown()).await.unwrap();
+    let error = ours.write(b"too late").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    assert_eq!(within(theirs.read(&mut [0; 4])).await.unwrap(), 0);
+
+    let long = text(300_000);
+    let answering = async {
+        theirs.write_all(&long).await.unwrap();
+        theirs.shutdown().await.unwrap();
+    };
+    let mut heard = Vec::new();
+    let (count, ()) = within(async { tokio::join!(ours.read_to_end(&mut heard), answering) }).await;
+    assert_eq!(count.unwrap(), long.len());
+    assert!(heard == long);
+}
+
+#[tokio::test]
+async fn shutdown_waits_until_everything_has_left() {
+    let (_stacks, mut ours, mut theirs) = connected().await;
+    // More than both buffers hold: the FIN can leave only after the peer has read.
+    let mut sent = 0;
+    while let Ok(count) = ours.try_write(&[7; 16_384]) {
+        sent += count;
+        tokio::task::yield_now().await;
+    }
+    let early = tokio::time::timeout(Duration::from_millis(50), ours.shutdown()).await;
+    assert!(early.is_err(), "the window is shut");
+    let reading = async {
+        let mut heard = Vec::new();
+        theirs.read_to_end(&mut heard).await.unwrap();
+        heard.len()
+    };
+    let (done, heard) = within(async { tokio::join!(ours.shutdown(), reading) }).await;
+    done.unwrap();
+    assert_eq!(heard, sent);
+    assert!(ours.tcp_info().unwrap().phase != Phase::Established);
+    within(ours.shutdown()).await.unwrap();
+}
+
+#[tokio::test]
+async fn copy_bidirectional_loses_nothing() {
+    let (_stacks, mut near, mut left) = connected().await;
+    let (_more, mut right, mut far) = connected().await;
+    let relay = tokio::spawn(async move {
+        tokio::io::copy_bidirectional(&mut left, &mut right)
+            .await
+            .unwrap()
+    });
+    let (there, back) = (text(700_000), text(500_001));
+    let talk = async |stream: &mut TcpStream, say: &[u8]| {
+        let (mut from, mut to) = stream.split();
+        let writing = async {
+            to.write_all(say).await.unwrap();
+            to.shutdown().await.unwrap();
+        };
+        let mut heard = Vec::new();
+        let (count, ()) = tokio::join!(from.read_to_end(&mut heard), writing);
+        count.unwrap();
+        heard
+    };
+    let (heard_here, heard_there) =
+        within(async { tokio::join!(talk(&mut near, &there), talk(&mut far, &back)) }).await;
+    assert!(heard_here == back && heard_there == there);
+    assert_eq!(relay.await.unwrap(), (700_000, 500_001));
+}
+
+#[tokio::test]
+async fn a_cancelled_read_loses_no_octet() {
+    let (_stacks, mut ours, mut theirs) = connected().await;
+    let long = text(100_000);
+    let expected = long.clone();
+    let writing = tokio::spawn(async move {
+        for part in long.chunks(977) {
+            theirs.write_all(part).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        theirs
+    });
+    let mut heard = Vec::new();
+    while heard.len() < expected.len() {
+        let mut buffer = [0; 1_500];
+        tokio::select! {
+            biased;
+            () = tokio::task::yield_now() => {}
+            count = ours.read(&mut buffer) => heard.extend_from_slice(&buffer[..count.unwrap()]),
+        }
+    }
+    assert!(heard == expected);
+    drop(writing.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_cancelled_accept_loses_no_connection() {
+    let (client, server) = pair();
+    let listener = TcpListener::bind(&server, SERVER).unwrap();
+    for _ in 0..20 {
+        let mut connecting = std::pin::pin!(TcpStream::connect(&client, SERVER));
+        let mut accepted = false;
+        let mut connected = false;
+        while !(accepted && connected) {
+            tokio::select! {
+                biased;
+                () = tokio::task::yield_now() => {}
+                stream = listener.accept(), if !accepted => { stream.unwrap(); accepted = true; }
+                stream = &mut connecting, if !connected => { stream.unwrap(); connected = true; }
+            }
+        }
+    }
+    assert_eq!(
+        (listener.waiting(), listener.counters().established),
+        (0, 20)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_connect_leaves_nothing_behind() {
+    let (client, _server) = pair();
+    let nobody = "10.0.0.9:80".parse().unwrap();
+    let attempt = TcpStream::connect(&client, nobody);
+    let cancelled = tokio::time::timeout(Duration::from_millis(10), attempt).await;
+    assert!(cancelled.is_err());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(client.with(|stack| stack.sockets().count()), 0);
+}
+
+#[tokio::test]
+async fn a_reset_is_connection_reset_for_both_directions() {
+    let (_stacks, mut ours, mut theirs) = connected().await;
+    theirs.write_all(b"before").await.unwrap();
+    let mut buffer = [0; 6];
+    within(ours.read_exact(&mut buffer)).await.unwrap();
+    theirs.abort();
+    let error = within(ours.read(&mut buffer)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    let error = ours.write(b"?").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    let told = ours.take_error().unwrap().map(|error| error.kind());
+    assert_eq!(told, Some(ErrorKind::ConnectionReset));
+    let own = theirs.read(&mut buffer).await.unwrap_err();
+    assert_eq!(own.kind(), ErrorKind::ConnectionAborted);
+}
+
+#[tokio::test]
+async fn a_waiting_reader_and_a_waiting_writer_are_woken_by_a_reset() {
+    let (_stacks, ours, theirs) = connected().await;
+    while ours.try_write(&[0; 65_536]).is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let (mut from, mut to) = ours.into_split();
+    let reader = tokio::spawn(async move { from.read(&mut [0; 1]).await });
+    let writer = tokio::spawn(async move { to.write_all(&[0; 1 << 20]).await });
+    tokio::task::yield_now().await;
+    theirs.abort();
+    let read = within(reader).await.unwrap().unwrap_err();
+    let written = within(writer).await.unwrap().unwrap_err();
+    assert_eq!(read.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(written.kind(), ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn dropping_delivers_what_was_written_and_then_ends_the_stream() {
+    let (_stacks, mut ours, mut theirs) = connected().await;
+    let long = text(200_000);
+    ours.write_all(&long).await.unwrap();
+    drop(ours);
+    let mut heard = Vec::new();
+    within(theirs.read_to_end(&mut heard)).await.unwrap();
+    assert!(heard == long);
+}
+
+#[tokio::test]
+async fn dropping_with_something_unread_resets() {
+    let (_stacks, ours, mut theirs) = connected().await;
+    theirs.write_all(b"nobody will read this").await.unwrap();
+    within(ours.readable()).await.unwrap();
+    drop(ours);
+    let error = within(theirs.read(&mut [0; 1])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn a_linger_of_zero_resets_on_drop() {
+    let (_stacks, mut ours, mut theirs) = connected().await;
+    ours.set_linger(Some(Duration::ZERO)).unwrap();
+    ours.write_all(b"perhaps lost").await.unwrap();
+    drop(ours);
+    let mut heard = Vec::new();
+    let error = within(theirs.read_to_end(&mut heard)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn owned_halves_close_as_they_go() {
+    let (_stacks, ours, mut theirs) = connected().await;
+    let (from, to) = ours.into_split();
+    drop(to);
+    assert_eq!(within(theirs.read(&mut [0; 1])).await.unwrap(), 0);
+    theirs.write_all(b"x").await.unwrap();
+    let mut from = from;
+    assert_eq!(within(from.read(&mut [0; 1])).await.unwrap(), 1);
+
+    let (_stacks, ours, mut theirs) = connected().await;
+    let (from, to) = ours.into_split();
+    let mut whole = from.reunite(to).unwrap();
+    whole.write_all(b"whole").await.unwrap();
+    let mut heard = [0; 5];
+    within(theirs.read_exact(&mut heard)).await.unwrap();
+    let (_stacks, other, _theirs) = connected().await;
+    assert!(whole.into_split().0.reunite(other.into_split().1).is_err());
+}
+
+#[tokio::test]
+async fn peeking_takes_nothing() {
+    let (_stacks, mut ours, mut theirs) = connected().await;
+    let peeking = async {
+        let mut buffer = [0; 16];
+        let count = ours.peek(&mut buffer).await.unwrap();
+        buffer[..count].to_vec()
+    };
+    let (peeked, written) =
+        within(async { tokio::join!(peeking, theirs.write_all(b"look")) }).await;
+    written.unwrap();
+    let mut heard = [0; 4];
+    within(ours.read_exact(&mut heard)).await.unwrap();
+    assert_eq!((peeked.as_slice(), &heard), (&b"look"[..], b"look"));
+}
+
+#[tokio::test]
+async fn options_reach_the_connection() {
+    let (_stacks, ours, _theirs) = connected().await;
+    assert!(!ours.nodelay().unwrap());
+    ours.set_nodelay(true).unwrap();
+    assert!(ours.nodelay().unwrap());
+    let keepalive = KeepAlive {
+        probes: 3,
+        ..KeepAlive::default()
+    };
+    ours.set_keepalive(Some(keepalive)).unwrap();
+    assert_eq!(ours.keepalive().unwrap(), Some(keepalive));
+    let info = ours.tcp_info().unwrap();
+    assert_eq!((info.phase, info.snd_mss), (Phase::Established, 1_448));
+    assert_eq!(ours.peer_addr().unwrap(), SERVER);
+    assert_eq!(ours.local_addr().unwrap().ip().to_string(), "10.0.0.1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_is_given_up_by_keepalive() {
+    let (stacks, mut ours, theirs) = connected().await;
+    let keepalive = KeepAlive {
+        idle: Duration::from_secs(60),
+        interval: Duration::from_secs(5),
+        probes: 3,
+    };
+    ours.set_keepalive(Some(keepalive)).unwrap();
+    // The peer's host is unplugged: it neither answers nor says goodbye.
+    let away = "10.0.0.2".parse().unwrap();
+    common::unplug(&stacks.1, away);
+    let start = tokio::time::Instant::now();
+    let error = ours.read(&mut [0; 1]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert_eq!(start.elapsed().as_secs(), 75);
+    drop(theirs);
+}
+
+#[tokio::test]
+async fn the_accept_queue_is_as_long_as_asked_for() {
+    let (client, server) = pair();
+    let limits = ListenerConfig {
+        accept_queue_max: 3,
+        ..ListenerConfig::default()
+    };
+    let listener = TcpListener::bind_with(&server, SERVER, limits).unwrap();
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        streams.push(within(TcpStream::connect(&client, SERVER)).await.unwrap());
+    }
+    assert_eq!(listener.waiting(), 3);
+    let attempt = TcpStream::connect(&client, SERVER);
+    let refused = tokio::time::timeout(Duration::from_millis(100), attempt).await;
+    assert!(refused.is_err(), "the fourth is kept waiting");
+    assert!(listener.counters().accept_queue_full > 0);
+    for _ in 0..3 {
+        within(listener.accept()).await.unwrap();
+    }
+    within(TcpStream::connect(&client, SERVER)).await.unwrap();
+}
+
+#[tokio::test]
+async fn dropping_the_listener_resets_who_waits_and_frees_the_port() {
+    let (client, server) = pair();
+    let listener = TcpListener::bind(&server, SERVER).unwrap();
+    let taken = TcpListener::bind(&server, SERVER).unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::AddrInUse);
+    let foreign = TcpListener::bind(&server, "10.0.0.7:80".parse().unwrap()).unwrap_err();
+    assert_eq!(foreign.kind(), ErrorKind::AddrNotAvailable);
+    let mut stream = within(TcpStream::connect(&client, SERVER)).await.unwrap();
+    within(async {
+        while listener.waiting() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(listener);
+    let error = within(stream.read(&mut [0; 1])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert!(TcpListener::bind(&server, SERVER).is_ok());
+}
+
+#[tokio::test]
+async fn port_zero_finds_a_free_port() {
+    let (client, server) = pair();
+    let any = "0.0.0.0:0".parse().unwrap();
+    let first = TcpListener::bind(&server, any).unwrap();
+    let second = TcpListener::bind(&server, any).unwrap();
+    let (first, second) = (first.local_addr().unwrap(), second.local_addr().unwrap());
+    assert!(first.port() >= 49_152 && second.port() >= 49_152 && first != second);
+    let refused = within(TcpStream::connect(&client, (SERVER.ip(), 49_151).into())).await;
+    assert!(refused.is_err());
+}
+
+#[tokio::test]
+async fn two_hundred_connections_at_once() {
+    let (client, server) = pair();
+    let listener = TcpListener::bind_with(
+        &server,
+        SERVER,
+        ListenerConfig {
+            accept_queue_max: 256,
+            ..ListenerConfig::default()
+        },
+    )
+    .unwrap();
+    let serving = tokio::spawn(async move {
+        for _ in 0..200 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let (mut from, mut to) = stream.split();
+                tokio::io::copy(&mut from, &mut to).await.unwrap();
+                to.shutdown().await.unwrap();
+            });
+        }
+    });
+    let clients: Vec<_> = (0..200_usize)
+        .map(|n| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                let say = text(1_000 + n * 100);
+                let mut stream = TcpStream::connect(&client, SERVER).await.unwrap();
+                let (mut from, mut to) = stream.split();
+                let writing = async {
+                    to.write_all(&say).await.unwrap();
+                    to.shutdown().await.unwrap();
+                };
+                let mut heard = Vec::new();
+                let (count, ()) = tokio::join!(from.read_to_end(&mut heard), writing);
+                count.unwrap();
+                assert!(heard == say);
+            })
+        })
+        .collect();
+    for client in clients {
+        within(client).await.unwrap();
+    }
+    within(serving).await.unwrap();
+    assert!(client.counters().packets_sent > 0);
+}
+
+#[tokio::test]
+async fn dropping_the_driver_resets_what_is_left() {
+    let (client, server, driver) = pair_with_driver();
+    let listener = TcpListener::bind(&server, SERVER).unwrap();
+    let mut ours = within(TcpStream::connect(&client, SERVER)).await.unwrap();
+    let (mut theirs, _) = within(listener.accept()).await.unwrap();
+    driver.abort();
+    let error = within(ours.read(&mut [0; 1])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the peer is told");
+    let error = within(theirs.read(&mut [0; 1])).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
+    let error = within(listener.accept()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
+    assert!(server.has_ended());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_driver_ends_when_nobody_is_left_and_everything_is_delivered() {
+    let (client, server, driver) = pair_with_driver();
+    let listener = TcpListener::bind(&server, SERVER).unwrap();
+    let mut ours = within(TcpStream::connect(&client, SERVER)).await.unwrap();
+    let (mut theirs, _) = within(listener.accept()).await.unwrap();
+    theirs.write_all(&text(100_000)).await.unwrap();
+    drop((server, listener));
+    drop(theirs);
+    assert!(!driver.is_finished());
+    let mut heard = Vec::new();
+    within(ours.read_to_end(&mut heard)).await.unwrap();
+    assert_eq!(heard.len(), 100_000);
+    drop(ours);
+    within(driver).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn small_settings_make_small_buffers() {
+    let (client, server) = builders();
+    let config = Config {
+        send_buffer: 4_096,
+        ..Config::default()
+    };
+    let client = client.tcp(config).spawn().unwrap();
+    let server = server.spawn().unwrap();
+    let _listener = TcpListener::bind(&server, SERVER).unwrap();
+    let mut stream = within(TcpStream::connect(&client, SERVER)).await.unwrap();
+    let count = poll_fn(
+        |cx| match Pin::new(&mut stream).poll_write(cx, &[0; 10_000]) {
+            Poll::Ready(count) => Poll::Ready(count.unwrap()),
+            Poll::Pending => Poll::Ready(0),
+        },
+    )
+    .await;
+    assert_eq!(count, 4_096);
 }

@@ -7,16 +7,14 @@
 )]
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use handwave::{Builder, Driver, Stack, device};
+use handwave::{Builder, Driver, Stack, TcpListener, TcpStream, device};
 
 /// Where servers listen.
-pub(crate) const SERVER: SocketAddr = SocketAddr::new(
-    std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)),
-    80,
-);
+pub(crate) const SERVER: SocketAddr =
+    SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)), 80);
 
 /// Two stacks on one wire, not built yet: 10.0.0.1 and 10.0.0.2.
 pub(crate) fn builders() -> (Builder, Builder) {
@@ -45,4 +43,25 @@ pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), future)
         .await
         .expect("it takes too long")
+}
+
+/// Both ends of a connection, and the stacks that carry it.
+pub(crate) async fn connected() -> ((Stack, Stack, TcpListener), TcpStream, TcpStream) {
+    let (client, server) = pair();
+    let listener = TcpListener::bind(&server, SERVER).unwrap();
+    let (ours, theirs) =
+        within(async { tokio::join!(TcpStream::connect(&client, SERVER), listener.accept()) })
+            .await;
+    ((client, server, listener), ours.unwrap(), theirs.unwrap().0)
+}
+
+/// Octets that do not repeat soon.
+pub(crate) fn text(len: usize) -> Vec<u8> {
+    (0..251).cycle().take(len).collect()
+}
+
+/// Takes the only address away from a stack, so that it hears nothing any more.
+pub(crate) fn unplug(stack: &Stack, addr: IpAddr) {
+    let interface = stack.interface();
+    assert!(stack.with(|stack| stack.remove_address(interface, addr)));
 }
