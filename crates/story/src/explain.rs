@@ -36,6 +36,8 @@ struct Seen {
     acks: u64,
     /// Acknowledgments of text that were lost.
     lost_acks: u64,
+    /// The entry of the last segment that arrived without having been sent.
+    stray: Option<usize>,
     /// The missing number in front of the text that last arrived too early.
     hole: Option<Number>,
     /// The missing number that an acknowledgment last repeated.
@@ -56,7 +58,7 @@ impl<'a> Narrator<'a> {
             What::Local(local) => step.says = vec![of_local(local)],
             What::Segment(segment) => {
                 let (says, weight) = self.of_segment(segment, step.order);
-                self.remember(segment, &says);
+                self.remember(segment, step.order, &says);
                 step.says = says;
                 step.weight = weight;
             }
@@ -255,6 +257,7 @@ impl<'a> Narrator<'a> {
             .is_some_and(|r| r.before == Phase::SynReceived && r.after != Phase::SynReceived);
         let first = own.ack.is_none() && segment.seq.offset == 1 && ack.offset == 1;
         let acks_fin = other.fin_end == Some(ack);
+        let answered = self.answered_drop(from, order);
         says.push(match step.reason {
             Some(SendReason::WindowProbe) => Sentence::WindowProbe { from },
             Some(SendReason::KeepAlive) => Sentence::KeepAlive { from },
@@ -274,9 +277,10 @@ impl<'a> Narrator<'a> {
                 from,
                 window: segment.window,
             },
-            _ if own.ack == Some(ack) && self.answers_a_drop(from, order) => {
+            _ if own.ack == Some(ack) && answered.is_some() && answered == own.stray => {
                 Sentence::Challenge { from, ack }
             }
+            _ if own.ack == Some(ack) && answered.is_some() => Sentence::SaysAgain { from, ack },
             _ if own.ack == Some(ack) && !segment.options.sack.is_empty() => {
                 Sentence::AckStays { from, ack }
             }
@@ -288,29 +292,24 @@ impl<'a> Narrator<'a> {
             });
         }
         match says[..] {
-            [Sentence::PureAck { .. }] if own.acks > 0 => Weight::Bulk,
+            [Sentence::PureAck { .. } | Sentence::SaysAgain { .. }] if own.acks > 0 => Weight::Bulk,
             [Sentence::AckStays { ack, .. }] if own.complaint == Some(ack) => Weight::Bulk,
             [Sentence::AckStays { .. }] => Weight::Notable,
             _ => Weight::Key,
         }
     }
 
-    /// Whether the entry that led to a departure is an arrival that was dropped and answered.
-    fn answers_a_drop(&self, from: Side, order: [Option<usize>; 2]) -> bool {
-        let Some(departure) = order[from.index()] else {
-            return false;
-        };
+    /// The entry of the dropped arrival that a departure answers, if it answers one.
+    fn answered_drop(&self, from: Side, order: [Option<usize>; 2]) -> Option<usize> {
         let trace = &self.traces[from.index()];
-        let before = trace[..departure]
-            .iter()
-            .rev()
-            .find(|entry| matches!(entry.event, TraceEvent::SegmentArrived { .. }));
-        before.is_some_and(|entry| {
-            matches!(
-                entry.verdict,
-                Verdict::Acknowledged(_) | Verdict::Challenged(_)
-            )
-        })
+        let arrived =
+            |entry: &&TraceEntry| matches!(entry.event, TraceEvent::SegmentArrived { .. });
+        let last = trace[..order[from.index()]?].iter().rposition(arrived)?;
+        let dropped = matches!(
+            trace[last].verdict,
+            Verdict::Acknowledged(_) | Verdict::Challenged(_)
+        );
+        dropped.then_some(last)
     }
 
     /// What the network and the receiver did with the segment.
@@ -343,6 +342,9 @@ impl<'a> Narrator<'a> {
                 says.push(Sentence::OutOfOrder { at, expected });
             }
             Verdict::Accepted | Verdict::ResetSent(_) => {}
+            Verdict::Dropped(DropReason::RstInTimeWait) => {
+                says.push(Sentence::RstInTimeWait { at });
+            }
             Verdict::Dropped(_) | Verdict::Challenged(_) | Verdict::Acknowledged(_) if rst => {
                 says.push(Sentence::RstIgnored { at });
             }
@@ -354,7 +356,7 @@ impl<'a> Narrator<'a> {
         }
     }
 
-    fn remember(&mut self, step: &SegmentStep, says: &[Sentence]) {
+    fn remember(&mut self, step: &SegmentStep, order: [Option<usize>; 2], says: &[Sentence]) {
         for says in says {
             match *says {
                 Sentence::OutOfOrder { at, expected } => {
@@ -366,6 +368,8 @@ impl<'a> Narrator<'a> {
             }
         }
         if step.injected {
+            let to = step.from.other().index();
+            self.sides[to].stray = order[to];
             return;
         }
         let segment = &step.segment;

@@ -44,6 +44,8 @@ pub enum Sentence {
     PureAck { from: Side, ack: Number },
     /// An acknowledgment that says the same again.
     AckStays { from: Side, ack: Number },
+    /// An acknowledgment repeated because what was acknowledged came again.
+    SaysAgain { from: Side, ack: Number },
     /// The segment arrived before one that left earlier.
     OutOfOrder { at: Side, expected: Number },
     /// The octets were there already.
@@ -101,6 +103,8 @@ pub enum Sentence {
     ResetDone { at: Side },
     /// A RST that is not believed.
     RstIgnored { at: Side },
+    /// A RST that TIME-WAIT does not heed.
+    RstInTimeWait { at: Side },
     /// A segment of an older connection enters.
     OldDuplicate { from: Side },
     /// A segment with a number outside the window is dropped.
@@ -154,6 +158,7 @@ impl Sentence {
             Self::DataHalfClosed { .. } => "data-half-closed",
             Self::PureAck { .. } => "pure-ack",
             Self::AckStays { .. } => "ack-stays",
+            Self::SaysAgain { .. } => "says-again",
             Self::OutOfOrder { .. } => "out-of-order",
             Self::AlreadyHad { .. } => "already-had",
             Self::WindowReopens { .. } => "window-reopens",
@@ -181,6 +186,7 @@ impl Sentence {
             Self::RstNoConnection { .. } => "rst-no-connection",
             Self::ResetDone { .. } => "reset-done",
             Self::RstIgnored { .. } => "rst-ignored",
+            Self::RstInTimeWait { .. } => "rst-in-time-wait",
             Self::OldDuplicate { .. } => "old-duplicate",
             Self::OutsideWindow { .. } => "outside-window",
             Self::OldTimestamp { .. } => "old-timestamp",
@@ -214,6 +220,7 @@ impl Sentence {
                 | Self::Copied { .. }
                 | Self::ResetDone { .. }
                 | Self::RstIgnored { .. }
+                | Self::RstInTimeWait { .. }
                 | Self::OutsideWindow { .. }
                 | Self::OldTimestamp { .. }
                 | Self::Dropped { .. }

@@ -147,6 +147,9 @@ pub(super) fn sentence(sentence: &Sentence, name: impl Fn(Side) -> &'static str)
             "{} still expects {ack}: something before what arrived is missing.",
             cap(from)
         ),
+        Sentence::SaysAgain { from, ack } => {
+            format!("{} says again that it expects {ack}.", cap(from))
+        }
         Sentence::OutOfOrder { at, expected } => format!(
             "{} expected {expected}. It keeps these octets aside and waits for those before them.",
             cap(at)
@@ -267,6 +270,10 @@ pub(super) fn sentence(sentence: &Sentence, name: impl Fn(Side) -> &'static str)
         Sentence::RstIgnored { at } => format!(
             "{} does not believe this RST: its numbers do not fit.",
             cap(at)
+        ),
+        Sentence::RstInTimeWait { at } => format!(
+            "In TIME-WAIT {} ignores a RST: nothing may cut the wait short (RFC 1337).",
+            the(at)
         ),
         Sentence::OldDuplicate { from } => format!(
             "A duplicate from an older connection, late on its way, arrives with {}'s address.",

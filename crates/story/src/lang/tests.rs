@@ -31,7 +31,7 @@ fn all() -> Vec<Sentence> {
         Sentence::AckOfCrossedFin { from }, Sentence::FinRepeated { from },
         Sentence::TimeWaitAnswers { from }, Sentence::RstAborts { from },
         Sentence::RstNoConnection { from }, Sentence::ResetDone { at },
-        Sentence::RstIgnored { at }, Sentence::OldDuplicate { from },
+        Sentence::RstIgnored { at }, Sentence::RstInTimeWait { at }, Sentence::SaysAgain { from, ack }, Sentence::OldDuplicate { from },
         Sentence::OutsideWindow { at, expected }, Sentence::OldTimestamp { at },
         Sentence::Challenge { from, ack }, Sentence::Dropped { at },
         Sentence::CallOpen { side }, Sentence::CallClose { side },
@@ -56,6 +56,7 @@ fn say(sentence: &Sentence, language: Language) -> String {
 /// Numbers with their letter, and the names that no language translates.
 fn untranslated(text: &str) -> BTreeSet<String> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || "+-()".contains(c)))
+        .map(|word| word.trim_matches(['(', ')']))
         .filter(|word| {
             let numbered = word.contains('+') && word.chars().any(|c| c.is_ascii_digit());
             let state = [
@@ -68,7 +69,7 @@ fn untranslated(text: &str) -> BTreeSet<String> {
             ];
             numbered || state.contains(word) || (word.len() > 1 && word.parse::<u32>().is_ok())
         })
-        .map(|word| word.trim_matches(['(', ')']).to_owned())
+        .map(str::to_owned)
         .collect()
 }
 

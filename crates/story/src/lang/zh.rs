@@ -130,6 +130,9 @@ pub(super) fn sentence(sentence: &Sentence, name: impl Fn(Side) -> &'static str)
         Sentence::AckStays { from, ack } => {
             format!("{}仍在等待 {ack}：已到达的字节之前还缺一段。", name(from))
         }
+        Sentence::SaysAgain { from, ack } => {
+            format!("{}再次说明：期待的序号是 {ack}。", name(from))
+        }
         Sentence::OutOfOrder { at, expected } => format!(
             "{}期待的是 {expected}。它先把这些字节存起来，等待前面缺少的部分。",
             name(at)
@@ -232,6 +235,12 @@ pub(super) fn sentence(sentence: &Sentence, name: impl Fn(Side) -> &'static str)
         ),
         Sentence::RstIgnored { at } => {
             format!("{}不相信这个 RST：序号对不上。", name(at))
+        }
+        Sentence::RstInTimeWait { at } => {
+            format!(
+                "{}处于 TIME-WAIT，不理会 RST：什么也不得缩短这段等待（RFC 1337）。",
+                name(at)
+            )
         }
         Sentence::OldDuplicate { from } => format!(
             "一个来自旧连接、在网络中滞留已久的副本，带着{}的地址到达。",

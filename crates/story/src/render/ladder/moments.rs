@@ -114,7 +114,8 @@ impl<'a> Moments<'a> {
         for step in &story.steps {
             let shown = choice.shows(step);
             let mut add = |side: Side, at: Instant, kind: Kind| {
-                let order = step.order[side.index()].unwrap_or(0);
+                // What leaves no entry found no connection: it came after the last one that did.
+                let order = step.order[side.index()].unwrap_or(usize::MAX);
                 columns[side.index()].push(Moment {
                     at,
                     order,
