@@ -42,6 +42,8 @@ pub(crate) struct Tcb {
     pub(crate) timed: Option<(SeqNum, Instant)>,
     pub(crate) scoreboard: Scoreboard,
     pub(crate) loss: LossState,
+    /// SND.NXT when the last loss was noticed, ISS before any (RFC 6582 3.2).
+    pub(crate) recover: SeqNum,
     pub(crate) congestion: Box<dyn CongestionControl>,
     pub(crate) timers: Timers,
     pub(crate) intents: Intents,
@@ -59,16 +61,10 @@ pub(crate) enum LossState {
     /// Nothing is known to be lost.
     #[default]
     Open,
-    /// Fast recovery until `recover` is acknowledged.
-    FastRecovery {
-        /// SND.NXT when the loss was noticed.
-        recover: SeqNum,
-    },
+    /// Fast recovery, until `recover` is acknowledged.
+    FastRecovery,
     /// Slow start after a retransmission timeout, until `recover` is acknowledged.
-    Timeout {
-        /// SND.NXT when the timer expired.
-        recover: SeqNum,
-    },
+    Timeout,
 }
 
 /// What decides when to acknowledge.
@@ -200,6 +196,7 @@ impl Tcb {
             timed: None,
             scoreboard: Scoreboard::default(),
             loss: LossState::Open,
+            recover: iss,
             congestion,
             timers: Timers::default(),
             intents: Intents::default(),

@@ -60,7 +60,7 @@ fn on_retransmission_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
     }
     cx.host.counters.timeouts += 1;
     tcb.stats.timeouts += 1;
-    let first = !matches!(tcb.loss, LossState::Timeout { .. });
+    let first = !matches!(tcb.loss, LossState::Timeout);
     let loss = LossEvent {
         now: cx.now,
         flight: tcb.snd.flight(),
@@ -73,9 +73,8 @@ fn on_retransmission_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
     tcb.ack.duplicates = 0;
     tcb.scoreboard.on_timeout(tcb.snd.una);
     tcb.scoreboard.mark_lost_below(tcb.snd.nxt);
-    tcb.loss = LossState::Timeout {
-        recover: tcb.snd.nxt,
-    };
+    tcb.loss = LossState::Timeout;
+    tcb.recover = tcb.snd.nxt;
     tcb.intents.retransmit = true;
     restart_retransmission_timer(tcb, cx.now);
 }

@@ -29,10 +29,7 @@ pub(super) fn retransmission(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentO
 /// With nothing known to be lost and nothing new to send, recovery sends what may be missing, and once the tail
 /// (RFC 6675 5, NextSeg rules 3 and 4).
 pub(super) fn uncertain(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
-    let LossState::FastRecovery { recover } = tcb.loss else {
-        return None;
-    };
-    if !tcb.negotiated.sack {
+    if tcb.loss != LossState::FastRecovery || !tcb.negotiated.sack {
         return None;
     }
     let size = u32::from(segment_size(tcb));
@@ -50,7 +47,7 @@ pub(super) fn uncertain(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
         return None;
     }
     tcb.timed = None;
-    tcb.scoreboard.on_rescue(recover);
+    tcb.scoreboard.on_rescue(tcb.recover);
     Some(build(tcb, cx, seq, len))
 }
 

@@ -48,8 +48,8 @@ pub(super) fn on_ack(tcb: &mut Tcb, cx: &mut Context<'_>, ack: &AckedText) {
     leave_recovery(tcb);
     match tcb.loss {
         LossState::Open => grow_or_enter(tcb, cx, ack, newly_sacked),
-        LossState::FastRecovery { .. } => continue_fast_recovery(tcb, ack, smss),
-        LossState::Timeout { .. } => {
+        LossState::FastRecovery => continue_fast_recovery(tcb, ack, smss),
+        LossState::Timeout => {
             grow(tcb, cx, ack, newly_sacked);
             if tcb.negotiated.sack {
                 tcb.scoreboard.update_lost(tcb.snd.una, smss, DUP_THRESH);
@@ -60,25 +60,30 @@ pub(super) fn on_ack(tcb: &mut Tcb, cx: &mut Context<'_>, ack: &AckedText) {
 
 /// Recovery ends when everything sent before the loss was noticed is acknowledged.
 fn leave_recovery(tcb: &mut Tcb) {
-    match tcb.loss {
-        LossState::FastRecovery { recover } if tcb.snd.una.at_or_after(recover) => {
-            let (flight, smss) = (tcb.snd.flight(), u32::from(tcb.mss.send));
-            tcb.congestion.on_recovery_end(flight, smss);
-            tcb.scoreboard.end_recovery();
-            tcb.loss = LossState::Open;
+    if tcb.loss == LossState::Open {
+        // Lest a number from half the sequence space ago seem to lie ahead.
+        if tcb.snd.una.since(tcb.recover) > 1 << 30 {
+            tcb.recover = tcb.snd.una - 1;
         }
-        LossState::Timeout { recover } if tcb.snd.una.at_or_after(recover) => {
-            tcb.scoreboard.end_recovery();
-            tcb.loss = LossState::Open;
-        }
-        LossState::Open | LossState::FastRecovery { .. } | LossState::Timeout { .. } => {}
+        return;
     }
+    if tcb.snd.una.before(tcb.recover) {
+        return;
+    }
+    if tcb.loss == LossState::FastRecovery {
+        let (flight, smss) = (tcb.snd.flight(), u32::from(tcb.mss.send));
+        tcb.congestion.on_recovery_end(flight, smss);
+    }
+    tcb.scoreboard.end_recovery();
+    tcb.loss = LossState::Open;
 }
 
 fn grow_or_enter(tcb: &mut Tcb, cx: &mut Context<'_>, ack: &AckedText, newly_sacked: u32) {
     let smss = u32::from(tcb.mss.send);
     let lost = tcb.negotiated.sack && tcb.scoreboard.update_lost(tcb.snd.una, smss, DUP_THRESH);
-    let duplicates = u32::from(tcb.ack.duplicates) >= DUP_THRESH;
+    // Without SACK, duplicates of an acknowledgment that ended a recovery may come from what it sent again (RFC 6582 3.2 step 2).
+    let telling = tcb.negotiated.sack || tcb.snd.una.after(tcb.recover);
+    let duplicates = telling && u32::from(tcb.ack.duplicates) >= DUP_THRESH;
     if (lost || duplicates) && tcb.is_outstanding() {
         enter_fast_recovery(tcb, cx, smss);
     } else {
@@ -98,9 +103,8 @@ fn enter_fast_recovery(tcb: &mut Tcb, cx: &mut Context<'_>, smss: u32) {
         smss,
         kind: Loss::FastRetransmit,
     });
-    tcb.loss = LossState::FastRecovery {
-        recover: tcb.snd.nxt,
-    };
+    tcb.loss = LossState::FastRecovery;
+    tcb.recover = tcb.snd.nxt;
     tcb.intents.retransmit = true;
     tcb.ack.duplicates = 0;
     cx.host.counters.fast_recoveries += 1;
