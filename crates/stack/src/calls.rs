@@ -6,7 +6,7 @@
 use crate::connections::Slot;
 use crate::demux::Owner;
 use crate::error::{ConnectError, ListenError, NoSuchSocket};
-use crate::id::{ConnectionId, ListenerId};
+use crate::id::{ConnectionId, InterfaceId, ListenerId};
 use crate::listening::ListenAt;
 use crate::routes::NextHop;
 use crate::stack::Stack;
@@ -97,7 +97,7 @@ impl Stack {
         if at.port == 0 {
             return Err(ListenError::BadPort);
         }
-        if at.addr.is_some_and(|addr| !self.locals.contains_key(&addr)) {
+        if at.addr.is_some_and(|addr| !self.addresses.is_ours(&addr)) {
             return Err(ListenError::NotLocal);
         }
         if self.listening.is_taken(at) {
@@ -272,13 +272,9 @@ impl Stack {
     /// Whether a connection to `addr` makes sense (RFC 9293 3.9.2.3 [MUST-46]).
     fn is_connectable(&self, addr: IpAddr) -> bool {
         let broadcast = match addr {
-            IpAddr::V4(addr) => {
-                addr.is_broadcast()
-                    || self
-                        .interfaces
-                        .iter()
-                        .any(|known| known.is_directed_broadcast(addr))
-            }
+            IpAddr::V4(addr) => (0u16..)
+                .zip(&self.interfaces)
+                .any(|(n, _)| self.addresses.is_broadcast(InterfaceId(n), addr)),
             IpAddr::V6(_) => false,
         };
         !broadcast && !addr.is_unspecified() && !addr.is_multicast()
@@ -292,11 +288,11 @@ impl Stack {
         hop: NextHop,
     ) -> Result<IpAddr, ConnectError> {
         match options.local_addr {
-            Some(addr) if addr.is_ipv4() == remote.is_ipv4() && self.locals.contains_key(&addr) => {
+            Some(addr) if addr.is_ipv4() == remote.is_ipv4() && self.addresses.is_ours(&addr) => {
                 Ok(addr)
             }
             Some(_) => Err(ConnectError::BadLocal),
-            None if self.locals.contains_key(&remote) => Ok(remote),
+            None if self.addresses.is_ours(&remote) => Ok(remote),
             None => {
                 let interface = self.interfaces.get(hop.interface.index());
                 interface

@@ -114,7 +114,7 @@ pub enum InterfaceError {
     MtuTooSmall,
     /// A group, loopback-broadcast or unspecified address cannot be owned.
     BadAddress,
-    /// Another interface has the address.
+    /// Another interface has the address, or the same one with another prefix.
     AddressInUse,
     /// There are 65,535 interfaces.
     TooMany,
@@ -126,7 +126,7 @@ impl fmt::Display for InterfaceError {
             Self::NoInterface => "no such interface",
             Self::MtuTooSmall => "the MTU is below the least that IP allows",
             Self::BadAddress => "the address cannot be owned by a host",
-            Self::AddressInUse => "another interface has the address",
+            Self::AddressInUse => "the address is in use",
             Self::TooMany => "there are too many interfaces",
         })
     }

@@ -223,7 +223,7 @@ impl Stack {
     pub(crate) fn forwards(&self, interface: InterfaceId, addr: IpAddr) -> bool {
         let forwarding = self.forwarding.as_ref();
         forwarding.is_some_and(|forwarding| forwarding.interface == interface)
-            && !self.locals.contains_key(&addr)
+            && !self.addresses.is_ours(&addr)
             && !(addr.is_loopback() || addr.is_multicast() || addr.is_unspecified())
     }
 

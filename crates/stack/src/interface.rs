@@ -160,44 +160,6 @@ impl Interface {
         }
     }
 
-    /// Whether `addr` is one of this interface's own.
-    pub(crate) fn has(&self, addr: IpAddr) -> bool {
-        self.config.addresses.iter().any(|own| own.addr == addr)
-    }
-
-    /// Whether `addr` is a directed broadcast of one of this interface's networks.
-    pub(crate) fn is_directed_broadcast(&self, addr: Ipv4Addr) -> bool {
-        self.config
-            .addresses
-            .iter()
-            .any(|own| own.broadcast() == Some(addr))
-    }
-
-    /// What `addr` is as the destination of a packet that arrived here.
-    pub(crate) fn classify(&self, addr: IpAddr) -> Destination {
-        if self.has(addr) {
-            return Destination::Unicast;
-        }
-        let group = match addr {
-            IpAddr::V4(addr) => {
-                addr.is_broadcast() || addr.is_multicast() || self.is_directed_broadcast(addr)
-            }
-            IpAddr::V6(addr) => addr == ALL_NODES || self.is_solicited_node(addr),
-        };
-        if group {
-            Destination::Group
-        } else {
-            Destination::Foreign
-        }
-    }
-
-    fn is_solicited_node(&self, group: Ipv6Addr) -> bool {
-        self.config.addresses.iter().any(|own| match own.addr {
-            IpAddr::V6(addr) => solicited_node(addr) == group,
-            IpAddr::V4(_) => false,
-        })
-    }
-
     /// The own address best suited to reach `remote`: of its family, link-local for link-local, then with the longest
     /// common prefix (RFC 6724 5, rules 2 and 8).
     pub(crate) fn source_for(&self, remote: IpAddr) -> Option<IpAddr> {
@@ -263,28 +225,6 @@ mod tests {
         );
         assert_eq!(Prefix::new(addr("10.1.2.3"), 31).broadcast(), None);
         assert_eq!(Prefix::new(addr("::1"), 24).broadcast(), None);
-    }
-
-    #[test]
-    fn destinations_are_told_apart() {
-        let interface = interface(&[
-            Prefix::new(addr("10.1.2.3"), 24),
-            Prefix::new(addr("fe80::12:3456"), 64),
-        ]);
-        for (text, class) in [
-            ("10.1.2.3", Destination::Unicast),
-            ("10.1.2.255", Destination::Group),
-            ("255.255.255.255", Destination::Group),
-            ("224.0.0.1", Destination::Group),
-            ("10.1.2.4", Destination::Foreign),
-            ("fe80::12:3456", Destination::Unicast),
-            ("ff02::1", Destination::Group),
-            ("ff02::1:ff12:3456", Destination::Group),
-            ("ff02::1:ff12:3457", Destination::Foreign),
-            ("fe80::1", Destination::Foreign),
-        ] {
-            assert_eq!(interface.classify(addr(text)), class, "{text}");
-        }
     }
 
     #[test]

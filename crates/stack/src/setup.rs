@@ -32,11 +32,17 @@ impl Stack {
         if config.mtu < MTU_MIN {
             return Err(InterfaceError::MtuTooSmall);
         }
-        for address in &config.addresses {
+        for (n, address) in config.addresses.iter().enumerate() {
             self.check_address(id, address.addr)?;
+            if config.addresses[..n]
+                .iter()
+                .any(|other| other.addr == address.addr)
+            {
+                return Err(InterfaceError::AddressInUse);
+            }
         }
         for address in &config.addresses {
-            self.locals.insert(address.addr, id);
+            self.addresses.insert(id, address);
             self.routes.add(Route {
                 destination: *address,
                 gateway: None,
@@ -52,7 +58,8 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// [`InterfaceError`] if there is no such interface, or the address is impossible or another interface's.
+    /// [`InterfaceError`] if there is no such interface, or the address is impossible, or another interface has it, or this
+    /// one with another prefix.
     pub fn add_address(
         &mut self,
         interface: InterfaceId,
@@ -63,10 +70,13 @@ impl Stack {
             .interfaces
             .get_mut(interface.index())
             .ok_or(InterfaceError::NoInterface)?;
-        if !known.config.addresses.contains(&address) {
-            known.config.addresses.push(address);
+        let addresses = &mut known.config.addresses;
+        match addresses.iter().find(|own| own.addr == address.addr) {
+            Some(own) if *own == address => return Ok(()),
+            Some(_) => return Err(InterfaceError::AddressInUse),
+            None => addresses.push(address),
         }
-        self.locals.insert(address.addr, interface);
+        self.addresses.insert(interface, &address);
         self.routes.add(Route {
             destination: address,
             gateway: None,
@@ -98,7 +108,7 @@ impl Stack {
                 interface,
             });
         }
-        self.locals.remove(&addr);
+        self.addresses.remove(interface, &address);
         self.paths_changed();
         true
     }
@@ -159,8 +169,8 @@ impl Stack {
 
     /// Where packets to `destination` go next. An address of our own is reached on the interface that has it.
     pub(crate) fn route_to(&self, destination: IpAddr) -> Option<NextHop> {
-        match self.locals.get(&destination) {
-            Some(&interface) => Some(NextHop {
+        match self.addresses.owner(&destination) {
+            Some(interface) => Some(NextHop {
                 interface,
                 addr: destination,
                 is_local: true,
@@ -201,8 +211,8 @@ impl Stack {
         if addr.is_unspecified() || addr.is_multicast() || broadcast {
             return Err(InterfaceError::BadAddress);
         }
-        match self.locals.get(&addr) {
-            Some(owner) if *owner != interface => Err(InterfaceError::AddressInUse),
+        match self.addresses.owner(&addr) {
+            Some(owner) if owner != interface => Err(InterfaceError::AddressInUse),
             _ => Ok(()),
         }
     }

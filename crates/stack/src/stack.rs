@@ -4,6 +4,7 @@
 //! [`output`](crate::output); time is `poll_timeout` and `handle_timeout`; what sockets have to say is `poll_event`.
 //! Calls of the application are in [`calls`](crate::calls), configuration in [`setup`](crate::setup).
 
+use crate::addresses::Addresses;
 use crate::config::StackConfig;
 use crate::connections::Connections;
 use crate::counters::Counters;
@@ -13,7 +14,7 @@ use crate::forwarding::Forwarding;
 use crate::id::{InterfaceId, SocketId};
 use crate::input::{Reassembly, Train};
 use crate::interface::Interface;
-use crate::keyed::{Key, Plain, Random};
+use crate::keyed::{Key, Random};
 use crate::listening::Listening;
 use crate::neighbours::Neighbours;
 use crate::output::{Identifications, Outbox};
@@ -25,10 +26,8 @@ use crate::time_waits::TimeWaits;
 use crate::udp_sockets::UdpSockets;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::net::IpAddr;
 use handwave_packet::PacketBuf;
 use handwave_tcp::{Host, Instant, Pressure, Secrets, Tuple};
-use hashbrown::HashMap;
 
 /// Many TCP endpoints and UDP sockets on some interfaces.
 ///
@@ -100,7 +99,7 @@ pub struct Stack {
     // Where packets go.
     pub(crate) interfaces: Vec<Interface>,
     /// Each address of this host and the interface that has it.
-    pub(crate) locals: HashMap<IpAddr, InterfaceId, Plain>,
+    pub(crate) addresses: Addresses,
     pub(crate) routes: Routes,
     pub(crate) path_mtus: PmtuCache,
     /// Raised whenever a route or a path MTU changes: connections compare it before they send.
@@ -147,7 +146,7 @@ impl Stack {
             host: Host::new(secrets),
             counters: Counters::default(),
             interfaces: Vec::new(),
-            locals: HashMap::with_hasher(Plain),
+            addresses: Addresses::default(),
             routes: Routes::default(),
             train: None,
             batching: false,

@@ -1,5 +1,11 @@
 //! Forwarding: any address, any port, decided before the SYN+ACK.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 use core::net::IpAddr;
 use core::time::Duration;
 use handwave_stack::{

@@ -12,7 +12,8 @@ use common::*;
 use core::time::Duration;
 use handwave_packet::{ChecksumMark, PacketBuf, Payload};
 use handwave_stack::{
-    ConnectError, ConnectOptions, HostModel, InterfaceConfig, Prefix, Route, StackConfig,
+    ConnectError, ConnectOptions, HostModel, InterfaceConfig, InterfaceError, Prefix, Route,
+    StackConfig,
 };
 use handwave_wire::icmpv4::{Icmpv4ErrorKind, Icmpv4Message, TimeExceeded};
 use handwave_wire::icmpv6::{Icmpv6ErrorKind, Icmpv6Message, ParameterProblemCode};
@@ -605,4 +606,69 @@ fn each_ipv6_flow_has_its_label() {
     let different: std::collections::BTreeSet<_> = labels.values().flatten().collect();
     assert_eq!(different.len(), 4);
     assert!(!different.contains(&0));
+}
+
+#[test]
+fn an_address_has_one_owner() {
+    let mut pair = Pair::new();
+    let interface = pair.server.interface;
+    let host = &mut pair.server.stack;
+    let taken = Err(InterfaceError::AddressInUse);
+    assert_eq!(
+        host.add_address(interface, Prefix::new(addr(SERVER), 24)),
+        Ok(())
+    );
+    assert_eq!(
+        host.add_address(interface, Prefix::new(addr(SERVER), 16)),
+        taken
+    );
+    let twice = [
+        Prefix::new(addr("192.0.2.1"), 24),
+        Prefix::new(addr("192.0.2.1"), 25),
+    ];
+    assert_eq!(
+        host.add_interface(InterfaceConfig::ip(1_500, twice)),
+        Err(InterfaceError::AddressInUse)
+    );
+    assert_eq!(
+        host.add_interface(InterfaceConfig::ip(1_500, [Prefix::new(addr(SERVER), 24)])),
+        Err(InterfaceError::AddressInUse)
+    );
+    for bad in ["0.0.0.0", "255.255.255.255", "224.0.0.1", "::", "ff02::1"] {
+        let refused = host.add_address(interface, Prefix::new(addr(bad), 24));
+        assert_eq!(refused, Err(InterfaceError::BadAddress), "{bad}");
+    }
+    assert_eq!(
+        host.set_mtu(interface, 67),
+        Err(InterfaceError::MtuTooSmall)
+    );
+}
+
+/// The path may shrink between the SYN and the first text.
+#[test]
+fn a_path_that_changes_during_the_handshake_is_known_when_it_is_complete() {
+    let mut pair = Pair::new();
+    let listener = pair.listen(80);
+    let ours = pair.connect(SERVER, 80);
+    let interface = pair.server.interface;
+    let syn = pair.client.drain(pair.now)[0].to_vec();
+    pair.server.receive(pair.now, &syn);
+    let syn_ack = pair.server.drain(pair.now)[0].to_vec();
+    pair.server.stack.set_mtu(interface, 900).unwrap();
+    pair.client.receive(pair.now, &syn_ack);
+    pair.settle();
+    let (theirs, _) = pair.server.stack.accept(listener).unwrap();
+    pair.server
+        .stack
+        .write(pair.now, theirs, &[1; 5_000])
+        .unwrap();
+    let mut largest = 0;
+    pair.settle_with(|from_client, octets| {
+        if !from_client {
+            largest = largest.max(octets.len());
+        }
+        true
+    });
+    assert_eq!(largest, 900);
+    assert_eq!(pair.client.read_all(pair.now, ours).unwrap().len(), 5_000);
 }

@@ -25,15 +25,14 @@ impl Stack {
         };
         let sender = IpAddr::V4(arp.sender_ip);
         let believable = arp.sender_mac.is_unicast()
-            && !self.locals.contains_key(&sender)
+            && !self.addresses.is_ours(&sender)
             && !arp.sender_ip.is_multicast()
             && !arp.sender_ip.is_broadcast();
         if !believable {
             self.counters.neighbour_ignored += 1;
             return;
         }
-        let known = self.interfaces.get(interface.index());
-        let for_us = known.is_some_and(|known| known.has(arp.target_ip.into()));
+        let for_us = self.addresses.is_on(interface, &arp.target_ip.into());
         // RFC 826 updates what is known whoever the packet is for, and adds only what is for us.
         let evidence = match arp.operation {
             ArpOperation::Request if for_us => Evidence::AskedUs,

@@ -121,7 +121,7 @@ impl Stack {
         let Ok(packet) = packet else { return false };
         let Some(ports) = packet
             .ports
-            .filter(|_| self.locals.contains_key(&packet.source) || self.forwarding.is_some())
+            .filter(|_| self.addresses.is_ours(&packet.source) || self.forwarding.is_some())
         else {
             return false;
         };

@@ -97,12 +97,10 @@ impl Stack {
     /// What `destination` is to a packet that came in over `link`.
     fn classify(&self, link: &Link, destination: IpAddr) -> Destination {
         let weak = link.looped || self.config.host_model == HostModel::Weak;
-        if weak && self.locals.contains_key(&destination) {
+        if weak && self.addresses.is_ours(&destination) {
             return Destination::Unicast;
         }
-        let known = self.interfaces.get(link.interface.index());
-        let class = known.map_or(Destination::Foreign, |known| known.classify(destination));
-        match class {
+        match self.addresses.classify(link.interface, destination) {
             Destination::Foreign if self.forwards(link.interface, destination) => {
                 Destination::Unicast
             }
@@ -117,15 +115,11 @@ impl Stack {
             return false;
         }
         if let IpAddr::V4(addr) = source
-            && (addr.is_broadcast()
-                || self
-                    .interfaces
-                    .get(link.interface.index())
-                    .is_some_and(|known| known.is_directed_broadcast(addr)))
+            && self.addresses.is_broadcast(link.interface, addr)
         {
             return false;
         }
-        link.looped || !(source.is_loopback() || self.locals.contains_key(&source))
+        link.looped || !(source.is_loopback() || self.addresses.is_ours(&source))
     }
 
     /// Hands a packet to its upper layer.

@@ -50,8 +50,7 @@ impl Stack {
         asked: NeighborSolicitation,
     ) {
         let interface = arrival.link.interface;
-        let known = self.interfaces.get(interface.index());
-        if !known.is_some_and(|known| known.has(asked.target.into())) {
+        if !self.addresses.is_on(interface, &asked.target.into()) {
             return;
         }
         if let Some(link) = asked.source_link.filter(|link| link.is_unicast()) {
@@ -84,7 +83,7 @@ impl Stack {
     fn neighbour_tells(&mut self, now: Instant, arrival: &Arrival, told: NeighborAdvertisement) {
         let addr = IpAddr::V6(told.target);
         let link = told.target_link.filter(|link| link.is_unicast());
-        let Some(link) = link.filter(|_| !self.locals.contains_key(&addr)) else {
+        let Some(link) = link.filter(|_| !self.addresses.is_ours(&addr)) else {
             self.counters.neighbour_ignored += 1;
             return;
         };

@@ -99,7 +99,7 @@ impl Stack {
         if arrival.to_group && !complaint.even_to_group() {
             return;
         }
-        let ours = if self.locals.contains_key(&arrival.destination) {
+        let ours = if self.addresses.is_ours(&arrival.destination) {
             Some(arrival.destination)
         } else {
             let known = self.interfaces.get(arrival.link.interface.index());
@@ -122,7 +122,7 @@ impl Stack {
             self.counters.reassembly_timeouts += 1;
             let key = expired.key;
             if let Some(quote) = expired.quote
-                && self.locals.contains_key(&key.destination)
+                && self.addresses.is_ours(&key.destination)
             {
                 let quoted = quote.to_vec();
                 self.send_icmp_error(

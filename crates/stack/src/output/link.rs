@@ -167,11 +167,10 @@ impl Stack {
     fn group_mac(&self, interface: InterfaceId, destination: IpAddr) -> Option<MacAddr> {
         match destination {
             IpAddr::V4(addr) if addr.is_multicast() => Some(MacAddr::of_ipv4_group(addr)),
-            IpAddr::V4(addr) => {
-                let known = self.interfaces.get(interface.index())?;
-                let broadcast = addr.is_broadcast() || known.is_directed_broadcast(addr);
-                broadcast.then_some(MacAddr::BROADCAST)
-            }
+            IpAddr::V4(addr) => self
+                .addresses
+                .is_broadcast(interface, addr)
+                .then_some(MacAddr::BROADCAST),
             IpAddr::V6(addr) => addr.is_multicast().then(|| MacAddr::of_ipv6_group(addr)),
         }
     }

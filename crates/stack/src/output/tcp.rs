@@ -86,9 +86,9 @@ impl Stack {
 
     /// The way to a peer as the routes say, or else over the interface that has the local address.
     fn way_from(&mut self, tuple: &Tuple) -> Option<NextHop> {
-        let hop = self.locals.get(&tuple.local.addr).map(|interface| {
+        let hop = self.addresses.owner(&tuple.local.addr).map(|interface| {
             self.way_back(&Way {
-                interface: *interface,
+                interface,
                 tuple: *tuple,
             })
         });

@@ -24,7 +24,7 @@ impl Stack {
     ///
     /// [`BindError`] if the place is impossible or taken.
     pub fn udp_bind(&mut self, addr: Option<IpAddr>, port: u16) -> Result<UdpId, BindError> {
-        if addr.is_some_and(|addr| !self.locals.contains_key(&addr)) {
+        if addr.is_some_and(|addr| !self.addresses.is_ours(&addr)) {
             return Err(BindError::NotLocal);
         }
         if self.udp.len() >= self.config.udp_sockets_max {
@@ -165,7 +165,7 @@ impl Stack {
     }
 
     fn source_towards(&self, remote: IpAddr, interface: crate::InterfaceId) -> Option<IpAddr> {
-        if self.locals.contains_key(&remote) {
+        if self.addresses.is_ours(&remote) {
             return Some(remote);
         }
         self.interfaces.get(interface.index())?.source_for(remote)

@@ -1,0 +1,140 @@
+//! Which addresses are ours and which groups we are in: one look-up each, however many there are.
+
+use crate::id::InterfaceId;
+use crate::interface::{ALL_NODES, Destination, Prefix, solicited_node};
+use crate::keyed::Plain;
+use core::net::{IpAddr, Ipv4Addr};
+use hashbrown::HashMap;
+
+/// The addresses of all interfaces.
+#[derive(Default, Debug)]
+pub(crate) struct Addresses {
+    owners: HashMap<IpAddr, InterfaceId, Plain>,
+    /// Directed broadcasts and solicited-node groups, each with the number of addresses that bring it.
+    groups: HashMap<(InterfaceId, IpAddr), usize, Plain>,
+}
+
+impl Addresses {
+    /// The interface that has `addr`.
+    pub(crate) fn owner(&self, addr: &IpAddr) -> Option<InterfaceId> {
+        self.owners.get(addr).copied()
+    }
+
+    /// Whether any interface has `addr`.
+    pub(crate) fn is_ours(&self, addr: &IpAddr) -> bool {
+        self.owners.contains_key(addr)
+    }
+
+    /// Whether `interface` has `addr`.
+    pub(crate) fn is_on(&self, interface: InterfaceId, addr: &IpAddr) -> bool {
+        self.owner(addr) == Some(interface)
+    }
+
+    /// Whether `addr` is a broadcast on the link of `interface`, limited or directed.
+    pub(crate) fn is_broadcast(&self, interface: InterfaceId, addr: Ipv4Addr) -> bool {
+        addr.is_broadcast() || self.groups.contains_key(&(interface, addr.into()))
+    }
+
+    /// What `addr` is as the destination of a packet that arrived on `interface`.
+    pub(crate) fn classify(&self, interface: InterfaceId, addr: IpAddr) -> Destination {
+        if self.is_on(interface, &addr) {
+            return Destination::Unicast;
+        }
+        let is_group = match addr {
+            IpAddr::V4(v4) => v4.is_multicast() || self.is_broadcast(interface, v4),
+            IpAddr::V6(v6) => v6 == ALL_NODES || self.groups.contains_key(&(interface, addr)),
+        };
+        if is_group {
+            Destination::Group
+        } else {
+            Destination::Foreign
+        }
+    }
+
+    /// Takes in an address that nobody has.
+    pub(crate) fn insert(&mut self, interface: InterfaceId, address: &Prefix) {
+        self.owners.insert(address.addr, interface);
+        if let Some(group) = group_of(address) {
+            *self.groups.entry((interface, group)).or_default() += 1;
+        }
+    }
+
+    /// Takes an address out, and the group it brought unless another brings it too.
+    pub(crate) fn remove(&mut self, interface: InterfaceId, address: &Prefix) {
+        self.owners.remove(&address.addr);
+        let Some(group) = group_of(address) else {
+            return;
+        };
+        let Some(count) = self.groups.get_mut(&(interface, group)) else {
+            return;
+        };
+        *count -= 1;
+        if *count == 0 {
+            self.groups.remove(&(interface, group));
+        }
+    }
+}
+
+/// The group that comes with an address: the broadcast of its network, or the solicited-node group.
+fn group_of(address: &Prefix) -> Option<IpAddr> {
+    match address.addr {
+        IpAddr::V4(_) => address.broadcast().map(IpAddr::V4),
+        IpAddr::V6(addr) => Some(solicited_node(addr).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn destinations_are_told_apart() {
+        let (here, there) = (InterfaceId(0), InterfaceId(1));
+        let mut addresses = Addresses::default();
+        addresses.insert(here, &Prefix::new(addr("10.1.2.3"), 24));
+        addresses.insert(here, &Prefix::new(addr("fe80::12:3456"), 64));
+        for (text, class) in [
+            ("10.1.2.3", Destination::Unicast),
+            ("10.1.2.255", Destination::Group),
+            ("255.255.255.255", Destination::Group),
+            ("224.0.0.1", Destination::Group),
+            ("10.1.2.4", Destination::Foreign),
+            ("fe80::12:3456", Destination::Unicast),
+            ("ff02::1", Destination::Group),
+            ("ff02::1:ff12:3456", Destination::Group),
+            ("ff02::1:ff12:3457", Destination::Foreign),
+            ("fe80::1", Destination::Foreign),
+        ] {
+            assert_eq!(addresses.classify(here, addr(text)), class, "{text}");
+        }
+        assert_eq!(
+            addresses.classify(there, addr("10.1.2.3")),
+            Destination::Foreign
+        );
+        assert_eq!(
+            addresses.classify(there, addr("10.1.2.255")),
+            Destination::Foreign
+        );
+    }
+
+    #[test]
+    fn a_group_lasts_as_long_as_an_address_brings_it() {
+        let here = InterfaceId(0);
+        let (one, two) = (
+            Prefix::new(addr("10.0.0.1"), 24),
+            Prefix::new(addr("10.0.0.2"), 24),
+        );
+        let mut addresses = Addresses::default();
+        addresses.insert(here, &one);
+        addresses.insert(here, &two);
+        addresses.remove(here, &one);
+        assert!(!addresses.is_ours(&one.addr));
+        assert!(addresses.is_broadcast(here, Ipv4Addr::new(10, 0, 0, 255)));
+        addresses.remove(here, &two);
+        assert!(!addresses.is_broadcast(here, Ipv4Addr::new(10, 0, 0, 255)));
+    }
+}
