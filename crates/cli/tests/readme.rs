@@ -10,13 +10,21 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Commands that are not run here, and what runs them.
-const COVERED_ELSEWHERE: [(&str, &str); 3] = [
+const COVERED_ELSEWHERE: [(&str, &str); 5] = [
     ("cargo test --workspace", "runs this very test"),
     (
         "cargo xtask check",
         "xtask's tests run each check on this tree",
     ),
     ("bash .ci/run", "runs everything, this test included"),
+    (
+        "cargo run --release -p handwave-bench -- bulk",
+        "bench/tests/figures.rs runs it for milliseconds instead of minutes",
+    ),
+    (
+        "cargo run --release -p handwave-sim -- --seeds 2000 --first-seed 1",
+        "the simulator's own tests run fewer seeds, .ci/run all of them",
+    ),
 ];
 
 fn root() -> PathBuf {

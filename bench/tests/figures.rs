@@ -1,0 +1,56 @@
+//! The benchmarks run, briefly, and print what they promise: one JSON object a line with all its fields.
+
+use std::process::Command;
+
+fn figures(arguments: &[&str]) -> Vec<serde_json::Value> {
+    let run = Command::new(env!("CARGO_BIN_EXE_handwave-bench"))
+        .args(arguments)
+        .output()
+        .expect("the benchmark starts");
+    assert!(
+        run.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&run.stderr)
+    );
+    let lines = String::from_utf8(run.stdout).expect("JSON is UTF-8");
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("each line is one JSON object"))
+        .collect()
+}
+
+fn check(figure: &serde_json::Value, bench: &str) {
+    assert_eq!(figure["bench"], bench);
+    for field in ["case", "unit", "peer_name"] {
+        assert!(figure[field].is_string(), "{field} of {figure}");
+    }
+    for field in ["ours", "peer", "ratio"] {
+        let number = figure[field].as_f64();
+        assert!(
+            number.is_some_and(|number| number > 0.0),
+            "{field} of {figure}"
+        );
+    }
+}
+
+#[test]
+fn bulk_compares_with_smoltcp_and_with_idle_neighbours() {
+    let figures = figures(&["bulk", "--rounds", "1", "--millis", "3", "--idle", "0,20"]);
+    figures.iter().for_each(|figure| check(figure, "bulk"));
+    let has = |case: &str, peer: &str| {
+        figures.iter().any(|figure| {
+            figure["case"] == case
+                && figure["peer_name"]
+                    .as_str()
+                    .is_some_and(|name| name.contains(peer))
+        })
+    };
+    assert!(has("mtu1500-idle0", "smoltcp"), "{figures:?}");
+    assert!(has("mtu1500-idle20", "no idle connections"), "{figures:?}");
+}
+
+#[test]
+fn idle_measures_memory_against_the_budget() {
+    let figures = figures(&["idle", "--connections", "200"]);
+    figures.iter().for_each(|figure| check(figure, "idle"));
+}
