@@ -14,7 +14,7 @@ use handwave_stack::{Events, InterfaceConfig, Prefix, Route, SocketId};
 use handwave_wire::arp::{ArpOperation, ArpPacket};
 use handwave_wire::ethernet::{EtherType, EthernetHeader, MacAddr};
 use handwave_wire::icmpv6::Icmpv6Message;
-use handwave_wire::ipv6::Ipv6Header;
+use handwave_wire::ipv6::{FragmentHeader, Ipv6Header};
 use handwave_wire::ndp::{NdpMessage, NeighborSolicitation, solicited_node};
 use handwave_wire::{IpProtocol, TcpFlags};
 
@@ -391,4 +391,44 @@ fn groups_need_no_question() {
         let (outer, _) = header(&pair.client.drain(pair.now)[0]);
         assert_eq!(outer.destination, mac);
     }
+}
+
+/// RFC 6980 5: neighbour discovery does not come in fragments.
+#[test]
+fn a_solicitation_in_fragments_is_ignored() {
+    let mut pair = pair();
+    let target: core::net::Ipv6Addr = CLIENT6.parse().unwrap();
+    let asked = NeighborSolicitation {
+        target,
+        source_link: Some(STRANGER_MAC),
+    };
+    let message = Icmpv6Message::Ndp(NdpMessage::NeighborSolicitation(asked));
+    let whole = craft::icmpv6(addr(SERVER6), addr(CLIENT6), &message);
+    let payload = craft::upper(&whole);
+    for (offset, more, piece) in [(0, true, &payload[..24]), (24, false, &payload[24..])] {
+        let mut octets = vec![0; 48];
+        let header = FragmentHeader {
+            next_header: IpProtocol::ICMPV6,
+            offset,
+            more,
+            identification: 1,
+        };
+        header.emit(&mut octets[40..]);
+        let (ip, _) = Ipv6Header::parse(&whole).unwrap();
+        let ip = Ipv6Header {
+            next_header: IpProtocol::FRAGMENT,
+            payload_len: u16::try_from(piece.len() + 8).unwrap(),
+            hop_limit: 255,
+            ..ip
+        };
+        ip.emit(&mut octets);
+        octets.extend_from_slice(piece);
+        pair.client.receive(
+            pair.now,
+            &frame(STRANGER_MAC, CLIENT_MAC, EtherType::IPV6, &octets),
+        );
+    }
+    assert_eq!(pair.client.stack.counters().reassembled, 1);
+    assert_eq!(pair.client.stack.counters().neighbour_ignored, 1);
+    assert!(pair.client.drain(pair.now).is_empty());
 }

@@ -567,3 +567,22 @@ fn resets_have_a_rate() {
     let syn = craft::syn(addr(SERVER), addr(CLIENT), 99);
     assert_eq!(answers(&mut pair, &syn).len(), 1);
 }
+
+/// RFC 5927 7.2: a report cannot be about a packet that would have fitted.
+#[test]
+fn a_report_about_a_small_packet_is_not_believed() {
+    let mut pair = Pair::new();
+    let (ours, _) = pair.establish(SERVER, 80);
+    pair.client.stack.write(pair.now, ours, b"small").unwrap();
+    let small = pair.client.drain(pair.now)[0].to_vec();
+    let kind = unreachable(Icmpv4Unreachable::FragmentationNeeded {
+        next_hop_mtu: 1_400,
+    });
+    let report = craft::icmpv4_error(addr(ROUTER), addr(CLIENT), kind, &small);
+    pair.client.receive(pair.now, &report);
+    assert_eq!(
+        pair.client.stack.connection(ours).unwrap().info().pmtu,
+        1_500
+    );
+    assert_eq!(pair.client.stack.counters().icmp_errors_unmatched, 1);
+}

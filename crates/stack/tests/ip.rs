@@ -672,3 +672,20 @@ fn a_path_that_changes_during_the_handshake_is_known_when_it_is_complete() {
     assert_eq!(largest, 900);
     assert_eq!(pair.client.read_all(pair.now, ours).unwrap().len(), 5_000);
 }
+
+#[test]
+fn a_fragment_within_fragments_is_refused() {
+    let mut pair = server();
+    let syn = craft::syn(addr(CLIENT6), addr(SERVER6), 4_000);
+    // The SYN as the first of two fragments, and that packet itself in two.
+    let mut padded = syn.clone();
+    padded.extend_from_slice(&[0; 24]);
+    padded[5] += 24;
+    let inner = &fragments6(&padded, 40, 1)[0];
+    for part in fragments6(inner, 40, 2) {
+        assert!(answers(&mut pair, &part).is_empty());
+    }
+    let counters = pair.server.stack.counters();
+    assert_eq!((counters.reassembled, counters.reassembly_failures), (1, 1));
+    assert_eq!(pair.server.stack.held_memory(), 0);
+}

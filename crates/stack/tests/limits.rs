@@ -316,3 +316,22 @@ fn a_thousand_connections_leave_nothing_behind() {
     assert_eq!(pair.server.stack.poll_timeout(), None);
     assert_eq!(pair.client.stack.poll_timeout(), None);
 }
+
+#[test]
+fn a_flood_of_syns_does_not_keep_connections_from_sending() {
+    let mut pair = Pair::new();
+    let (ours, theirs) = pair.establish(SERVER, 80);
+    pair.server
+        .stack
+        .write(pair.now, theirs, &[1; 14_000])
+        .unwrap();
+    for port in 1..=100 {
+        pair.server
+            .receive(pair.now, &craft::syn(addr(CLIENT), addr(SERVER), port));
+    }
+    // A slow device takes only the first few packets.
+    let packets = (0..10).map(|_| pair.server.stack.poll_transmit(pair.now).unwrap().1);
+    let text = packets.filter(|packet| packet.len() > 1_000).count();
+    assert_eq!(text, 5, "half of the turns");
+    assert_eq!(pair.client.phase(ours), Some(Phase::Established));
+}

@@ -41,6 +41,11 @@ fn a_connection_opens_talks_and_closes() {
             pair.client.stack.held_memory() + pair.server.stack.held_memory(),
             0
         );
+        assert_eq!(
+            pair.client.stack.poll_timeout(),
+            None,
+            "its end cancelled its timer"
+        );
         pair.pass(Duration::from_secs(61));
         assert_eq!(
             pair.server.stack.poll_timeout(),

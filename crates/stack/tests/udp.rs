@@ -305,3 +305,26 @@ fn a_host_sends_to_itself_and_to_everybody() {
     assert_eq!(received(&mut pair, server), Some(b"all".to_vec()));
     pair.pass(Duration::from_secs(1));
 }
+
+/// A sender that does no path MTU discovery leaves it to routers to cut its packets (RFC 8900 gives the history).
+#[test]
+fn datagrams_may_be_cut_on_their_way_and_can_be_told_apart() {
+    use handwave_wire::ipv4::Ipv4Header;
+    let mut pair = Pair::new();
+    let client = pair.client.stack.udp_bind(None, 5_000).unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        send(&mut pair, client, endpoint(SERVER, 53), &[1; 2_000]);
+        send(&mut pair, client, endpoint(SERVER, 53), b"small");
+        for packet in pair.client.drain(pair.now) {
+            let (header, _) = Ipv4Header::parse(&packet.to_vec()).unwrap();
+            assert!(!header.dont_fragment);
+            seen.push(header.identification);
+        }
+    }
+    assert_eq!(seen.len(), 9);
+    // Two fragments share theirs; each datagram has the next.
+    let first = seen[0];
+    let expected = [0, 0, 1, 2, 2, 3, 4, 4, 5].map(|n| first.wrapping_add(n));
+    assert_eq!(seen, expected);
+}

@@ -201,3 +201,28 @@ fn a_doubted_address_is_used_and_asked_for_again() {
     table.resolve(now, key(1), packet(3));
     assert_eq!(table.poll_question(), None, "believed again");
 }
+
+#[test]
+fn another_address_told_unasked_is_used_and_checked() {
+    let mut table = neighbours(NeighbourLimits::default());
+    for evidence in [Evidence::Unasked, Evidence::AskedUs] {
+        table.resolve(Instant::ZERO, key(1), packet(0));
+        while table.poll_question().is_some() {}
+        table.learn(
+            Instant::ZERO,
+            key(1),
+            MAC,
+            Evidence::Answer { overrides: true },
+        );
+        table.learn(Instant::ZERO, key(1), OTHER, evidence);
+        assert_eq!(
+            sent_to(table.resolve(Instant::ZERO, key(1), packet(0))),
+            Some(OTHER)
+        );
+        assert_eq!(
+            table.poll_question().map(|q| q.unicast),
+            Some(Some(OTHER)),
+            "{evidence:?}"
+        );
+    }
+}
