@@ -105,6 +105,8 @@ pub struct Conversation {
     pub starts: Instant,
     /// How it comes to be.
     pub opening: Opening,
+    /// On the same ports as the conversation before it, once that is over: `starts` counts from there.
+    pub reuses_ports: bool,
     /// What each end does, the active opener first.
     pub ends: [End; 2],
 }
@@ -133,6 +135,25 @@ pub struct End {
     pub reading: Reading,
     /// When its application closes.
     pub closing: Closing,
+    /// Whether it gets that far.
+    pub manner: Manner,
+}
+
+/// How an application takes its leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// It writes and reads everything, and closes.
+    Polite,
+    /// It aborts once it has written and read this many octets together.
+    Aborts {
+        /// Octets written and read.
+        after: u64,
+    },
+    /// It lets go of the connection then, and what arrives later is read by nobody.
+    LetsGo {
+        /// Octets written and read.
+        after: u64,
+    },
 }
 
 /// What an application writes.
@@ -172,6 +193,14 @@ pub enum Closing {
     AfterAll,
 }
 
+impl Conversation {
+    /// Whether both ends stay to the end, so that everything written has to be read.
+    #[must_use]
+    pub fn is_polite(&self) -> bool {
+        self.ends.iter().all(|end| end.manner == Manner::Polite)
+    }
+}
+
 impl Plan {
     /// Draws the run that belongs to `seed`.
     #[must_use]
@@ -191,8 +220,9 @@ impl Plan {
             moved(from);
             moved(until);
         }
-        plan.conversations
-            .iter_mut()
+        let talks = plan.conversations.iter_mut();
+        talks
+            .filter(|talk| !talk.reuses_ports)
             .for_each(|talk| moved(&mut talk.starts));
         moved(&mut plan.faults_end);
         plan
@@ -271,7 +301,7 @@ impl fmt::Display for Plan {
                 conversation.opening, conversation.starts
             )?;
             for (name, end) in ["first", "second"].iter().zip(&conversation.ends) {
-                writeln!(f, "    {name}: {:?}", end.writing)?;
+                writeln!(f, "    {name}: {:?} {:?}", end.manner, end.writing)?;
                 writeln!(f, "      {:?} {:?}", end.reading, end.closing)?;
                 writeln!(f, "      {:?}", end.config)?;
             }
@@ -316,7 +346,7 @@ mod tests {
                 .flat_map(|conversation| &conversation.ends)
                 .any(wanted)
         };
-        let kinds: [(&str, usize); 16] = [
+        let kinds: [(&str, usize); 18] = [
             ("IPv6", count(&|plan| plan.family == Family::V6)),
             (
                 "no faults",
@@ -341,6 +371,14 @@ mod tests {
                         .iter()
                         .any(|talk| talk.opening != Opening::Listener)
                 }),
+            ),
+            (
+                "rudeness",
+                count(&|plan| plan.conversations.iter().any(|talk| !talk.is_polite())),
+            ),
+            (
+                "ports used again",
+                count(&|plan| plan.conversations.iter().any(|talk| talk.reuses_ports)),
             ),
             ("outages", count(&|plan| !plan.outages.is_empty())),
             ("wraps", count(&|plan| plan.clock != Clock::Zero)),

@@ -17,6 +17,7 @@ mod invariants;
 mod journal;
 mod laws;
 mod run;
+mod talk;
 
 pub use failure::Failure;
 pub use run::{Report, RunError, run};

@@ -4,7 +4,8 @@
 //! of all packets lost. Amounts are bounded so that a run takes milliseconds, not minutes.
 
 use super::{
-    Clock, Closing, Conversation, End, Family, MtuChange, Opening, Outage, Plan, Reading, Writing,
+    Clock, Closing, Conversation, End, Family, Manner, MtuChange, Opening, Outage, Plan, Reading,
+    Writing,
 };
 use crate::{LinkConfig, Loss, Rng};
 use core::time::Duration;
@@ -44,6 +45,12 @@ pub(super) fn plan(seed: u64) -> Plan {
     let conversations: Vec<Conversation> = (0..conversations)
         .map(|_| conversation(&mut rng, crossing))
         .collect();
+    let mut conversations: Vec<Conversation> = conversations;
+    for index in 1..conversations.len() {
+        if rng.chance(0.3) && conversations[index - 1].opening == Opening::Listener {
+            reuse_ports(&mut rng, &mut conversations, index);
+        }
+    }
     let outages = outages(&mut rng, faults_end);
     let clock = clock(&mut rng);
     let moderation = rng.chance(0.4).then(|| rng.up_to(Duration::from_millis(5)));
@@ -63,6 +70,19 @@ pub(super) fn plan(seed: u64) -> Plan {
         attack_pause,
         conversations,
     }
+}
+
+/// Makes a conversation the next one on the ports of the one before it.
+fn reuse_ports(rng: &mut Rng, conversations: &mut [Conversation], index: usize) {
+    let before = &conversations[index - 1];
+    // The listener stays as it is.
+    let (opening, listening) = (before.opening, before.ends[1].config.clone());
+    let talk = &mut conversations[index];
+    talk.reuses_ports = true;
+    let pause_max = Duration::from_millis(rng.pick(&[0, 100, 5_000]));
+    talk.starts = Instant::ZERO + rng.up_to(pause_max);
+    talk.opening = opening;
+    talk.ends[1].config = listening;
 }
 
 fn outages(rng: &mut Rng, end: Instant) -> Vec<Outage> {
@@ -186,6 +206,7 @@ fn conversation(rng: &mut Rng, crossing: bool) -> Conversation {
     Conversation {
         starts: Instant::ZERO + rng.up_to(Duration::from_millis(500)),
         opening,
+        reuses_ports: false,
         ends,
     }
 }
@@ -196,6 +217,20 @@ fn end(rng: &mut Rng) -> End {
         writing: writing(rng),
         reading: reading(rng),
         closing: rng.pick(&[Closing::AfterWriting, Closing::AfterPeer, Closing::AfterAll]),
+        manner: manner(rng),
+    }
+}
+
+fn manner(rng: &mut Rng) -> Manner {
+    if rng.chance(0.92) {
+        return Manner::Polite;
+    }
+    let most = rng.pick(&[0, 2_000, 200_000]);
+    let after = rng.within(0..=most);
+    if rng.chance(0.5) {
+        Manner::Aborts { after }
+    } else {
+        Manner::LetsGo { after }
     }
 }
 

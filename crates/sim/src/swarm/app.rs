@@ -5,7 +5,7 @@
 //! finishes.
 
 use super::Failure;
-use crate::plan::{Closing, End};
+use crate::plan::{Closing, End, Manner};
 use crate::{Rng, Stream};
 use bytes::Bytes;
 use core::time::Duration;
@@ -116,11 +116,49 @@ impl App {
             self.state.closed = true;
             stack.close(now, socket);
         }
-        if self.state.closed && self.state.peer_closed && self.lost.is_none() {
+        if self.lost.is_some() {
+            return Ok(());
+        }
+        self.take_leave(now, stack, socket);
+        if self.state.closed && self.state.peer_closed && !self.state.released {
             self.state.released = true;
             stack.release(now, socket);
         }
         Ok(())
+    }
+
+    /// Leaves before the end, if it is one that does.
+    fn take_leave(&mut self, now: Instant, stack: &mut Stack, socket: ConnectionId) {
+        let so_far = self.written + self.read;
+        match self.plan.manner {
+            Manner::Aborts { after } if so_far >= after && self.state.connected => {
+                stack.abort(now, socket)
+            }
+            Manner::LetsGo { after } if so_far >= after && self.state.connected => {
+                stack.release(now, socket)
+            }
+            Manner::Polite | Manner::Aborts { .. } | Manner::LetsGo { .. } => return,
+        }
+        self.state.released = true;
+    }
+
+    /// Accepts that the connection is lost.
+    pub(super) fn settle(&mut self, now: Instant, stack: &mut Stack) {
+        if let Some(socket) = self.socket {
+            stack.release(now, socket);
+        }
+        self.lost = None;
+        self.state.released = true;
+    }
+
+    /// Whether the handshake has completed, as far as it knows.
+    pub(super) const fn is_connected(&self) -> bool {
+        self.state.connected
+    }
+
+    /// Whether it has been told that the peer writes no more.
+    pub(super) const fn peer_closed(&self) -> bool {
+        self.state.peer_closed
     }
 
     /// When it wants to act again without being told anything.
@@ -162,7 +200,7 @@ impl App {
         let told = match self.plan.closing {
             Closing::AfterWriting => true,
             Closing::AfterPeer => self.state.peer_closed,
-            Closing::AfterAll => self.read == self.expected,
+            Closing::AfterAll => self.read == self.expected || self.state.peer_closed,
         };
         told && !self.is_writing()
     }
@@ -238,12 +276,6 @@ impl App {
         }
         if octets.is_empty() {
             self.state.peer_closed = true;
-            if self.read != self.expected {
-                return Err(Failure::CutShort {
-                    read: self.read,
-                    expected: self.expected,
-                });
-            }
         }
         if let Some(offset) = self.incoming.first_difference(self.read, octets) {
             return Err(Failure::WrongOctet { offset });

@@ -7,7 +7,7 @@
 
 use super::failure::Failure;
 use super::journal::{Entry, Journal};
-use super::run::Talk;
+use super::talk::Talk;
 use crate::HostId;
 use core::time::Duration;
 use handwave_tcp::time::Instant;
@@ -99,7 +99,8 @@ impl Case<'_> {
             self.talk.endpoints[1 - end].port,
         ];
         self.entries.iter().filter(move |entry| {
-            entry.from == self.hosts[end] && [entry.source_port, entry.destination_port] == ports
+            let ours = entry.from == self.hosts[end] && entry.sent >= self.talk.since;
+            ours && [entry.source_port, entry.destination_port] == ports
         })
     }
 
@@ -131,7 +132,10 @@ impl Case<'_> {
             .sent_by(1 - self.end)
             .filter(|answer| answer.sent >= arrived && answer.sent <= until);
         !is_over
-            && !answers
-                .any(|answer| answer.flags.contains(TcpFlags::ACK) && answer.ack.after(stuck_at))
+            && !answers.any(|answer| {
+                let acknowledges =
+                    answer.flags.contains(TcpFlags::ACK) && answer.ack.after(stuck_at);
+                acknowledges || answer.flags.contains(TcpFlags::RST)
+            })
     }
 }

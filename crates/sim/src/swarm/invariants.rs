@@ -1,7 +1,7 @@
 //! What must hold of a host's connections whenever it has nothing left to send.
 
 use super::failure::Failure;
-use super::run::Talk;
+use super::talk::Talk;
 use handwave_stack::Stack;
 use handwave_tcp::{Config, Connection, Phase};
 

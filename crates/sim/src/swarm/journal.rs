@@ -79,13 +79,10 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// An empty journal; with `print`, each line also goes to standard output. If `attacked`, answers to forged segments are
-    /// not held against their sender.
-    pub(super) fn new(print: bool, attacked: bool) -> Self {
-        let laws = Rc::new(RefCell::new(Laws::new(attacked)));
+    /// An empty journal; with `print`, each line also goes to standard output.
+    pub(super) fn new(print: bool) -> Self {
         Self {
             print,
-            laws,
             ..Self::default()
         }
     }
@@ -93,6 +90,11 @@ impl Journal {
     /// Calls `look` with the segments sent so far.
     pub(super) fn with<T>(&self, look: impl FnOnce(&[Entry]) -> T) -> T {
         look(&self.entries.borrow())
+    }
+
+    /// A new connection begins on these ports.
+    pub(super) fn forget(&self, ports: [u16; 2]) {
+        self.laws.borrow_mut().forget(ports);
     }
 
     /// What somebody who has watched a connection knows of the end at the first of `hosts`.

@@ -28,8 +28,6 @@ pub(super) struct Laws {
     /// Undamaged segments under way, by arrival and order of sending.
     under_way: BTreeMap<(Instant, u64), (Key, TcpHeader, u32)>,
     serial: u64,
-    /// Somebody forges segments.
-    attacked: bool,
     broken: Option<String>,
 }
 
@@ -75,12 +73,13 @@ const fn reversed((_, source, destination): Key, peer: HostId) -> Key {
 }
 
 impl Laws {
-    /// Nothing seen yet; answers to forged segments are to be expected if `attacked`.
-    pub(super) fn new(attacked: bool) -> Self {
-        Self {
-            attacked,
-            ..Self::default()
-        }
+    /// A new connection begins on these ports: what is still under way of the old one is judged no more.
+    pub(super) fn forget(&mut self, [source, destination]: [u16; 2]) {
+        let ours = |&(_, from, to): &Key| {
+            (from, to) == (source, destination) || (to, from) == (source, destination)
+        };
+        self.flows.retain(|key, _| !ours(key));
+        self.under_way.retain(|_, (key, _, _)| !ours(key));
     }
 
     /// What is known of the end at `host`, once both ends have shown themselves.
@@ -131,7 +130,7 @@ impl Laws {
     ) {
         self.arrive_until(now);
         let key = (from, header.source_port, header.destination_port);
-        if self.answers_forgery(key, header) {
+        if self.is_foreign_reset(key, to, header) {
             return;
         }
         if header.flags.contains(TcpFlags::RST) {
@@ -162,14 +161,22 @@ impl Laws {
         }
     }
 
-    /// Whether a segment can only be an answer to a forged one: a RST for a number that was forged.
-    fn answers_forgery(&self, key: Key, header: &TcpHeader) -> bool {
-        let flow = self.flows.get(&key).copied().unwrap_or_default();
-        let is_rst = self.attacked && header.flags.contains(TcpFlags::RST);
-        is_rst
-            && flow
-                .iss
-                .is_some_and(|iss| !header.seq.in_window(iss, flow.end.since(iss) + 1))
+    /// Whether a RST is about a segment of another connection, an older one on the same ports or a forged one.
+    fn is_foreign_reset(&self, key: Key, to: HostId, header: &TcpHeader) -> bool {
+        if !header.flags.contains(TcpFlags::RST) {
+            return false;
+        }
+        let sent_by = |key: Key| self.flows.get(&key).copied().unwrap_or_default();
+        let (flow, peer) = (sent_by(key), sent_by(reversed(key, to)));
+        let is_past = |flow: &Flow, at: SeqNum| {
+            flow.iss
+                .is_some_and(|iss| !at.in_window(iss, flow.end.since(iss) + 1))
+        };
+        if flow.iss.is_none() && !header.flags.contains(TcpFlags::ACK) {
+            return peer.iss.is_some();
+        }
+        is_past(&flow, header.seq)
+            || (header.flags.contains(TcpFlags::ACK) && is_past(&peer, header.ack))
     }
 
     /// Lets the receivers know of what has arrived by `now`.
@@ -210,7 +217,8 @@ impl Flow {
                 ..Self::default()
             };
         }
-        if self.iss.is_none() {
+        if self.iss.is_none() || (peer.iss.is_none() && !header.flags.contains(TcpFlags::SYN)) {
+            // One end has not shown itself yet, or a RST has ended the connection.
             return Ok(());
         }
         self.judge_options(peer, header)?;

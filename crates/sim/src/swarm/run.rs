@@ -7,17 +7,15 @@ use super::excuse;
 use super::failure::Failure;
 use super::invariants;
 use super::journal::{Entry, Journal, addresses};
-use crate::plan::{Conversation, Family, Opening, Plan};
-use crate::{Happening, HostId, Rng, Stream, World};
+use super::talk::Talk;
+use crate::plan::{Family, Opening, Plan};
+use crate::{Happening, HostId, Rng, World};
 use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
-use handwave_stack::{
-    ConnectOptions, InterfaceConfig, ListenerId, Prefix, SocketId, SocketSummary, Stack,
-    StackConfig,
-};
+use handwave_stack::{InterfaceConfig, Prefix, SocketId, SocketSummary, Stack, StackConfig};
 use handwave_tcp::time::Instant;
-use handwave_tcp::{ConnectionError, Endpoint, ListenerConfig, Phase, Secrets, Tuple};
+use handwave_tcp::{Endpoint, ListenerConfig, Phase, Secrets, Tuple};
 use std::sync::Arc;
 
 /// Most steps of one run; a bound against a stack that is busy for ever.
@@ -110,21 +108,6 @@ pub(super) struct Run {
     next_change: Option<Instant>,
 }
 
-/// A conversation under way.
-#[derive(Debug)]
-pub(super) struct Talk {
-    pub(super) number: usize,
-    pub(super) plan: Conversation,
-    pub(super) apps: [App; 2],
-    /// Where each end is.
-    pub(super) endpoints: [Endpoint; 2],
-    listener: Option<ListenerId>,
-    /// When each end opens, if it has not yet.
-    opens_at: [Option<Instant>; 2],
-    /// Given up, and rightly so: nothing more is asked of it.
-    excused: bool,
-}
-
 impl Run {
     /// Prepares a run of `plan`, whose times have been moved to begin at `start`.
     pub(super) fn new(plan: Plan, start: Instant, print: bool) -> Self {
@@ -135,11 +118,24 @@ impl Run {
         let hosts = addresses.map(|addr| add_host(&mut world, &plan, addr, &mut rng));
         let links = [0, 1].map(|direction| plan.link_at(direction, start));
         world.join(hosts[0], hosts[1], links, &mut rng);
-        let journal = Journal::new(print, plan.attack_pause.is_some());
+        let journal = Journal::new(print);
         world.set_tap(Some(Box::new(journal.clone())));
-        let talks = (0..).zip(&plan.conversations);
+        let mut ports = 0;
+        let talks = plan.conversations.iter().enumerate();
         let talks = talks
-            .map(|(number, talk)| Talk::new(number, talk, addresses, &mut rng))
+            .map(|(number, talk)| {
+                ports += u16::from(!talk.reuses_ports);
+                let ends = [
+                    (addresses[0], 40_000 + ports),
+                    (addresses[1], 8_000 + ports),
+                ];
+                Talk::new(
+                    number,
+                    talk,
+                    ends.map(|(addr, port)| Endpoint { addr, port }),
+                    &mut rng,
+                )
+            })
             .collect();
         let next_change = plan.next_change(start);
         let attacker = plan
@@ -164,8 +160,10 @@ impl Run {
         let (mut moment, mut steps_at_moment) = (self.start, 0);
         while !self.is_over() {
             if !self.advance()? {
+                // The ports of who is left behind are free for the next conversation.
                 self.judge_stuck()?;
-                break;
+                self.begin_next();
+                continue;
             }
             self.report.steps += 1;
             steps_at_moment = if self.world.now() == moment {
@@ -208,6 +206,7 @@ impl Run {
         self.change_conditions();
         self.attack();
         self.act(host.index())?;
+        self.begin_next();
         Ok(true)
     }
 
@@ -216,8 +215,11 @@ impl Run {
     }
 
     fn open_listeners(&mut self) -> Result<(), Failure> {
+        let mut last = None;
         for talk in &mut self.talks {
-            if talk.plan.opening == Opening::Listener {
+            if talk.plan.reuses_ports {
+                talk.listener = last;
+            } else if talk.plan.opening == Opening::Listener {
                 let config = Arc::new(talk.plan.ends[1].config.clone());
                 let place = talk.endpoints[1];
                 let stack = self.world.stack_mut(self.hosts[1]);
@@ -226,6 +228,7 @@ impl Run {
                     .map_err(|error| Failure::Refused(format!("listening: {error}")))?;
                 talk.listener = Some(listener);
             }
+            last = talk.listener;
         }
         Ok(())
     }
@@ -241,6 +244,19 @@ impl Run {
             let config = self.plan.link_at(direction, now);
             if let Some(link) = self.world.link_mut(self.hosts[from], self.hosts[to]) {
                 link.set_config(config);
+            }
+        }
+    }
+
+    /// Begins conversations on the ports of those before them, once those are over.
+    fn begin_next(&mut self) {
+        let now = self.world.now();
+        for index in 1..self.talks.len() {
+            if self.talks[index].waits_for_previous() && self.talks[index - 1].is_over() {
+                let [local, remote] = self.talks[index].endpoints;
+                self.journal.forget([local.port, remote.port]);
+                self.talks[index].begin(now);
+                self.world.set_alarm(self.hosts[0], Some(now));
             }
         }
     }
@@ -277,12 +293,18 @@ impl Run {
         let host = self.hosts[side];
         self.tell_events(side);
         let now = self.world.now();
-        let mut wake: Option<Instant> = if side == 0 { self.next_change } else { None };
+        let strike = self.attacker.as_ref().and_then(Attacker::next);
+        let mut wake = [self.next_change, strike]
+            .into_iter()
+            .flatten()
+            .min()
+            .filter(|_| side == 0);
         for talk in self.talks.iter_mut().filter(|talk| !talk.excused) {
             let stack = self.world.stack_mut(host);
             talk.open_if_due(side, now, stack)?;
             talk.apps[side].run(now, stack)?;
-            talk.retry_refused(side, now, stack);
+            talk.retry_failed(side, now, stack);
+            talk.settle_rude(side, now, stack);
             wake = [wake, talk.opens_at[side], talk.apps[side].wakes_at()]
                 .into_iter()
                 .flatten()
@@ -306,7 +328,9 @@ impl Run {
                 }
                 SocketId::Listener(id) => {
                     let mut talks = self.talks.iter_mut();
-                    let talk = talks.find(|talk| side == 1 && talk.listener == Some(id));
+                    let talk = talks.find(|talk| {
+                        side == 1 && talk.listener == Some(id) && talk.awaits_accept()
+                    });
                     let accepted = self.world.stack_mut(host).accept(id);
                     if let (Some(talk), Some((socket, _))) = (talk, accepted) {
                         talk.apps[1].attach(now, socket, true);
@@ -329,6 +353,12 @@ impl Run {
         for talk in &self.talks {
             for (end, app) in talk.apps.iter().enumerate() {
                 let written = talk.apps[1 - end].written();
+                if app.peer_closed() && app.read() != written {
+                    return Err(Failure::CutShort {
+                        read: app.read(),
+                        expected: written,
+                    });
+                }
                 if app.read() > written {
                     return Err(Failure::Invented {
                         read: app.read(),
@@ -344,13 +374,13 @@ impl Run {
 
     /// Looks whether an application was told of an error, and whether the network is to blame.
     fn judge_lost(&mut self, side: usize) -> Result<(), Failure> {
-        for talk in self.talks.iter_mut().filter(|talk| !talk.excused) {
-            let Some(error) = talk.apps[side].lost() else {
-                continue;
-            };
-            excuse::examine(&self.journal, self.hosts, talk, Some((side, error)))?;
-            talk.excused = true;
-            self.report.excused += 1;
+        for index in 0..self.talks.len() {
+            let talk = &self.talks[index];
+            if let Some(error) = talk.apps[side].lost().filter(|_| !talk.excused) {
+                excuse::examine(&self.journal, self.hosts, talk, Some((side, error)))?;
+                self.report.excused += 1;
+                self.give_up(index);
+            }
         }
         Ok(())
     }
@@ -358,28 +388,36 @@ impl Run {
     /// Nothing is due: whoever still waits must have been left by a peer that gave up.
     fn judge_stuck(&mut self) -> Result<(), Failure> {
         let state = self.describe();
-        for talk in self.talks.iter_mut().filter(|talk| !talk.is_over()) {
-            if excuse::examine(&self.journal, self.hosts, talk, None).is_err() {
-                return Err(Failure::Deadlock(state));
+        for index in 0..self.talks.len() {
+            let talk = &self.talks[index];
+            if talk.is_over() || talk.waits_for_previous() {
+                continue;
             }
-            talk.excused = true;
-            self.report.excused += 1;
+            if !talk.was_left_by_rude_peer(self.hosts.map(|host| self.world.stack(host))) {
+                if excuse::examine(&self.journal, self.hosts, talk, None).is_err() {
+                    return Err(Failure::Deadlock(state));
+                }
+                self.report.excused += 1;
+            }
+            self.give_up(index);
         }
         Ok(())
     }
 
-    /// Lets TIME-WAIT pass, and sees that both stacks are empty afterwards.
-    fn clear_up(&mut self) -> Result<(), Failure> {
-        for talk in self.talks.iter().filter(|talk| talk.excused) {
-            for (app, host) in talk.apps.iter().zip(self.hosts) {
-                if let Some(socket) = app.socket() {
-                    let now = self.world.now();
-                    self.world.stack_mut(host).abort(now, socket);
-                    self.world.stack_mut(host).release(now, socket);
-                    self.world.flush(host);
-                }
+    /// Asks nothing more of a conversation, and frees what is left of it.
+    fn give_up(&mut self, index: usize) {
+        self.talks[index].excused = true;
+        let now = self.world.now();
+        for side in 0..2 {
+            if let Some(socket) = self.talks[index].apps[side].socket() {
+                self.world.stack_mut(self.hosts[side]).abort(now, socket);
+                self.world.flush(self.hosts[side]);
             }
         }
+    }
+
+    /// Lets TIME-WAIT pass, and sees that both stacks are empty afterwards.
+    fn clear_up(&mut self) -> Result<(), Failure> {
         let deadline = self.world.now() + GRACE;
         while self.world.step().is_some() {
             self.report.steps += 1;
@@ -435,74 +473,6 @@ impl Run {
             }
         }
         text
-    }
-}
-
-impl Talk {
-    fn new(number: u16, plan: &Conversation, addresses: [IpAddr; 2], rng: &mut Rng) -> Self {
-        let streams = [(); 2].map(|()| Stream::new(rng.next_u64()));
-        let app = |end: usize, rng: &mut Rng| {
-            let expected = plan.ends[1 - end].writing.octets;
-            App::new(
-                plan.ends[end].clone(),
-                expected,
-                [streams[end], streams[1 - end]],
-                rng.fork(),
-            )
-        };
-        let second_opens = match plan.opening {
-            Opening::Listener => None,
-            Opening::Simultaneous { lag } => Some(plan.starts + lag),
-        };
-        Self {
-            number: number.into(),
-            apps: [app(0, rng), app(1, rng)],
-            endpoints: [
-                Endpoint {
-                    addr: addresses[0],
-                    port: 40_000 + number,
-                },
-                Endpoint {
-                    addr: addresses[1],
-                    port: 8_000 + number,
-                },
-            ],
-            listener: None,
-            opens_at: [Some(plan.starts), second_opens],
-            excused: false,
-            plan: plan.clone(),
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.excused || self.apps.iter().all(App::is_done)
-    }
-
-    fn open_if_due(&mut self, side: usize, now: Instant, stack: &mut Stack) -> Result<(), Failure> {
-        if self.opens_at[side].is_none_or(|at| at > now) {
-            return Ok(());
-        }
-        self.opens_at[side] = None;
-        let options = ConnectOptions {
-            local_addr: Some(self.endpoints[side].addr),
-            local_port: Some(self.endpoints[side].port),
-            config: Some(Arc::new(self.plan.ends[side].config.clone())),
-        };
-        let socket = stack
-            .connect(now, self.endpoints[1 - side], options)
-            .map_err(|error| Failure::Refused(format!("connecting: {error}")))?;
-        self.apps[side].attach(now, socket, false);
-        Ok(())
-    }
-
-    /// A SYN that reaches the other end before it has opened is refused; then it is tried again.
-    fn retry_refused(&mut self, side: usize, now: Instant, stack: &mut Stack) {
-        let simultaneous = matches!(self.plan.opening, Opening::Simultaneous { .. });
-        if simultaneous && self.apps[side].lost() == Some(ConnectionError::Refused) {
-            self.apps[side].let_go(now, stack);
-            // Both try again at a full second, so that the SYNs cross however far the first ones missed each other.
-            self.opens_at[side] = Some(Instant::from_secs(now.as_secs() + 1));
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A small swarm in each test run, and proof that the checks can fail.
 
 use super::*;
-use crate::plan::{Closing, Family, Opening};
+use crate::plan::{Closing, Family, Manner, Opening};
 use crate::{LinkConfig, Loss, Plan};
 use core::time::Duration;
 use handwave_tcp::time::Instant;
@@ -39,6 +39,8 @@ fn quiet() -> Plan {
     };
     plan.links = [link; 2];
     plan.mtu_changes.clear();
+    plan.outages.clear();
+    plan.attack_pause = None;
     plan.faults_end = Instant::from_secs(1_000);
     plan.conversations.truncate(1);
     let talk = &mut plan.conversations[0];
@@ -46,6 +48,7 @@ fn quiet() -> Plan {
     for end in &mut talk.ends {
         end.writing.octets = 20_000;
         end.closing = Closing::AfterWriting;
+        end.manner = Manner::Polite;
     }
     plan
 }

@@ -1,0 +1,166 @@
+//! [`Talk`]: a conversation under way: its two applications, where they are, and whether they are done.
+
+use super::app::App;
+use super::failure::Failure;
+use crate::plan::{Conversation, Manner, Opening};
+use crate::{Rng, Stream};
+use core::time::Duration;
+use handwave_stack::{ConnectError, ConnectOptions, ConnectionId, ListenerId, Stack};
+use handwave_tcp::time::Instant;
+use handwave_tcp::{ConnectionError, Endpoint};
+use std::sync::Arc;
+
+/// Pause before ports that are still in use are tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A conversation under way.
+#[derive(Debug)]
+pub(super) struct Talk {
+    pub(super) number: usize,
+    pub(super) plan: Conversation,
+    pub(super) apps: [App; 2],
+    /// Where each end is.
+    pub(super) endpoints: [Endpoint; 2],
+    pub(super) listener: Option<ListenerId>,
+    /// When each end opens, if it has not yet.
+    pub(super) opens_at: [Option<Instant>; 2],
+    /// When it began: segments sent before are not its own.
+    pub(super) since: Instant,
+    /// Not begun yet, because its ports are in use by the one before it.
+    waiting: bool,
+    /// Given up, and rightly so: nothing more is asked of it.
+    pub(super) excused: bool,
+}
+
+impl Talk {
+    pub(super) fn new(
+        number: usize,
+        plan: &Conversation,
+        endpoints: [Endpoint; 2],
+        rng: &mut Rng,
+    ) -> Self {
+        let streams = [(); 2].map(|()| Stream::new(rng.next_u64()));
+        let app = |end: usize, rng: &mut Rng| {
+            let expected = plan.ends[1 - end].writing.octets;
+            App::new(
+                plan.ends[end].clone(),
+                expected,
+                [streams[end], streams[1 - end]],
+                rng.fork(),
+            )
+        };
+        let mut talk = Self {
+            number,
+            apps: [app(0, rng), app(1, rng)],
+            endpoints,
+            listener: None,
+            opens_at: [None, None],
+            since: Instant::ZERO,
+            waiting: plan.reuses_ports,
+            excused: false,
+            plan: plan.clone(),
+        };
+        if !talk.waiting {
+            talk.open_at(plan.starts);
+        }
+        talk
+    }
+
+    fn open_at(&mut self, at: Instant) {
+        self.opens_at[0] = Some(at);
+        if let Opening::Simultaneous { lag } = self.plan.opening {
+            self.opens_at[1] = Some(at + lag);
+        }
+    }
+
+    pub(super) const fn waits_for_previous(&self) -> bool {
+        self.waiting
+    }
+
+    /// The one before it is over.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.waiting = false;
+        self.since = now;
+        self.open_at(now + (self.plan.starts - Instant::ZERO));
+    }
+
+    /// Whether the next connection that its listener accepts is its own.
+    pub(super) fn awaits_accept(&self) -> bool {
+        !self.waiting && !self.is_over() && self.apps[1].socket().is_none()
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.excused || self.apps.iter().all(App::is_done)
+    }
+
+    pub(super) fn open_if_due(
+        &mut self,
+        side: usize,
+        now: Instant,
+        stack: &mut Stack,
+    ) -> Result<(), Failure> {
+        if self.opens_at[side].is_none_or(|at| at > now) {
+            return Ok(());
+        }
+        self.opens_at[side] = None;
+        let options = ConnectOptions {
+            local_addr: Some(self.endpoints[side].addr),
+            local_port: Some(self.endpoints[side].port),
+            config: Some(Arc::new(self.plan.ends[side].config.clone())),
+        };
+        match stack.connect(now, self.endpoints[1 - side], options) {
+            Ok(socket) => self.apps[side].attach(now, socket, false),
+            // The connection before this one waits in TIME-WAIT, or for the peer.
+            Err(ConnectError::InUse) if self.plan.reuses_ports => {
+                self.opens_at[side] = Some(now + RETRY)
+            }
+            Err(error) => return Err(Failure::Refused(format!("connecting: {error}"))),
+        }
+        Ok(())
+    }
+
+    /// Tries again where an attempt may fail for good reason.
+    ///
+    /// A SYN that reaches the other end of a simultaneous open before it has opened is refused. A SYN for a tuple that is in
+    /// TIME-WAIT at the other end may have to wait for that to pass.
+    pub(super) fn retry_failed(&mut self, side: usize, now: Instant, stack: &mut Stack) {
+        let app = &mut self.apps[side];
+        if app.is_connected() {
+            return;
+        }
+        let again = match app.lost() {
+            Some(ConnectionError::Refused) => {
+                self.plan.reuses_ports || self.plan.opening != Opening::Listener
+            }
+            Some(ConnectionError::TimedOut) => self.plan.reuses_ports,
+            Some(_) | None => false,
+        };
+        if again {
+            app.let_go(now, stack);
+            // Both try again at a full second, so that the SYNs cross however far the first ones missed each other.
+            self.opens_at[side] = Some(Instant::from_secs(now.as_secs() + 1));
+        }
+    }
+
+    /// An end whose peer did not stay may be reset.
+    pub(super) fn settle_rude(&mut self, side: usize, now: Instant, stack: &mut Stack) {
+        let left = self.plan.ends[1 - side].manner != Manner::Polite;
+        if left && self.apps[side].lost() == Some(ConnectionError::Reset) {
+            self.apps[side].settle(now, stack);
+        }
+    }
+
+    /// Whether one end has left and the other, which owes it nothing, cannot know.
+    pub(super) fn was_left_by_rude_peer(&self, stacks: [&Stack; 2]) -> bool {
+        let owes = |end: usize, id: ConnectionId| {
+            let info = stacks[end]
+                .connection(id)
+                .map(handwave_tcp::Connection::info);
+            info.is_some_and(|info| info.unacked > 0 || info.notsent > 0)
+        };
+        let left =
+            |end: usize| self.plan.ends[end].manner != Manner::Polite && self.apps[end].is_done();
+        let waits = |end: usize| !self.apps[end].socket().is_some_and(|id| owes(end, id));
+        (0..2).any(|end| left(end) && waits(1 - end))
+    }
+}
