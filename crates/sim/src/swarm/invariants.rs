@@ -1,7 +1,10 @@
 //! What must hold of a host's connections whenever it has nothing left to send.
 
 use super::failure::Failure;
+use super::journal::Journal;
+use super::laws::Known;
 use super::talk::Talk;
+use crate::HostId;
 use handwave_stack::Stack;
 use handwave_tcp::{Config, Connection, Phase};
 
@@ -9,7 +12,13 @@ use handwave_tcp::{Config, Connection, Phase};
 const CHUNK: usize = 64 * 1024;
 
 /// Checks all connections of the host that is the end `side` of each conversation, and the host's memory.
-pub(super) fn check(stack: &Stack, talks: &[Talk], side: usize) -> Result<(), Failure> {
+pub(super) fn check(
+    stack: &Stack,
+    talks: &[Talk],
+    side: usize,
+    journal: &Journal,
+    hosts: [HostId; 2],
+) -> Result<(), Failure> {
     let mut memory_max = 0;
     for talk in talks {
         let config = &talk.plan.ends[side].config;
@@ -19,7 +28,11 @@ pub(super) fn check(stack: &Stack, talks: &[Talk], side: usize) -> Result<(), Fa
         let Some(connection) = talk.apps[side].socket().and_then(|id| stack.connection(id)) else {
             continue;
         };
-        check_variables(connection, config).map_err(|what| {
+        let ports = [talk.endpoints[side].port, talk.endpoints[1 - side].port];
+        let known = journal.known([hosts[side], hosts[1 - side]], ports);
+        let checked =
+            check_variables(connection, config).and_then(|()| check_offer(connection, known));
+        checked.map_err(|what| {
             let (number, phase) = (talk.number, connection.phase());
             Failure::Invariant(format!(
                 "conversation {number} end {side} in {phase}: {what}"
@@ -95,6 +108,22 @@ fn check_variables(connection: &Connection, config: &Config) -> Result<(), Strin
     if owes && connection.poll_timeout().is_none() {
         return Err(format!(
             "something is to be sent and no timer is armed: {info:?}"
+        ));
+    }
+    Ok(())
+}
+
+/// A reader that has read everything leaves no window shut: the peer, who may be waiting, has been told.
+fn check_offer(connection: &Connection, known: Option<Known>) -> Result<(), String> {
+    let receives = matches!(
+        connection.phase(),
+        Phase::Established | Phase::FinWait1 | Phase::FinWait2
+    );
+    let is_shut = known.is_some_and(|known| known.window == 0);
+    if receives && is_shut && connection.receivable() == 0 {
+        return Err(format!(
+            "the window is shut though everything has been read: {:?}",
+            connection.info()
         ));
     }
     Ok(())

@@ -43,6 +43,8 @@ struct Flow {
     last_ack: Option<SeqNum>,
     /// Right edge of the window it has offered.
     offered: Option<SeqNum>,
+    /// The window it has offered last.
+    last_window: u32,
     /// Right edge of the window offered by the peer, as far as the offers have arrived.
     allowed: Option<SeqNum>,
     /// The highest acknowledgment, and the largest window, that have arrived.
@@ -61,6 +63,8 @@ pub(super) struct Known {
     pub(super) acked: SeqNum,
     /// The right edge of the window it has offered.
     pub(super) edge: SeqNum,
+    /// The window it has offered last.
+    pub(super) window: u32,
     /// After the last octet its peer has sent.
     pub(super) peer_sent: SeqNum,
     /// The peer's last timestamp.
@@ -95,6 +99,7 @@ impl Laws {
             sent: flow.end,
             acked: flow.last_ack?,
             edge: flow.offered?,
+            window: flow.last_window,
             peer_sent: peer.end,
             peer_timestamp: peer.last_timestamp,
         })
@@ -276,6 +281,7 @@ impl Flow {
         self.last_ack = Some(header.ack);
         let (window, unit) = self.window(peer, header);
         let edge = header.ack + window;
+        self.last_window = window;
         // Behind a FIN there is nothing to receive: the window means nothing any more.
         let over = peer.fin.is_some_and(|fin| header.ack.after(fin));
         if let Some(offered) = self.offered

@@ -368,7 +368,8 @@ impl Run {
             }
         }
         (0..2).try_for_each(|side| {
-            invariants::check(self.world.stack(self.hosts[side]), &self.talks, side)
+            let stack = self.world.stack(self.hosts[side]);
+            invariants::check(stack, &self.talks, side, &self.journal, self.hosts)
         })
     }
 
