@@ -76,6 +76,26 @@ fn simultaneous_open() {
     assert_eq!(bench.writes(b"hello")[0].payload.to_vec(), b"hello");
 }
 
+/// The window of the SYN+ACK that completes a simultaneous open is not scaled, as no SYN's is (RFC 7323 2.2).
+#[test]
+fn simultaneous_open_takes_the_window_unscaled() {
+    let config = Config {
+        window_scaling: true,
+        ..plain()
+    };
+    let (mut bench, _) = Bench::opening(config);
+    let mut crossing = bench.segment(SYN, b"");
+    crossing.header.options.window_scale = Some(5);
+    bench.arrives(crossing.clone());
+    assert_eq!(bench.connection.phase(), Phase::SynReceived);
+    let mut theirs = bench.segment(SYN | ACK, b"");
+    theirs.header.options = crossing.header.options;
+    theirs.header.window = 20_000;
+    bench.arrives(theirs);
+    assert_eq!(bench.connection.phase(), Phase::Established);
+    assert_eq!(bench.connection.info().snd_wnd, 20_000);
+}
+
 /// A listener's half-open record goes back to LISTEN when reset; an active opener's application is told [MUST-11].
 #[test]
 fn a_reset_in_syn_received_depends_on_who_opened() {

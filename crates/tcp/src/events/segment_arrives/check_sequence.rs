@@ -87,6 +87,8 @@ fn strip_repeated_syn(tcb: &mut Tcb, segment: &mut SegmentIn) {
     if repeats {
         header.flags = header.flags.without(TcpFlags::SYN);
         header.seq += 1;
+        // The window of a SYN is never scaled (RFC 7323 2.2), those of all that comes after this check are.
+        header.window >>= tcb.snd.shift.get();
         if !header.flags.contains(TcpFlags::ACK) {
             tcb.intents.synack = true;
         }
