@@ -1,6 +1,6 @@
 //! The swarm: runs drawn from seeds, checked after every event.
 //!
-//! [`run`] plays one [`Plan`] to its end and proves on the way that
+//! [`run`] plays one [`Plan`](crate::Plan) to its end and proves on the way that
 //!
 //! - each application reads exactly what the other wrote, in order, and all of it before the end of the stream;
 //! - the variables of each connection keep the relations of RFC 9293 3.3.1, and no buffer exceeds its limit;
