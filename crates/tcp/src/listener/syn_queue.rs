@@ -278,3 +278,17 @@ impl SynQueue {
         Some((tuple, None))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{HalfOpen, Tuple, Waiting};
+
+    #[test]
+    fn a_half_open_connection_stays_small() {
+        let record = size_of::<(Tuple, HalfOpen)>();
+        let waiting = size_of::<Waiting>();
+        std::println!("record with its tuple {record}, place in the timer queue {waiting}");
+        assert!(record <= 96, "a half-open record takes {record} octets");
+        assert!(waiting <= 56, "its place in the timer queue takes {waiting} octets");
+    }
+}
