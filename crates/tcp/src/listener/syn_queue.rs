@@ -289,6 +289,9 @@ mod tests {
         let waiting = size_of::<Waiting>();
         std::println!("record with its tuple {record}, place in the timer queue {waiting}");
         assert!(record <= 96, "a half-open record takes {record} octets");
-        assert!(waiting <= 56, "its place in the timer queue takes {waiting} octets");
+        assert!(
+            waiting <= 56,
+            "its place in the timer queue takes {waiting} octets"
+        );
     }
 }
