@@ -1,9 +1,13 @@
-//! The ledger of RFC 9293's requirements: what is claimed, and the markers in code and tests that back it.
+//! The ledgers of what RFCs require: what is claimed, and the markers in code and tests that back it.
 //!
 //! RFC 9293 labels its requirements MUST-1 to MUST-69, SHLD-1 to SHLD-31, MAY-1 to MAY-18 and REC-1. Each has one entry in
-//! `docs/rfc9293-ledger.toml`. A comment that holds a label in square brackets is a marker: in code it says "this does it", in
-//! test code "this proves it". The check compares the two; `docs/rfc9293-ledger.md` is the same ledger as a page.
+//! `docs/rfc9293-ledger.toml`. Other RFCs label nothing: the ledger of RFC 7323, `docs/rfc7323-ledger.toml`, numbers what that
+//! RFC asks `RFC7323-1` and so on, in the order of its sections, and says how strongly it asks.
+//!
+//! A comment that holds a label in square brackets is a marker: in code it says "this does it", in test code "this proves it". The
+//! check compares the two; beside each ledger lies the same as a page.
 
+mod book;
 mod markers;
 mod page;
 
@@ -17,13 +21,8 @@ use serde::Deserialize;
 
 use crate::finding::{Finding, line_of};
 use crate::source;
+use book::Book;
 use markers::Marker;
-
-const LEDGER: &str = "docs/rfc9293-ledger.toml";
-const PAGE: &str = "docs/rfc9293-ledger.md";
-
-/// How many labels of each kind RFC 9293 has, in the ledger's order.
-const KINDS: [(&str, u32); 4] = [("MUST", 69), ("SHLD", 31), ("MAY", 18), ("REC", 1)];
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,7 +35,10 @@ struct Ledger {
 #[serde(deny_unknown_fields)]
 struct Requirement {
     label: String,
-    /// Section of RFC 9293.
+    /// How strongly it is asked, where the label does not say.
+    #[serde(default)]
+    level: Option<Level>,
+    /// Section of the RFC.
     section: String,
     /// The requirement in our words.
     gloss: String,
@@ -50,6 +52,27 @@ struct Requirement {
     /// Files with a marker in test code.
     #[serde(default)]
     tests: BTreeSet<String>,
+}
+
+/// How strongly an RFC asks (RFC 2119).
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "UPPERCASE")]
+enum Level {
+    Must,
+    Should,
+    May,
+}
+
+impl Level {
+    const ALL: [Self; 3] = [Self::Must, Self::Should, Self::May];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Must => "MUST",
+            Self::Should => "SHOULD",
+            Self::May => "MAY",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,70 +106,100 @@ impl Status {
     }
 }
 
-/// All labels of RFC 9293, in the ledger's order.
-fn labels() -> impl Iterator<Item = String> {
-    KINDS
-        .iter()
-        .flat_map(|(kind, count)| (1..=*count).map(move |number| format!("{kind}-{number}")))
+/// A ledger as it lies in the tree.
+#[derive(Debug)]
+struct Shelved {
+    book: Book,
+    text: String,
+    ledger: Ledger,
 }
 
 pub(crate) fn run(root: &Path) -> Result<Vec<Finding>> {
-    let (text, ledger) = read(root)?;
     let markers = markers::find(&source::text_files(root)?)?;
-    let mut findings = check(&text, &ledger, &markers);
-    let page = fs::read_to_string(root.join(PAGE)).unwrap_or_default();
-    if page != page::render(&ledger) {
-        findings.push(Finding::new(
-            PAGE,
-            1,
-            "out of date: run `cargo xtask ledger --report`",
-        ));
+    let shelf = read(root)?;
+    let mut findings = Vec::new();
+    for Shelved { book, text, ledger } in &shelf {
+        findings.extend(check(book, text, ledger, &markers));
+        let page = fs::read_to_string(root.join(book.page())).unwrap_or_default();
+        if page != page::render(book, ledger) {
+            findings.push(Finding::new(
+                book.page(),
+                1,
+                "out of date: run `cargo xtask ledger --report`",
+            ));
+        }
     }
+    let labels = shelf
+        .iter()
+        .flat_map(|shelved| &shelved.ledger.requirements);
+    findings.extend(check_markers(
+        &labels
+            .map(|requirement| (requirement.label.as_str(), requirement.status))
+            .collect(),
+        &markers,
+    ));
     Ok(findings)
 }
 
-/// Prints the ledger and writes its page.
+/// Prints the ledgers and writes their pages.
 pub(crate) fn report(root: &Path) -> Result<()> {
-    let (_, ledger) = read(root)?;
-    print!("{}", page::table(&ledger));
-    fs::write(root.join(PAGE), page::render(&ledger)).context(PAGE)
-}
-
-/// Rewrites the `code` and `tests` lists of the ledger from the markers in the tree.
-pub(crate) fn update(root: &Path) -> Result<()> {
-    let (text, mut ledger) = read(root)?;
-    let markers = markers::find(&source::text_files(root)?)?;
-    for requirement in &mut ledger.requirements {
-        requirement.code = marked(&markers, &requirement.label, false);
-        requirement.tests = marked(&markers, &requirement.label, true);
+    for Shelved { book, ledger, .. } in read(root)? {
+        println!("{}\n", book.title());
+        println!("{}", page::table(&ledger));
+        fs::write(root.join(book.page()), page::render(&book, &ledger)).context(book.page())?;
     }
-    let head: String = text
-        .lines()
-        .take_while(|line| line.starts_with('#'))
-        .fold(String::new(), |head, line| head + line + "\n");
-    fs::write(root.join(LEDGER), head + &write(&ledger)).context(LEDGER)
+    Ok(())
 }
 
-fn read(root: &Path) -> Result<(String, Ledger)> {
-    let text = fs::read_to_string(root.join(LEDGER)).context(LEDGER)?;
-    let ledger = toml::from_str(&text).context(LEDGER)?;
-    Ok((text, ledger))
+/// Rewrites the `code` and `tests` lists of the ledgers from the markers in the tree.
+pub(crate) fn update(root: &Path) -> Result<()> {
+    let markers = markers::find(&source::text_files(root)?)?;
+    for shelved in read(root)? {
+        let Shelved {
+            book,
+            text,
+            mut ledger,
+        } = shelved;
+        for requirement in &mut ledger.requirements {
+            requirement.code = marked(&markers, &requirement.label, false);
+            requirement.tests = marked(&markers, &requirement.label, true);
+        }
+        let head: String = text
+            .lines()
+            .take_while(|line| line.starts_with('#'))
+            .fold(String::new(), |head, line| head + line + "\n");
+        fs::write(root.join(book.ledger()), head + &write(&ledger)).context(book.ledger())?;
+    }
+    Ok(())
 }
 
-fn check(text: &str, ledger: &Ledger, markers: &[Marker]) -> Vec<Finding> {
-    let mut findings = check_labels(text, ledger);
-    let mut entries = BTreeMap::new();
+fn read(root: &Path) -> Result<Vec<Shelved>> {
+    let books = book::find(root)?.into_iter().map(|book| {
+        let text = fs::read_to_string(root.join(book.ledger())).with_context(|| book.ledger())?;
+        let ledger = toml::from_str(&text).with_context(|| book.ledger())?;
+        Ok(Shelved { book, text, ledger })
+    });
+    books.collect()
+}
+
+fn check(book: &Book, text: &str, ledger: &Ledger, markers: &[Marker]) -> Vec<Finding> {
+    let mut findings = check_labels(book, text, ledger);
     for requirement in &ledger.requirements {
         let line = line_of(text, &format!("label = \"{}\"", requirement.label));
-        for message in check_claim(requirement, markers) {
+        for message in check_claim(book, requirement, markers) {
             findings.push(Finding::new(
-                LEDGER,
+                book.ledger(),
                 line,
                 format!("{}: {message}", requirement.label),
             ));
         }
-        entries.insert(requirement.label.as_str(), requirement.status);
     }
+    findings
+}
+
+/// Each marker is one of a requirement that some ledger claims.
+fn check_markers(entries: &BTreeMap<&str, Status>, markers: &[Marker]) -> Vec<Finding> {
+    let mut findings = Vec::new();
     for marker in markers {
         let message = match entries.get(marker.label.as_str()) {
             Some(Status::Met | Status::MetInPart) => continue,
@@ -155,30 +208,30 @@ fn check(text: &str, ledger: &Ledger, markers: &[Marker]) -> Vec<Finding> {
                 marker.label,
                 status.name()
             ),
-            None => format!("[{}] is not a label of RFC 9293's ledger", marker.label),
+            None => format!("[{}] is not a label of any ledger", marker.label),
         };
         findings.push(Finding::new(&marker.path, marker.line, message));
     }
     findings
 }
 
-/// Each of the 119 labels has one entry, in order, and there is no other.
-fn check_labels(text: &str, ledger: &Ledger) -> Vec<Finding> {
+/// Each label has one entry, in order, and there is no other.
+fn check_labels(book: &Book, text: &str, ledger: &Ledger) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let known: Vec<String> = labels().collect();
+    let known = book.labels(ledger.requirements.len());
     let mut last = None;
     for requirement in &ledger.requirements {
         let line = line_of(text, &format!("label = \"{}\"", requirement.label));
         let place = known.iter().position(|label| *label == requirement.label);
         match place {
             None => findings.push(Finding::new(
-                LEDGER,
+                book.ledger(),
                 line,
-                format!("{} is not a label of RFC 9293", requirement.label),
+                format!("{} is not a label of {}", requirement.label, book.title()),
             )),
             Some(_) if place <= last => {
                 let message = format!("{} stands twice or out of order", requirement.label);
-                findings.push(Finding::new(LEDGER, line, message));
+                findings.push(Finding::new(book.ledger(), line, message));
             }
             Some(_) => last = place,
         }
@@ -189,15 +242,25 @@ fn check_labels(text: &str, ledger: &Ledger) -> Vec<Finding> {
             .iter()
             .any(|requirement| requirement.label == *label)
         {
-            findings.push(Finding::new(LEDGER, 1, format!("{label} is missing")));
+            findings.push(Finding::new(
+                book.ledger(),
+                1,
+                format!("{label} is missing"),
+            ));
         }
     }
     findings
 }
 
 /// What is wrong with one entry, in the light of the markers.
-fn check_claim(requirement: &Requirement, markers: &[Marker]) -> Vec<String> {
+fn check_claim(book: &Book, requirement: &Requirement, markers: &[Marker]) -> Vec<String> {
     let mut messages = Vec::new();
+    if requirement.level.is_some() == book.labels_say_how_strongly() {
+        messages.push(match requirement.level {
+            Some(_) => "has a level, which its label says".to_owned(),
+            None => "has no level".to_owned(),
+        });
+    }
     let code = marked(markers, &requirement.label, false);
     let tests = marked(markers, &requirement.label, true);
     if requirement.status == Status::Met {
@@ -257,8 +320,12 @@ fn write(ledger: &Ledger) -> String {
         // Writing to a String cannot fail.
         let _ = write!(
             out,
-            "\n[[requirement]]\nlabel = {}\nsection = {}\ngloss = {}\nstatus = {}\n",
+            "\n[[requirement]]\nlabel = {}\n{}section = {}\ngloss = {}\nstatus = {}\n",
             text(&requirement.label),
+            requirement.level.map_or_else(String::new, |level| format!(
+                "level = {}\n",
+                text(level.name())
+            )),
             text(&requirement.section),
             text(&requirement.gloss),
             text(requirement.status.name()),

@@ -1,7 +1,7 @@
 //! The project's own checks, run as `cargo xtask <check>`.
 //!
 //! Each check reads the tree, reports what it finds as `file:line: message` and fails if it found anything. The rules
-//! themselves are data where they can be: `imports.toml` and `tidy.toml` beside this crate, `docs/rfc9293-ledger.toml`.
+//! themselves are data where they can be: `imports.toml` and `tidy.toml` beside this crate, `docs/rfc*-ledger.toml`.
 
 mod deps;
 mod finding;
@@ -29,9 +29,9 @@ struct Arguments {
 enum Task {
     /// Compare what each crate imports with xtask/imports.toml, and keep the core free of std and unsafe.
     Deps,
-    /// Check docs/rfc9293-ledger.toml against the markers in code and tests.
+    /// Check docs/rfc*-ledger.toml against the markers in code and tests.
     Ledger {
-        /// Print the ledger as a table and write it to docs/rfc9293-ledger.md.
+        /// Print the ledgers as tables and write them to docs/rfc*-ledger.md.
         #[arg(long)]
         report: bool,
         /// Rewrite the `code` and `tests` lists from the markers found, then check.

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::KINDS;
+use super::book;
 use crate::source::{self, RustFile, TextFile};
 
 /// The folders whose comments count.
-const FOLDERS: [&str; 2] = ["crates", "interop"];
+const FOLDERS: [&str; 3] = ["crates", "interop", "tests"];
 
 /// A label in square brackets in a comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,20 +29,26 @@ pub(super) fn find(files: &[TextFile]) -> Result<Vec<Marker>> {
         .filter(|rust| ours(&rust.file.path))
     {
         let RustFile { file, .. } = rust;
-        collect(file, &mut markers, &|line| rust.is_test_line(line));
+        collect(file, "//", &mut markers, &|line| rust.is_test_line(line));
     }
     for script in files
         .iter()
         .filter(|file| file.extension() == "pkt" && ours(&file.path))
     {
-        collect(script, &mut markers, &|_| true);
+        collect(script, "//", &mut markers, &|_| true);
+        collect(script, "#", &mut markers, &|_| true);
     }
     Ok(markers)
 }
 
-fn collect(file: &TextFile, markers: &mut Vec<Marker>, in_test: &dyn Fn(usize) -> bool) {
+fn collect(
+    file: &TextFile,
+    comment_start: &str,
+    markers: &mut Vec<Marker>,
+    in_test: &dyn Fn(usize) -> bool,
+) {
     for (index, text) in file.text.lines().enumerate() {
-        let Some(comment) = text.find("//").map(|start| &text[start..]) else {
+        let Some(comment) = text.find(comment_start).map(|start| &text[start..]) else {
             continue;
         };
         for label in labels_in(comment) {
@@ -62,9 +68,10 @@ fn labels_in(comment: &str) -> impl Iterator<Item = String> {
     comment.split('[').skip(1).filter_map(|rest| {
         let label = rest.split(']').next()?;
         let (kind, number) = label.split_once('-')?;
-        let known = KINDS.iter().any(|(name, _)| *name == kind);
-        (known && !number.is_empty() && number.bytes().all(|octet| octet.is_ascii_digit()))
-            .then(|| label.to_owned())
+        (book::is_kind(kind)
+            && !number.is_empty()
+            && number.bytes().all(|octet| octet.is_ascii_digit()))
+        .then(|| label.to_owned())
     })
 }
 
@@ -75,10 +82,10 @@ mod tests {
     #[test]
     fn labels_are_read_from_comments_only() {
         let found: Vec<String> = labels_in(
-            "/// Does it ([MUST-7], [SHLD-31]) see [`Segment`], [MUST-x], MUST-8, [RFC-1].",
+            "/// Does it ([MUST-7], [SHLD-31]) see [`Segment`], [MUST-x], MUST-8, [RFC-1], [RFC7323-4].",
         )
         .collect();
-        assert_eq!(found, ["MUST-7", "SHLD-31"]);
+        assert_eq!(found, ["MUST-7", "SHLD-31", "RFC7323-4"]);
         let files = [TextFile {
             path: "crates/a/src/lib.rs".into(),
             text: "const A: &str = \"[MUST-1]\";\nconst B: u8 = 1; // [MUST-2]\n#[cfg(test)]\nmod tests {\n// [MUST-3]\n}\n".into(),
@@ -104,12 +111,16 @@ mod tests {
             text: "// [MUST-1]\n".into(),
         };
         let files = [
-            file("crates/script/tests/grid/a.pkt"),
+            file("tests/scripts/grid/a.pkt"),
+            TextFile {
+                path: "tests/scripts/grid/b.pkt".into(),
+                text: "# [MUST-1]\n".into(),
+            },
             file("xtask/src/a.rs"),
             file("docs/a.pkt"),
         ];
         let found = find(&files).unwrap();
-        assert_eq!(found.len(), 1);
-        assert!(found[0].in_test);
+        assert_eq!(found.len(), 2);
+        assert!(found.iter().all(|marker| marker.in_test));
     }
 }

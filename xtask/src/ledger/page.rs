@@ -1,8 +1,9 @@
-//! The ledger as a table for the terminal and as a Markdown page.
+//! A ledger as a table for the terminal and as a Markdown page.
 
 use std::fmt::Write as _;
 
-use super::{KINDS, Ledger, Status};
+use super::book::{Book, KINDS};
+use super::{Ledger, Level, Requirement, Status};
 
 /// One line per requirement, then the counts.
 pub(super) fn table(ledger: &Ledger) -> String {
@@ -11,8 +12,9 @@ pub(super) fn table(ledger: &Ledger) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
-            "{:8} {:11} {:14} {} code, {} tests  {}",
+            "{:10} {:6} {:11} {:14} {} code, {} tests  {}",
             requirement.label,
+            requirement.level.map_or("", Level::name),
             requirement.section,
             requirement.status.name(),
             requirement.code.len(),
@@ -25,13 +27,20 @@ pub(super) fn table(ledger: &Ledger) -> String {
     out
 }
 
-/// The page `docs/rfc9293-ledger.md`.
-pub(super) fn render(ledger: &Ledger) -> String {
-    let mut out = String::from(
-        "# The RFC 9293 ledger\n\n\
-         Every requirement RFC 9293 labels, what Handwave claims about it, the code that does it and the test that proves it.\n\
-         Written by `cargo xtask ledger --report` from `rfc9293-ledger.toml`; `cargo xtask ledger` fails when a claim and the\n\
+/// The page that lies beside the ledger.
+pub(super) fn render(book: &Book, ledger: &Ledger) -> String {
+    let title = book.title();
+    let mut out = format!("# The {title} ledger\n\n");
+    out.push_str(&if book.labels_say_how_strongly() {
+        format!("Every requirement {title} labels, what Handwave claims about it, the code that does it and the test that proves it.\n")
+    } else {
+        format!("What {title} asks, numbered by us, what Handwave claims about it, the code that does it and the test that proves it.\n")
+    });
+    let _ = write!(
+        out,
+        "Written by `cargo xtask ledger --report` from `{}`; `cargo xtask ledger` fails when a claim and the\n\
          markers in code and tests disagree, or when this page is out of date.\n\n",
+        book.ledger_name()
     );
     out.push_str(&counts(ledger));
     out.push_str("\n| Label | Section | Requirement | Status | Code | Tests | Notes |\n|---|---|---|---|---|---|---|\n");
@@ -48,7 +57,10 @@ pub(super) fn render(ledger: &Ledger) -> String {
             "| {} | {} | {} | {} | {} | {} | {} |",
             requirement.label,
             requirement.section,
-            cell(&requirement.gloss),
+            match requirement.level {
+                Some(level) => format!("{}: {}", level.name(), cell(&requirement.gloss)),
+                None => cell(&requirement.gloss),
+            },
             requirement.status.name(),
             links(&requirement.code),
             links(&requirement.tests),
@@ -65,11 +77,11 @@ fn counts(ledger: &Ledger) -> String {
         let _ = write!(out, " {} |", status.name());
     }
     out.push_str(" all |\n|---|---|---|---|---|---|\n");
-    let mut row = |name: &str, belongs: &dyn Fn(&str) -> bool| {
+    let mut row = |name: &str, belongs: &dyn Fn(&Requirement) -> bool| {
         let statuses: Vec<Status> = ledger
             .requirements
             .iter()
-            .filter(|requirement| belongs(&requirement.label))
+            .filter(|requirement| belongs(requirement))
             .map(|requirement| requirement.status)
             .collect();
         let _ = write!(out, "| {name} |");
@@ -82,8 +94,22 @@ fn counts(ledger: &Ledger) -> String {
         }
         let _ = writeln!(out, " {} |", statuses.len());
     };
-    for (kind, _) in KINDS {
-        row(kind, &|label| label.split('-').next() == Some(kind));
+    if ledger
+        .requirements
+        .iter()
+        .any(|requirement| requirement.level.is_some())
+    {
+        for level in Level::ALL {
+            row(level.name(), &|requirement| {
+                requirement.level == Some(level)
+            });
+        }
+    } else {
+        for (kind, _) in KINDS {
+            row(kind, &|requirement| {
+                requirement.label.split('-').next() == Some(kind)
+            });
+        }
     }
     row("all", &|_| true);
     out

@@ -2,11 +2,16 @@
 
 use super::*;
 
+const BOOK: Book = Book::of(9293);
+
 /// A complete ledger in which every label has `status`.
 fn full(status: Status) -> Ledger {
-    let requirements = labels()
+    let requirements = BOOK
+        .labels(0)
+        .into_iter()
         .map(|label| Requirement {
             label,
+            level: None,
             section: "3.1".into(),
             gloss: "Says something".into(),
             status,
@@ -32,8 +37,13 @@ fn marker(label: &str, path: &str, in_test: bool) -> Marker {
 }
 
 fn messages(ledger: &Ledger, markers: &[Marker]) -> Vec<String> {
-    check(&write(ledger), ledger, markers)
+    let entries = ledger
+        .requirements
         .iter()
+        .map(|requirement| (requirement.label.as_str(), requirement.status));
+    check(&BOOK, &write(ledger), ledger, markers)
+        .iter()
+        .chain(&check_markers(&entries.collect(), markers))
         .map(ToString::to_string)
         .collect()
 }
@@ -49,7 +59,7 @@ fn with_must_2(status: Status, markers: &[Marker]) -> Ledger {
 
 #[test]
 fn there_are_119_labels() {
-    let labels: Vec<String> = labels().collect();
+    let labels = BOOK.labels(0);
     assert_eq!(labels.len(), 119);
     assert_eq!(
         (labels[0].as_str(), labels[118].as_str()),
@@ -104,7 +114,7 @@ fn a_marker_whose_label_is_not_met_or_not_known_fails() {
         messages(&ledger, &markers),
         [
             "crates/a/src/lib.rs:7: [MUST-2] is marked here, but the ledger says not-met",
-            "crates/a/src/lib.rs:7: [MUST-70] is not a label of RFC 9293's ledger",
+            "crates/a/src/lib.rs:7: [MUST-70] is not a label of any ledger",
         ]
     );
 }
@@ -161,7 +171,7 @@ fn the_ledger_survives_being_written() {
     let again: Ledger = toml::from_str(&write(&ledger)).unwrap();
     assert_eq!(write(&again), write(&ledger));
     assert_eq!(again.requirements[3].gloss, ledger.requirements[3].gloss);
-    assert!(page::render(&ledger).contains("With \"quotes\" \\| and a bar"));
+    assert!(page::render(&BOOK, &ledger).contains("With \"quotes\" \\| and a bar"));
 }
 
 #[test]
@@ -179,7 +189,7 @@ fn update_report_and_check_agree_on_a_tree() {
     fs::write(root.join("crates/a/tests/b.rs"), "// [MUST-2]\n").unwrap();
     let ledger = with_must_2(Status::Met, &[]);
     fs::write(
-        root.join(LEDGER),
+        root.join(BOOK.ledger()),
         "# A head.\n".to_owned() + &write(&ledger),
     )
     .unwrap();
@@ -194,16 +204,44 @@ fn update_report_and_check_agree_on_a_tree() {
     report(root).unwrap();
     assert_eq!(run(root).unwrap(), []);
     assert!(
-        fs::read_to_string(root.join(LEDGER))
+        fs::read_to_string(root.join(BOOK.ledger()))
             .unwrap()
             .starts_with("# A head.\n\n[[requirement]]\n")
     );
 
-    fs::write(root.join(PAGE), "stale").unwrap();
+    fs::write(root.join(BOOK.page()), "stale").unwrap();
     assert_eq!(run(root).unwrap().len(), 1);
 }
 
-/// The ledger this test was built with is true.
+#[test]
+fn other_ledgers_number_their_requirements_and_say_how_strongly() {
+    let book = Book::of(7323);
+    let mut requirement = full(Status::NotMet).requirements[0].clone();
+    requirement.label = "RFC7323-1".into();
+    requirement.level = Some(Level::Should);
+    let mut ledger = Ledger {
+        requirements: vec![requirement.clone(), requirement],
+    };
+    ledger.requirements[1].label = "RFC7323-3".into();
+    ledger.requirements[1].level = None;
+    let found: Vec<String> = check(&book, &write(&ledger), &ledger, &[])
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "docs/rfc7323-ledger.toml:11: RFC7323-3 is not a label of RFC 7323",
+            "docs/rfc7323-ledger.toml:1: RFC7323-2 is missing",
+            "docs/rfc7323-ledger.toml:11: RFC7323-3: has no level",
+        ]
+    );
+    let again: Ledger = toml::from_str(&write(&ledger)).unwrap();
+    assert_eq!(again.requirements[0].level, Some(Level::Should));
+    assert!(page::render(&book, &ledger).contains("| SHOULD: Says something |"));
+}
+
+/// The ledgers this test was built with are true.
 #[test]
 fn this_workspace_passes() {
     assert_eq!(run(&crate::workspace_root()).unwrap(), []);
