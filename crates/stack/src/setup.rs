@@ -167,6 +167,12 @@ impl Stack {
             .map(|known| &known.config)
     }
 
+    /// Whether `addr` is one of this host's.
+    #[must_use]
+    pub fn has_address(&self, addr: &IpAddr) -> bool {
+        self.addresses.is_ours(addr)
+    }
+
     /// Where packets to `destination` go next. An address of our own is reached on the interface that has it.
     pub(crate) fn route_to(&self, destination: IpAddr) -> Option<NextHop> {
         match self.addresses.owner(&destination) {

@@ -1,0 +1,122 @@
+//! `close` and `shutdown`.
+
+use crate::posix::call::{Answer, Progress, Step};
+use crate::posix::constants::{SHUT_RD, SHUT_RDWR, SHUT_WR};
+use crate::posix::files::File;
+use crate::posix::socket::{Kind, State};
+use crate::posix::{Errno, Fd, Posix};
+use handwave_tcp::{Instant, Phase};
+use std::time::Duration;
+
+impl Posix {
+    /// `shutdown`: no more reading, no more writing, or neither.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF`, `ENOTSOCK`, `EINVAL`, `ENOTCONN`.
+    pub fn shutdown(&mut self, now: Instant, fd: Fd, how: i32) -> Result<(), Errno> {
+        self.absorb_events();
+        let place = self.place(fd)?;
+        let (read, write) = match how {
+            SHUT_RD => (true, false),
+            SHUT_WR => (false, true),
+            SHUT_RDWR => (true, true),
+            _ => return Err(Errno::EINVAL),
+        };
+        let state = self.socket_at(place)?.state;
+        match (state, self.phase_of(state)) {
+            (State::Listening(id), _) => {
+                if read {
+                    self.stack.close_listener(now, id);
+                    self.reset_socket(now, place);
+                }
+                return Ok(());
+            }
+            (_, Phase::SynSent) => {
+                self.reset_socket(now, place);
+                self.socket_at(place)?.error = Some(Errno::ECONNRESET);
+                return Ok(());
+            }
+            (State::Open(id), phase) => {
+                let socket = self.socket_at(place)?;
+                socket.read_shut |= read;
+                socket.write_shut |= write;
+                if phase == Phase::Closed {
+                    return Err(Errno::ENOTCONN);
+                }
+                if write {
+                    self.stack.close(now, id);
+                }
+                return Ok(());
+            }
+            (State::Closed | State::Udp(..), _) => {}
+        }
+        let socket = self.socket_at(place)?;
+        socket.read_shut |= read;
+        socket.write_shut |= write;
+        match state {
+            State::Udp(_, Some(_)) => Ok(()),
+            _ => Err(Errno::ENOTCONN),
+        }
+    }
+
+    pub(in crate::posix) fn try_close(
+        &mut self,
+        now: Instant,
+        fd: Fd,
+        progress: &mut Progress,
+    ) -> Result<Step, Errno> {
+        if let Some(place) = progress.lingers {
+            return Ok(self.linger(now, place));
+        }
+        let place = match self.files.close(fd)? {
+            File::Socket(place) => place,
+            File::Epoll(place) => {
+                self.epolls[place] = None;
+                return Ok(Answer::Done.into());
+            }
+        };
+        self.unwatch(fd);
+        let socket = self.socket_at(place)?;
+        let (state, linger) = (socket.state, socket.options.linger);
+        match state {
+            State::Listening(id) => self.stack.close_listener(now, id),
+            State::Udp(id, _) => self.stack.udp_close(id),
+            State::Open(id) if linger == Some(Duration::ZERO) => self.stack.abort(now, id),
+            State::Open(id) if linger.is_some() && self.receivable(id) == 0 => {
+                self.stack.close(now, id);
+                progress.lingers = Some(place);
+                return Ok(self.linger(now, place));
+            }
+            State::Open(id) => self.stack.release(now, id),
+            State::Closed => {}
+        }
+        self.forget(place);
+        Ok(Answer::Done.into())
+    }
+
+    /// Waits until the peer has acknowledged everything, or for as long as `SO_LINGER` says; then lets go.
+    fn linger(&mut self, now: Instant, place: usize) -> Step {
+        let Ok(socket) = self.socket_at(place) else {
+            return Answer::Done.into();
+        };
+        let (state, limit, started) = (
+            socket.state,
+            socket.options.linger.unwrap_or_default(),
+            socket.lingers_since.get_or_insert(now).to_owned(),
+        );
+        debug_assert!(socket.kind == Kind::Stream, "only connections linger");
+        let owes = matches!(
+            self.phase_of(state),
+            Phase::FinWait1 | Phase::Closing | Phase::LastAck
+        );
+        if owes && now - started < limit {
+            return Step::Wait(Some(limit), Ok(Answer::Done));
+        }
+        if let State::Open(id) = state {
+            self.stack.release(now, id);
+        }
+        self.forget(place);
+        Answer::Done.into()
+    }
+}

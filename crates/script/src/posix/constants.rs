@@ -1,0 +1,262 @@
+//! The numbers that programs pass to calls, as Linux has them on x86-64 and arm64, and the table of their names.
+
+macro_rules! constants {
+    ($($name:ident = $value:expr;)*) => {
+        $(
+            #[doc = concat!("`", stringify!($name), "`.")]
+            #[allow(non_upper_case_globals, reason = "C spells some of them so")]
+            pub const $name: i32 = $value;
+        )*
+
+        const TABLE: &[(&str, i32)] = &[$((stringify!($name), $name),)*];
+    };
+}
+
+constants! {
+    AF_UNSPEC = 0;
+    AF_INET = 2;
+    AF_INET6 = 10;
+    PF_INET = 2;
+    PF_INET6 = 10;
+
+    SOCK_STREAM = 1;
+    SOCK_DGRAM = 2;
+    SOCK_RAW = 3;
+    SOCK_NONBLOCK = 0o4000;
+    SOCK_CLOEXEC = 0o2_000_000;
+
+    IPPROTO_IP = 0;
+    IPPROTO_ICMP = 1;
+    IPPROTO_TCP = 6;
+    IPPROTO_UDP = 17;
+    IPPROTO_IPV6 = 41;
+    IPPROTO_ICMPV6 = 58;
+    IPPROTO_MPTCP = 262;
+    SOL_SOCKET = 1;
+    SOL_IP = 0;
+    SOL_TCP = 6;
+    SOL_UDP = 17;
+    SOL_IPV6 = 41;
+
+    SO_DEBUG = 1;
+    SO_REUSEADDR = 2;
+    SO_TYPE = 3;
+    SO_ERROR = 4;
+    SO_DONTROUTE = 5;
+    SO_BROADCAST = 6;
+    SO_SNDBUF = 7;
+    SO_RCVBUF = 8;
+    SO_KEEPALIVE = 9;
+    SO_OOBINLINE = 10;
+    SO_PRIORITY = 12;
+    SO_LINGER = 13;
+    SO_REUSEPORT = 15;
+    SO_RCVLOWAT = 18;
+    SO_SNDLOWAT = 19;
+    SO_RCVTIMEO = 20;
+    SO_SNDTIMEO = 21;
+    SO_BINDTODEVICE = 25;
+    SO_TIMESTAMP = 29;
+    SO_ACCEPTCONN = 30;
+    SO_SNDBUFFORCE = 32;
+    SO_RCVBUFFORCE = 33;
+    SO_TIMESTAMPNS = 35;
+    SO_MARK = 36;
+    SO_TIMESTAMPING = 37;
+    SO_PROTOCOL = 38;
+    SO_DOMAIN = 39;
+    SO_BUSY_POLL = 46;
+    SO_MAX_PACING_RATE = 47;
+    SO_INCOMING_CPU = 49;
+    SO_ZEROCOPY = 60;
+
+    TCP_NODELAY = 1;
+    TCP_MAXSEG = 2;
+    TCP_CORK = 3;
+    TCP_KEEPIDLE = 4;
+    TCP_KEEPINTVL = 5;
+    TCP_KEEPCNT = 6;
+    TCP_SYNCNT = 7;
+    TCP_LINGER2 = 8;
+    TCP_DEFER_ACCEPT = 9;
+    TCP_WINDOW_CLAMP = 10;
+    TCP_INFO = 11;
+    TCP_QUICKACK = 12;
+    TCP_CONGESTION = 13;
+    TCP_MD5SIG = 14;
+    TCP_THIN_LINEAR_TIMEOUTS = 16;
+    TCP_THIN_DUPACK = 17;
+    TCP_USER_TIMEOUT = 18;
+    TCP_REPAIR = 19;
+    TCP_REPAIR_QUEUE = 20;
+    TCP_QUEUE_SEQ = 21;
+    TCP_REPAIR_OPTIONS = 22;
+    TCP_FASTOPEN = 23;
+    TCP_TIMESTAMP = 24;
+    TCP_NOTSENT_LOWAT = 25;
+    TCP_CC_INFO = 26;
+    TCP_SAVE_SYN = 27;
+    TCP_SAVED_SYN = 28;
+    TCP_REPAIR_WINDOW = 29;
+    TCP_FASTOPEN_CONNECT = 30;
+    TCP_ULP = 31;
+    TCP_MD5SIG_EXT = 32;
+    TCP_FASTOPEN_KEY = 33;
+    TCP_FASTOPEN_NO_COOKIE = 34;
+    TCP_ZEROCOPY_RECEIVE = 35;
+    TCP_INQ = 36;
+    TCP_CM_INQ = 36;
+    TCP_TX_DELAY = 37;
+
+    IP_TOS = 1;
+    IP_TTL = 2;
+    IP_RECVTTL = 12;
+    IP_MTU_DISCOVER = 10;
+    IP_RECVERR = 11;
+    IP_RECVTOS = 13;
+    IP_MTU = 14;
+    IP_FREEBIND = 15;
+    IP_TRANSPARENT = 19;
+    IP_BIND_ADDRESS_NO_PORT = 24;
+    IP_PMTUDISC_DONT = 0;
+    IP_PMTUDISC_WANT = 1;
+    IP_PMTUDISC_DO = 2;
+    IP_PMTUDISC_PROBE = 3;
+    IP_PMTUDISC_INTERFACE = 4;
+    IP_PMTUDISC_OMIT = 5;
+
+    IPV6_UNICAST_HOPS = 16;
+    IPV6_MTU_DISCOVER = 23;
+    IPV6_MTU = 24;
+    IPV6_RECVERR = 25;
+    IPV6_V6ONLY = 26;
+    IPV6_RECVTCLASS = 66;
+    IPV6_TCLASS = 67;
+    IPV6_FLOWLABEL_MGR = 32;
+    IPV6_AUTOFLOWLABEL = 70;
+
+    MSG_OOB = 0x1;
+    MSG_PEEK = 0x2;
+    MSG_DONTROUTE = 0x4;
+    MSG_CTRUNC = 0x8;
+    MSG_TRUNC = 0x20;
+    MSG_DONTWAIT = 0x40;
+    MSG_EOR = 0x80;
+    MSG_WAITALL = 0x100;
+    MSG_FIN = 0x200;
+    MSG_SYN = 0x400;
+    MSG_CONFIRM = 0x800;
+    MSG_RST = 0x1000;
+    MSG_ERRQUEUE = 0x2000;
+    MSG_NOSIGNAL = 0x4000;
+    MSG_MORE = 0x8000;
+    MSG_WAITFORONE = 0x1_0000;
+    MSG_ZEROCOPY = 0x400_0000;
+    MSG_FASTOPEN = 0x2000_0000;
+    MSG_CMSG_CLOEXEC = 0x4000_0000;
+
+    SHUT_RD = 0;
+    SHUT_WR = 1;
+    SHUT_RDWR = 2;
+
+    F_DUPFD = 0;
+    F_GETFD = 1;
+    F_SETFD = 2;
+    F_GETFL = 3;
+    F_SETFL = 4;
+    FD_CLOEXEC = 1;
+    O_RDONLY = 0;
+    O_WRONLY = 1;
+    O_RDWR = 2;
+    O_NONBLOCK = 0o4000;
+
+    FIONREAD = 0x541B;
+    SIOCINQ = 0x541B;
+    FIONBIO = 0x5421;
+    TIOCOUTQ = 0x5411;
+    SIOCOUTQ = 0x5411;
+    SIOCOUTQNSD = 0x894B;
+    SIOCATMARK = 0x8905;
+
+    POLLIN = 0x1;
+    POLLPRI = 0x2;
+    POLLOUT = 0x4;
+    POLLERR = 0x8;
+    POLLHUP = 0x10;
+    POLLNVAL = 0x20;
+    POLLRDNORM = 0x40;
+    POLLRDBAND = 0x80;
+    POLLWRNORM = 0x100;
+    POLLWRBAND = 0x200;
+    POLLRDHUP = 0x2000;
+
+    EPOLLIN = 0x1;
+    EPOLLPRI = 0x2;
+    EPOLLOUT = 0x4;
+    EPOLLERR = 0x8;
+    EPOLLHUP = 0x10;
+    EPOLLRDNORM = 0x40;
+    EPOLLRDBAND = 0x80;
+    EPOLLWRNORM = 0x100;
+    EPOLLWRBAND = 0x200;
+    EPOLLRDHUP = 0x2000;
+    EPOLLEXCLUSIVE = 1 << 28;
+    EPOLLWAKEUP = 1 << 29;
+    EPOLLONESHOT = 1 << 30;
+    EPOLLET = 1 << 31;
+    EPOLL_CTL_ADD = 1;
+    EPOLL_CTL_DEL = 2;
+    EPOLL_CTL_MOD = 3;
+    EPOLL_CLOEXEC = 0o2_000_000;
+
+    SO_EE_ORIGIN_NONE = 0;
+    SO_EE_ORIGIN_LOCAL = 1;
+    SO_EE_ORIGIN_ICMP = 2;
+    SO_EE_ORIGIN_ICMP6 = 3;
+    SO_EE_ORIGIN_TIMESTAMPING = 4;
+    SO_EE_ORIGIN_ZEROCOPY = 5;
+    SO_EE_CODE_ZEROCOPY_COPIED = 1;
+
+    SPLICE_F_MOVE = 1;
+    SPLICE_F_NONBLOCK = 2;
+    SPLICE_F_MORE = 4;
+
+    TCP_ESTABLISHED = 1;
+    TCP_SYN_SENT = 2;
+    TCP_SYN_RECV = 3;
+    TCP_FIN_WAIT1 = 4;
+    TCP_FIN_WAIT2 = 5;
+    TCP_TIME_WAIT = 6;
+    TCP_CLOSE = 7;
+    TCP_CLOSE_WAIT = 8;
+    TCP_LAST_ACK = 9;
+    TCP_LISTEN = 10;
+    TCP_CLOSING = 11;
+    TCP_CA_Open = 0;
+    TCP_CA_Disorder = 1;
+    TCP_CA_CWR = 2;
+    TCP_CA_Recovery = 3;
+    TCP_CA_Loss = 4;
+    TCPI_OPT_TIMESTAMPS = 1;
+    TCPI_OPT_SACK = 2;
+    TCPI_OPT_WSCALE = 4;
+    TCPI_OPT_ECN = 8;
+    TCPI_OPT_ECN_SEEN = 16;
+    TCPI_OPT_SYN_DATA = 32;
+}
+
+/// The number that a C program knows by `name`: `SOL_SOCKET`, `MSG_PEEK`, `TCP_CA_Open`, ..
+///
+/// ```
+/// use handwave_script::posix::constants::{TCP_NODELAY, by_name};
+///
+/// assert_eq!(by_name("TCP_NODELAY"), Some(TCP_NODELAY));
+/// assert_eq!(by_name("TCP_NO_SUCH_THING"), None);
+/// ```
+#[must_use]
+pub fn by_name(name: &str) -> Option<i32> {
+    TABLE
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, value)| *value)
+}

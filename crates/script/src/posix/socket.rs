@@ -1,0 +1,110 @@
+//! One socket: what it is, what it is bound to, how far it has come.
+
+use super::Errno;
+use super::address::Domain;
+use super::options::Options;
+use handwave_stack::{ConnectionId, ListenerId, UdpId};
+use handwave_tcp::{ConnectionError, Endpoint, Instant, Unreachable};
+
+/// What a socket carries.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Kind {
+    /// `SOCK_STREAM` over TCP.
+    Stream,
+    /// `SOCK_DGRAM` over UDP.
+    Datagram,
+}
+
+/// What stands behind a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    /// Nothing.
+    Closed,
+    /// LISTEN.
+    Listening(ListenerId),
+    /// A connection in whatever state it is, CLOSED included: what came before can still be read.
+    Open(ConnectionId),
+    /// A UDP port, and the peer the socket is connected to.
+    Udp(UdpId, Option<Endpoint>),
+}
+
+/// How far `connect` has come, as far as the socket layer remembers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Association {
+    /// None.
+    Unconnected,
+    /// `connect` returned `EINPROGRESS` or waits.
+    Connecting,
+    /// Complete.
+    Connected,
+}
+
+/// One socket.
+#[derive(Debug)]
+pub(super) struct Socket {
+    pub(super) domain: Domain,
+    pub(super) kind: Kind,
+    pub(super) nonblocking: bool,
+    pub(super) options: Options,
+    /// The local endpoint that `bind` named, or that a call chose.
+    pub(super) local: Option<Endpoint>,
+    pub(super) state: State,
+    pub(super) association: Association,
+    /// The error that the next call returns, once (`SO_ERROR`).
+    pub(super) error: Option<Errno>,
+    /// Nothing more will be read: the peer's FIN came, `shutdown`, or the end of the connection.
+    pub(super) read_shut: bool,
+    /// Nothing more can be written.
+    pub(super) write_shut: bool,
+    /// When `close` began to wait for the peer.
+    pub(super) lingers_since: Option<Instant>,
+}
+
+impl Socket {
+    pub(super) fn new(domain: Domain, kind: Kind, options: Options) -> Self {
+        Self {
+            domain,
+            kind,
+            nonblocking: false,
+            options,
+            local: None,
+            state: State::Closed,
+            association: Association::Unconnected,
+            error: None,
+            read_shut: false,
+            write_shut: false,
+            lingers_since: None,
+        }
+    }
+
+    /// Takes the pending error.
+    pub(super) fn take_error(&mut self) -> Result<(), Errno> {
+        self.error.take().map_or(Ok(()), Err)
+    }
+}
+
+/// The errno a program learns of the end of a connection; `half_closed`: the peer's FIN had come and ours was not promised.
+pub(super) const fn errno_of(error: ConnectionError, half_closed: bool) -> Option<Errno> {
+    Some(match error {
+        ConnectionError::Refused => Errno::ECONNREFUSED,
+        ConnectionError::Reset if half_closed => Errno::EPIPE,
+        ConnectionError::Reset => Errno::ECONNRESET,
+        ConnectionError::TimedOut
+        | ConnectionError::UserTimeout
+        | ConnectionError::KeepAliveTimeout => Errno::ETIMEDOUT,
+        ConnectionError::Evicted => Errno::ENOBUFS,
+        ConnectionError::Unreachable(why) => errno_of_icmp(why),
+        _ => return None,
+    })
+}
+
+/// The errno of an ICMP destination unreachable message.
+pub(super) const fn errno_of_icmp(why: Unreachable) -> Errno {
+    match why {
+        Unreachable::Network => Errno::ENETUNREACH,
+        Unreachable::Host | Unreachable::Prohibited => Errno::EHOSTUNREACH,
+        Unreachable::Protocol => Errno::ENOPROTOOPT,
+        Unreachable::Port => Errno::ECONNREFUSED,
+        Unreachable::SourceRoute => Errno::EOPNOTSUPP,
+    }
+}

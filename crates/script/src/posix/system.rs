@@ -1,0 +1,315 @@
+//! The kernel under one program: a stack, its sockets, and how to drive them.
+
+use super::epoll::Epoll;
+use super::files::{File, Files};
+use super::socket::{Kind, Socket, State, errno_of};
+use super::{Errno, Fd};
+use handwave_packet::PacketBuf;
+use handwave_stack::{
+    ConnectionId, InterfaceConfig, InterfaceError, InterfaceId, ListenerConfig, Prefix, Route,
+    SocketId, Stack, StackConfig,
+};
+use handwave_tcp::{Config, Events, Instant, Phase, Profile, Secrets};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What a program finds: a profile, an interface with its addresses, limits, secrets.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// How connections and listeners behave by default.
+    pub profile: Profile,
+    /// Limits of the stack.
+    pub stack: StackConfig,
+    /// The one interface; everything that is not local goes there.
+    pub interface: InterfaceConfig,
+    /// What sequence numbers and timestamps are made of.
+    pub secrets: Secrets,
+}
+
+impl Environment {
+    /// An interface of 1500 octets with `addresses`, each the only one of its network, and secrets that everybody knows.
+    #[must_use]
+    pub fn new(profile: Profile, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        let prefix = |addr: IpAddr| Prefix::new(addr, if addr.is_ipv4() { 32 } else { 128 });
+        Self {
+            profile,
+            stack: StackConfig::default(),
+            interface: InterfaceConfig::ip(1500, addresses.into_iter().map(prefix)),
+            secrets: Secrets::from_seed(0),
+        }
+    }
+}
+
+/// What sockets start from: the profile, changed by what `sysctl` set.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Settings {
+    /// Settings of connections.
+    pub connection: Config,
+    /// Settings of listeners.
+    pub listener: ListenerConfig,
+    /// `net.core.somaxconn`: the longest accept queue a program may ask for.
+    pub backlog_max: u32,
+}
+
+/// One program's sockets and the stack under them; the module's documentation shows how calls are made.
+///
+/// As with the [`Stack`], its owner hands in packets ([`handle_packet`](Self::handle_packet)), lets time pass
+/// ([`handle_timeout`](Self::handle_timeout)) and makes calls; after each of these it drains
+/// [`poll_transmit`](Self::poll_transmit), attempts the [`Call`](super::Call)s that wait, and arms a timer for
+/// [`poll_timeout`](Self::poll_timeout).
+#[derive(Debug)]
+pub struct Posix {
+    pub(super) stack: Stack,
+    pub(super) interface: InterfaceId,
+    pub(super) settings: Settings,
+    pub(super) files: Files,
+    pub(super) sockets: Vec<Option<Socket>>,
+    pub(super) epolls: Vec<Option<Epoll>>,
+    by_connection: BTreeMap<ConnectionId, usize>,
+}
+
+impl Posix {
+    /// A program without descriptors, whose clock stands at `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`InterfaceError`] if the interface is impossible.
+    pub fn new(now: Instant, environment: Environment) -> Result<Self, InterfaceError> {
+        let Environment {
+            profile,
+            mut stack,
+            interface,
+            secrets,
+        } = environment;
+        stack.tcp = profile.connection.clone().into();
+        let mut stack = Stack::new(stack, secrets, now);
+        let interface = stack.add_interface(interface)?;
+        let everything = [
+            Prefix::new(Ipv4Addr::UNSPECIFIED.into(), 0),
+            Prefix::new(Ipv6Addr::UNSPECIFIED.into(), 0),
+        ];
+        for destination in everything {
+            stack.add_route(Route {
+                destination,
+                gateway: None,
+                interface,
+            })?;
+        }
+        Ok(Self {
+            stack,
+            interface,
+            settings: Settings {
+                connection: profile.connection,
+                listener: profile.listener,
+                backlog_max: 4096,
+            },
+            files: Files::default(),
+            sockets: Vec::new(),
+            epolls: Vec::new(),
+            by_connection: BTreeMap::new(),
+        })
+    }
+
+    /// Takes an IP packet that arrived.
+    pub fn handle_packet(&mut self, now: Instant, packet: PacketBuf) {
+        self.stack.handle_packet(now, self.interface, packet);
+    }
+
+    /// The next IP packet to send; `None` when there is nothing more.
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<PacketBuf> {
+        let next = self.stack.poll_transmit(now);
+        if next.is_none() {
+            self.absorb_events();
+        }
+        next.map(|(_, packet)| packet)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called; `None` if nothing waits for time to pass.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.stack.poll_timeout()
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.stack.handle_timeout(now);
+    }
+
+    /// The stack under the sockets.
+    #[must_use]
+    pub const fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// The same, to set routes or a tracer.
+    pub const fn stack_mut(&mut self) -> &mut Stack {
+        &mut self.stack
+    }
+
+    /// What sockets start from.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The same, to change it for sockets opened later.
+    pub const fn settings_mut(&mut self) -> &mut Settings {
+        &mut self.settings
+    }
+
+    /// The connection behind a descriptor, to look at: `None` if there is none (yet).
+    #[must_use]
+    pub fn connection_of(&self, fd: Fd) -> Option<ConnectionId> {
+        let place = self.place(fd).ok()?;
+        match self.sockets.get(place)?.as_ref()?.state {
+            State::Open(id) => Some(id),
+            State::Closed | State::Listening(_) | State::Udp(..) => None,
+        }
+    }
+
+    // ----- sockets, for the calls -----
+
+    /// The place of the socket that `fd` names.
+    pub(super) fn place(&self, fd: Fd) -> Result<usize, Errno> {
+        match self.files.get(fd)? {
+            File::Socket(place) => Ok(place),
+            File::Epoll(_) => Err(Errno::ENOTSOCK),
+        }
+    }
+
+    /// The socket that `fd` names.
+    pub(super) fn socket_of(&mut self, fd: Fd) -> Result<&mut Socket, Errno> {
+        let place = self.place(fd)?;
+        self.socket_at(place)
+    }
+
+    pub(super) fn socket_at(&mut self, place: usize) -> Result<&mut Socket, Errno> {
+        self.sockets
+            .get_mut(place)
+            .and_then(Option::as_mut)
+            .ok_or(Errno::EBADF)
+    }
+
+    /// Takes a socket in and hands out its descriptor.
+    pub(super) fn open_socket(&mut self, socket: Socket) -> Result<Fd, Errno> {
+        let place = self
+            .sockets
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or(self.sockets.len());
+        let fd = self.files.open(File::Socket(place))?;
+        if let State::Open(id) = socket.state {
+            self.by_connection.insert(id, place);
+        }
+        if place == self.sockets.len() {
+            self.sockets.push(None);
+        }
+        self.sockets[place] = Some(socket);
+        Ok(fd)
+    }
+
+    /// Notes that the socket at `place` has a connection.
+    pub(super) fn attach(&mut self, place: usize, id: ConnectionId) {
+        self.by_connection.insert(id, place);
+        if let Ok(socket) = self.socket_at(place) {
+            socket.state = State::Open(id);
+        }
+    }
+
+    /// Takes the connection away from its socket, which is as good as new.
+    pub(super) fn detach(&mut self, place: usize) {
+        if let Ok(socket) = self.socket_at(place)
+            && let State::Open(id) = socket.state
+        {
+            socket.state = State::Closed;
+            self.by_connection.remove(&id);
+        }
+    }
+
+    /// Forgets a socket.
+    pub(super) fn forget(&mut self, place: usize) {
+        self.detach(place);
+        if let Some(socket) = self.sockets.get_mut(place) {
+            *socket = None;
+        }
+    }
+
+    /// The state of the connection behind a socket; CLOSED when there is none.
+    pub(super) fn phase_of(&self, state: State) -> Phase {
+        match state {
+            State::Open(id) => self
+                .stack
+                .connection(id)
+                .map_or(Phase::Closed, handwave_tcp::Connection::phase),
+            State::Listening(_) => Phase::Listen,
+            State::Closed | State::Udp(..) => Phase::Closed,
+        }
+    }
+
+    /// Whether a socket other than the one at `except` is bound to `port`.
+    pub(super) fn bound_to(
+        &self,
+        kind: Kind,
+        port: u16,
+        except: usize,
+    ) -> impl Iterator<Item = &Socket> {
+        self.sockets
+            .iter()
+            .enumerate()
+            .filter(move |(place, _)| *place != except)
+            .filter_map(|(_, socket)| socket.as_ref())
+            .filter(move |socket| {
+                socket.kind == kind && socket.local.is_some_and(|local| local.port == port)
+            })
+    }
+
+    /// Tells sockets what the stack has to say about their connections.
+    pub(super) fn absorb_events(&mut self) {
+        while let Some(event) = self.stack.poll_event() {
+            let place = match event.socket {
+                SocketId::Connection(id) => {
+                    let place = self.by_connection.get(&id).copied();
+                    if let Some(place) = place {
+                        self.note_events(place, id, event.events);
+                    }
+                    place
+                }
+                SocketId::Listener(id) => self.place_of(State::Listening(id)),
+                SocketId::Udp(id) => self.sockets.iter().position(|socket| {
+                    matches!(socket, Some(Socket { state: State::Udp(of, _), .. }) if *of == id)
+                }),
+            };
+            if let Some(place) = place {
+                self.wake(place);
+            }
+        }
+    }
+
+    fn place_of(&self, state: State) -> Option<usize> {
+        self.sockets
+            .iter()
+            .position(|socket| socket.as_ref().is_some_and(|socket| socket.state == state))
+    }
+
+    /// Notes what happened to a connection.
+    pub(super) fn note_events(&mut self, place: usize, id: ConnectionId, events: Events) {
+        let Some(connection) = self.stack.connection(id) else {
+            return;
+        };
+        let over = connection.phase() == Phase::Closed;
+        let fin = connection.peer_closed();
+        let error = connection.error();
+        let Ok(socket) = self.socket_at(place) else {
+            return;
+        };
+        let half_closed = fin && !socket.write_shut;
+        socket.read_shut |= fin;
+        if over && events.contains(Events::CLOSED) {
+            if let Some(errno) = error.and_then(|error| errno_of(error, half_closed)) {
+                socket.error = Some(errno);
+            }
+            socket.read_shut = true;
+            socket.write_shut = true;
+        }
+    }
+}
