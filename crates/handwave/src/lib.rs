@@ -13,6 +13,7 @@
 //! - [`Driver`]: the task that moves packets; [`Runtime`] is all it needs of its surroundings.
 //! - [`Error`]: what is inside the [`std::io::Error`]s.
 //! - [`device`]: where packets come from.
+//! - `sim` (a feature): whole programs in virtual time, over links with delay and loss.
 //!
 //! The protocol is not here: connections are `handwave-tcp`, demultiplexing and IP are `handwave-stack`.
 #![forbid(unsafe_code)]
@@ -25,6 +26,8 @@ mod error;
 mod forwarder;
 mod runtime;
 mod shared;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod stack;
 mod tcp;
 mod udp;

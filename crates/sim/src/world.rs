@@ -7,7 +7,7 @@
 //!
 //! The same hosts, links, seeds and calls give the same packets at the same times.
 
-mod router;
+pub mod router;
 mod tap;
 
 pub use tap::{Crossing, Tap};

@@ -12,7 +12,8 @@ const ROUTER_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const ROUTER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xDB8, 0xFFFF, 0, 0, 0, 0, 1);
 
 /// Whom an IP packet is for.
-pub(super) fn destination(packet: &PacketBuf) -> Option<IpAddr> {
+#[must_use]
+pub fn destination(packet: &PacketBuf) -> Option<IpAddr> {
     let header = packet.contiguous();
     match header.first()? >> 4 {
         4 => {
@@ -29,7 +30,8 @@ pub(super) fn destination(packet: &PacketBuf) -> Option<IpAddr> {
 
 /// What the router sends back for a packet larger than the next link's MTU: "fragmentation needed" (RFC 1191 4) or
 /// "packet too big" (RFC 4443 3.2). Nothing for a packet that is no IP packet, or an ICMP error itself.
-pub(super) fn too_big(packet: &PacketBuf, mtu: usize) -> Option<PacketBuf> {
+#[must_use]
+pub fn too_big(packet: &PacketBuf, mtu: usize) -> Option<PacketBuf> {
     let quoted = packet.to_vec();
     if quoted.first()? >> 4 == 4 {
         too_big_v4(&quoted, mtu)
