@@ -68,7 +68,7 @@ impl Network {
         let (host, secrets) = {
             let mut state = self.universe.lock();
             let added = state.paths.add_host(&addresses);
-            let host = added.map_err(|taken| in_use(taken))?;
+            let host = added.map_err(in_use)?;
             (host, Secrets::from_seed(state.rng.next_u64()))
         };
         let port = Port::new(Arc::clone(&self.universe), host);
