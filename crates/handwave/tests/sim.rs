@@ -316,10 +316,10 @@ fn a_gateway_gets_what_is_for_nobody() {
 fn both_families_side_by_side() {
     Sim::from_seed(8)
         .run(async |net| {
-            let addresses = |n: u16| {
+            let addresses = |n: u8| {
                 [
-                    [10, 0, 0, n as u8].into(),
-                    [0xFD00, 0, 0, 0, 0, 0, 0, n].into(),
+                    [10, 0, 0, n].into(),
+                    [0xFD00, 0, 0, 0, 0, 0, 0, n.into()].into(),
                 ]
             };
             let client = net.builder(addresses(1))?.spawn()?;
