@@ -126,6 +126,11 @@ impl<T> Arena<T> {
         }
     }
 
+    /// How many slots there are, taken or free.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
     /// All tenants in slot order, as (slot, generation, value). For snapshots and tests, not for packets.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, u32, &T)> {
         (0u32..)

@@ -73,6 +73,11 @@ impl Connections {
         }
     }
 
+    /// How many slots there are, taken or free.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.slots()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -110,6 +115,12 @@ impl Connections {
         self.slots
             .get(id.slot, id.generation)
             .filter(|slot| !slot.released)
+    }
+
+    /// The connection in `slot` and its name.
+    pub(crate) fn named(&self, slot: u32) -> Option<(ConnectionId, &Slot)> {
+        let generation = self.slots.generation(slot)?;
+        Some(((slot, generation).into(), self.slots.at(slot)?))
     }
 
     /// All connections in slot order.

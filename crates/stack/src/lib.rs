@@ -51,6 +51,7 @@ mod rate;
 mod ready;
 mod routes;
 mod setup;
+mod snapshot;
 mod stack;
 mod time_waits;
 mod timers;
@@ -73,5 +74,9 @@ pub use pmtu::{IPV4_MTU_MIN, IPV6_MTU_MIN};
 pub use ports::PortRange;
 pub use rate::RateLimit;
 pub use routes::Route;
+pub use snapshot::{
+    ConnectionSnapshot, HalfOpenSnapshot, ListenerSnapshot, SnapshotCursor, SocketSnapshot,
+    TimeWaitSnapshot, UdpSnapshot,
+};
 pub use stack::Stack;
 pub use udp::{BindError, UdpCounters, UdpDatagram, UdpLimits, UdpSendError};

@@ -79,6 +79,11 @@ impl Listening {
         }
     }
 
+    /// How many slots there are, taken or free.
+    pub(crate) fn slots(&self) -> usize {
+        self.entries.slots()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -103,6 +108,12 @@ impl Listening {
 
     pub(crate) fn at_mut(&mut self, slot: u32) -> Option<&mut Entry> {
         self.entries.at_mut(slot)
+    }
+
+    /// The listener in `slot` and its name.
+    pub(crate) fn at(&self, slot: u32) -> Option<(ListenerId, &Entry)> {
+        let generation = self.entries.generation(slot)?;
+        Some(((slot, generation).into(), self.entries.at(slot)?))
     }
 
     /// All listeners in slot order.

@@ -32,6 +32,11 @@ impl TimeWaits {
         }
     }
 
+    /// How many slots there are, taken or free.
+    pub(crate) fn slots(&self) -> usize {
+        self.records.slots()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.records.len()
     }
@@ -45,6 +50,10 @@ impl TimeWaits {
         self.records
             .at(slot)
             .is_some_and(|record| record.tuple() == tuple)
+    }
+
+    pub(crate) fn at(&self, slot: u32) -> Option<&TimeWait> {
+        self.records.at(slot)
     }
 
     /// All records in slot order.

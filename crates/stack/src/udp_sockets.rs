@@ -28,6 +28,11 @@ impl UdpSockets {
         }
     }
 
+    /// How many slots there are, taken or free.
+    pub(crate) fn slots(&self) -> usize {
+        self.sockets.slots()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.sockets.len()
     }
@@ -56,6 +61,12 @@ impl UdpSockets {
 
     pub(crate) fn get_mut(&mut self, id: UdpId) -> Option<&mut UdpSocket> {
         self.sockets.get_mut(id.slot, id.generation)
+    }
+
+    /// The socket in `slot` and its name.
+    pub(crate) fn named(&self, slot: u32) -> Option<(UdpId, &UdpSocket)> {
+        let generation = self.sockets.generation(slot)?;
+        Some(((slot, generation).into(), self.sockets.at(slot)?))
     }
 
     /// All sockets in slot order.

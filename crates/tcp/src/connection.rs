@@ -16,9 +16,10 @@ use crate::output;
 use crate::phase::Phase;
 use crate::segment::{Path, SegmentIn, SegmentOut};
 use crate::status::TcpInfo;
-use crate::tcb::Tcb;
+use crate::tcb::{Tcb, octets};
 use crate::time::Instant;
 use crate::time_wait::{TimeWait, TimeWaitVerdict};
+use crate::timer::Timer;
 use crate::trace::{
     ReceiveSnapshot, SendReason, SendSnapshot, TraceEntry, TraceEvent, UserCall, Verdict,
 };
@@ -192,7 +193,7 @@ impl Connection {
                 if due {
                     self.trace(
                         cx,
-                        TraceEvent::Timeout(crate::timer::Timer::Retransmission),
+                        TraceEvent::Timeout(Timer::Retransmission),
                         Phase::SynSent,
                         Verdict::Accepted,
                     );
@@ -641,11 +642,33 @@ impl Connection {
     pub fn info(&self) -> TcpInfo {
         match &self.state {
             State::Known(tcb) => TcpInfo::of(tcb),
-            State::SynSent(_) | State::Stillborn { .. } => TcpInfo {
+            State::SynSent(opening) => TcpInfo {
+                phase: self.phase(),
+                retransmits: opening.attempts.saturating_sub(1),
+                pmtu: opening.path.mtu,
+                unacked: 1,
+                notsent: octets(opening.send.len()),
+                ..TcpInfo::default()
+            },
+            State::Stillborn { .. } => TcpInfo {
                 phase: self.phase(),
                 ..TcpInfo::default()
             },
         }
+    }
+
+    /// The timers that run, each with its deadline, in the order in which those due at the same moment run.
+    pub fn timers(&self) -> impl Iterator<Item = (Timer, Instant)> {
+        Timer::ALL.into_iter().filter_map(|timer| {
+            let deadline = match &self.state {
+                State::Known(tcb) => tcb.timers.deadline(timer),
+                State::SynSent(opening) => {
+                    opening.deadline.filter(|_| timer == Timer::Retransmission)
+                }
+                State::Stillborn { .. } => None,
+            };
+            Some((timer, deadline?))
+        })
     }
 
     fn trace(&self, cx: &mut Context<'_>, event: TraceEvent, before: Phase, verdict: Verdict) {
@@ -690,8 +713,7 @@ fn time_wait_segment(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -
     match record.judge(cx, segment) {
         TimeWaitVerdict::Dropped(reason) => Verdict::Dropped(reason),
         TimeWaitVerdict::Reply { reason, .. } | TimeWaitVerdict::Reopen { reason, .. } => {
-            tcb.timers
-                .set(crate::timer::Timer::TimeWait, record.deadline());
+            tcb.timers.set(Timer::TimeWait, record.deadline());
             tcb.intents.ack = true;
             Verdict::Acknowledged(reason)
         }

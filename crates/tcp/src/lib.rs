@@ -49,7 +49,7 @@ pub use error::{ConnectionError, DropReason, ReceiveError, SendError, Unreachabl
 pub use events::icmp::{IcmpError, IcmpKind};
 pub use events::segment_arrives::closed::reply_to_closed;
 pub use host::{ChallengeBudget, Context, Counters, Host, Pressure, Secrets};
-pub use listener::{ListenVerdict, Listener, ListenerCounters};
+pub use listener::{HalfOpenCursor, HalfOpenRecord, ListenVerdict, Listener, ListenerCounters};
 pub use notice::Events;
 pub use phase::{Cause, Phase};
 pub use segment::{Path, SegmentIn, SegmentOut};

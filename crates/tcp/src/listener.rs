@@ -2,12 +2,15 @@
 
 mod accept_queue;
 mod handshake;
+mod look;
 mod syn_queue;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use handwave_wire::{SeqNum, TcpFlags};
+
+pub use look::{HalfOpenCursor, HalfOpenRecord};
 
 use accept_queue::AcceptQueue;
 use syn_queue::{HalfOpen, SynQueue};

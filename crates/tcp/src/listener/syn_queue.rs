@@ -256,6 +256,31 @@ impl SynQueue {
             .min()
     }
 
+    /// The record at place `index` among those that have sent `sent` SYN+ACKs, and when the next is due.
+    ///
+    /// The outer `None` says that there is no such place; the inner one that what stood there is gone.
+    pub(super) fn place(
+        &self,
+        sent: usize,
+        index: usize,
+    ) -> Option<Option<(Tuple, &HalfOpen, Option<Instant>)>> {
+        let (tuple, due) = match sent.checked_sub(1) {
+            Some(level) => {
+                let waiting = self.waiting.get(level)?.get(index)?;
+                (waiting.tuple, Some(waiting.due))
+            }
+            None => (*self.ready.get(index)?, None),
+        };
+        let record = self.records.get(&tuple);
+        let record = record.filter(|record| usize::from(record.sent) == sent);
+        Some(record.map(|record| (tuple, record, due)))
+    }
+
+    /// One more than the most SYN+ACKs that any record can have sent.
+    pub(super) fn levels(&self) -> usize {
+        self.waiting.len() + 1
+    }
+
     /// Handles one record that is due: its SYN+ACK is queued again, or it is removed and returned.
     ///
     /// `None` when nothing more is due.
