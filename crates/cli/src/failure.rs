@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     Usage,
     /// A file or stream cannot be used.
     Input,
+    /// The system does not let this user do it.
+    Privilege,
     /// Reading stopped at the other end of our output; nobody is left to tell.
     BrokenPipe,
 }
@@ -24,7 +26,7 @@ pub(crate) struct Failure {
     kind: Kind,
     what: String,
     why: Option<String>,
-    hint: Option<String>,
+    hints: Vec<String>,
 }
 
 impl Failure {
@@ -33,7 +35,7 @@ impl Failure {
             kind,
             what: what.into(),
             why: None,
-            hint: None,
+            hints: Vec::new(),
         }
     }
 
@@ -42,8 +44,9 @@ impl Failure {
         self
     }
 
+    /// Adds a way out; the first is the best.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hints.push(hint.into());
         self
     }
 
@@ -65,6 +68,7 @@ impl Failure {
             Kind::Failed => 1,
             Kind::Usage => 2,
             Kind::Input => 3,
+            Kind::Privilege => 4,
         })
     }
 
@@ -76,7 +80,7 @@ impl Failure {
         if let Some(why) = &self.why {
             let _ = writeln!(text, "  {bold}why:{bold:#} {why}");
         }
-        if let Some(hint) = &self.hint {
+        for hint in &self.hints {
             let _ = writeln!(text, "  {bold}try:{bold:#} {hint}");
         }
         text

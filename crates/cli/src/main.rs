@@ -7,7 +7,13 @@
 mod args;
 mod failure;
 mod lab;
+mod live;
+mod log;
+mod relay;
 mod screen;
+mod serve;
+mod tun;
+mod tuning;
 mod units;
 
 use std::process::ExitCode;
@@ -32,6 +38,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = std::panic::catch_unwind(|| match &args.command {
         Command::Lab(lab) => lab::run(lab, &args.common),
+        Command::Serve(serve) => serve::run(serve, &args.common),
     });
     match outcome {
         Ok(Ok(code)) => code,

@@ -1,0 +1,165 @@
+//! A stack that talks to the outside world: from an open TUN interface to the end, asked for by Ctrl-C or not.
+
+use std::future::Future;
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use handwave::{Stack, StackConfig};
+use handwave_device::InterfaceAddress;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::failure::{Failure, Kind};
+use crate::tun::OpenTun;
+use crate::tuning::Tuning;
+
+/// How long connections may take to close in order.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Runs a command that waits for packets, and leaves at once when it is over, whatever a read of standard input may still wait for.
+pub(crate) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime: Runtime = runtime
+        .map_err(|error| Failure::new(Kind::Failed, "cannot start the threads").because(error))?;
+    let outcome = runtime.block_on(command);
+    runtime.shutdown_background();
+    outcome
+}
+
+/// A stack on a TUN interface, and everything that runs on it.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) stack: Stack,
+    pub(crate) tasks: Tasks,
+    tun: String,
+    driver: JoinHandle<io::Result<()>>,
+    interrupts: Interrupts,
+}
+
+impl Live {
+    /// Starts a stack with these addresses.
+    pub(crate) fn start(
+        tun: OpenTun,
+        addresses: &[InterfaceAddress],
+        tuning: &Tuning,
+    ) -> Result<Self, Failure> {
+        let failed =
+            |error: io::Error| Failure::new(Kind::Failed, "cannot start the stack").because(error);
+        let interrupts = Interrupts::new().map_err(failed)?;
+        let builder = Stack::builder()
+            .device(tun.device)
+            .config(StackConfig::default())
+            .tcp(tuning.tcp.clone());
+        let builder = addresses.iter().fold(builder, |builder, one| {
+            builder.address(one.address(), one.prefix_len())
+        });
+        let (stack, driver) = builder.build().map_err(failed)?;
+        Ok(Self {
+            stack,
+            tasks: Tasks::default(),
+            tun: tun.name,
+            driver: tokio::spawn(driver),
+            interrupts,
+        })
+    }
+
+    /// Goes on until somebody asks for the end, then closes everything in order.
+    pub(crate) async fn serve(mut self) -> Result<ExitCode, Failure> {
+        tokio::select! {
+            () = self.interrupts.next() => {}
+            end = &mut self.driver => return Err(lost(&self.tun, end)),
+        }
+        self.close().await;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Closes what is open; after the grace time, or at another signal, resets it.
+    async fn close(mut self) {
+        self.tasks.stop.cancel();
+        self.tasks.tracker.close();
+        // The driver ends when nobody holds the stack and what was closed has been acknowledged.
+        drop(self.stack);
+        let driver = &mut self.driver;
+        let tracker = &self.tasks.tracker;
+        let orderly = async {
+            tracker.wait().await;
+            let _end = driver.await;
+        };
+        let in_order = tokio::select! {
+            in_time = tokio::time::timeout(GRACE, orderly) => in_time.is_ok(),
+            () = self.interrupts.next() => false,
+        };
+        if in_order {
+            return;
+        }
+        match self.tasks.tracker.len() {
+            0 => tracing::warn!("what was closing was reset"),
+            left => tracing::warn!("{left} connections did not close in time and were reset"),
+        }
+        // The driver resets what is left when it is dropped.
+        self.driver.abort();
+        if !self.driver.is_finished() {
+            let _end = self.driver.await;
+        }
+    }
+}
+
+fn lost(tun: &str, end: Result<io::Result<()>, tokio::task::JoinError>) -> Failure {
+    let failure = Failure::new(
+        Kind::Failed,
+        format!("the TUN interface {tun} does not work any more"),
+    );
+    match end {
+        Ok(Ok(())) => failure,
+        Ok(Err(error)) => failure.because(error),
+        Err(error) => failure.because(error),
+    }
+}
+
+/// The tasks of a program, which it can ask to end and wait for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tasks {
+    stop: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Tasks {
+    /// Runs a task that the program waits for at its end.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.tracker.spawn(task));
+    }
+
+    /// Waits until the tasks are asked to end.
+    pub(crate) async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+}
+
+/// What asks a program to end: Ctrl-C, SIGTERM, a terminal that goes away.
+#[derive(Debug)]
+struct Interrupts([Signal; 3]);
+
+impl Interrupts {
+    fn new() -> io::Result<Self> {
+        Ok(Self([
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+        ]))
+    }
+
+    async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
