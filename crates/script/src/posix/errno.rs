@@ -114,6 +114,13 @@ impl Errno {
         }
     }
 
+    /// The error with that number.
+    #[must_use]
+    pub fn by_number(number: i32) -> Option<Self> {
+        let mut known = Self::TABLE.iter().map(|(errno, ..)| *errno);
+        known.find(|errno| errno.0 == number)
+    }
+
     fn entry(self) -> Option<&'static (Self, &'static str, &'static str)> {
         Self::TABLE.iter().find(|(errno, ..)| *errno == self)
     }

@@ -135,6 +135,12 @@ impl Posix {
         self.stack.handle_timeout(now);
     }
 
+    /// What the stack calls the one interface.
+    #[must_use]
+    pub const fn interface(&self) -> InterfaceId {
+        self.interface
+    }
+
     /// The stack under the sockets.
     #[must_use]
     pub const fn stack(&self) -> &Stack {
