@@ -6,6 +6,9 @@
     reason = "each test file uses its share, and a helper may fail as a test does"
 )]
 
+#[cfg(target_os = "linux")]
+pub(crate) mod namespace;
+
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
