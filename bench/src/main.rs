@@ -8,10 +8,14 @@
 )]
 
 mod bulk;
+mod crowd;
+mod handshakes;
 mod idle;
 mod ours;
 mod report;
+mod scale;
 mod smoltcp_pair;
+mod timers;
 
 use std::time::Duration;
 
@@ -50,6 +54,36 @@ enum Benchmark {
         #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
         connections: Vec<usize>,
     },
+    /// Handshakes a second that one core carries out, both ends counted as one.
+    Handshakes {
+        /// Rounds; the median counts.
+        #[arg(long, default_value_t = 7)]
+        rounds: u32,
+        /// Milliseconds of opening connections in each round.
+        #[arg(long, default_value_t = 300)]
+        millis: u64,
+    },
+    /// What a segment costs among very many connections, and on a path that loses.
+    Scale {
+        /// Interleaved rounds; the median of each side counts.
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        /// Milliseconds that each side runs in each round.
+        #[arg(long, default_value_t = 200)]
+        millis: u64,
+        /// Numbers of connections.
+        #[arg(long, value_delimiter = ',', default_value = "1000,100000,1000000")]
+        connections: Vec<usize>,
+    },
+    /// What armed timers cost while none is due.
+    Timers {
+        /// Rounds; the median counts.
+        #[arg(long, default_value_t = 7)]
+        rounds: u32,
+        /// Connections with a timer each, at both ends.
+        #[arg(long, value_delimiter = ',', default_value = "1000,1000000")]
+        connections: Vec<usize>,
+    },
     /// A fixed amount of work and nothing else, for profilers that count: `valgrind --tool=callgrind`, `perf record`.
     Profile {
         /// Megabytes to move.
@@ -81,6 +115,25 @@ fn main() {
             );
         }
         Benchmark::Idle { connections } => idle::run(&mut report, &connections),
+        Benchmark::Handshakes { rounds, millis } => {
+            handshakes::run(&mut report, rounds, Duration::from_millis(millis));
+        }
+        Benchmark::Scale {
+            rounds,
+            millis,
+            connections,
+        } => {
+            let settings = scale::Settings {
+                rounds,
+                span: Duration::from_millis(millis),
+                connections,
+            };
+            scale::run(&mut report, &settings);
+        }
+        Benchmark::Timers {
+            rounds,
+            connections,
+        } => timers::run(&mut report, rounds, &connections),
         Benchmark::Profile { megabytes, slices } => {
             let crossing = if slices {
                 ours::Crossing::Slices
@@ -97,6 +150,14 @@ fn main() {
             };
             bulk::run(&mut report, &settings);
             idle::run(&mut report, &[1_000, 10_000]);
+            handshakes::run(&mut report, 7, Duration::from_millis(300));
+            let settings = scale::Settings {
+                rounds: 5,
+                span: Duration::from_millis(200),
+                connections: vec![1_000, 100_000, 1_000_000],
+            };
+            scale::run(&mut report, &settings);
+            timers::run(&mut report, 7, &[1_000, 1_000_000]);
         }
     }
     report.table();

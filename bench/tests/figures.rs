@@ -54,3 +54,46 @@ fn idle_measures_memory_against_the_budget() {
     let figures = figures(&["idle", "--connections", "200"]);
     figures.iter().for_each(|figure| check(figure, "idle"));
 }
+
+#[test]
+fn handshakes_are_counted_against_the_aim() {
+    let figures = figures(&["handshakes", "--rounds", "1", "--millis", "1"]);
+    figures
+        .iter()
+        .for_each(|figure| check(figure, "handshakes"));
+    assert_eq!(figures.len(), 1);
+}
+
+#[test]
+fn scale_compares_crowds_and_losses_with_one_connection() {
+    let figures = figures(&[
+        "scale",
+        "--rounds",
+        "1",
+        "--millis",
+        "3",
+        "--connections",
+        "50",
+    ]);
+    figures.iter().for_each(|figure| check(figure, "scale"));
+    let cases: Vec<&str> = figures
+        .iter()
+        .filter_map(|figure| figure["case"].as_str())
+        .collect();
+    assert_eq!(
+        cases,
+        [
+            "idle-50",
+            "active-50",
+            "loss-1-in-1000",
+            "loss-1-in-100",
+            "loss-1-in-20"
+        ]
+    );
+}
+
+#[test]
+fn timers_are_counted_against_the_budget() {
+    let figures = figures(&["timers", "--rounds", "1", "--connections", "50"]);
+    figures.iter().for_each(|figure| check(figure, "timers"));
+}

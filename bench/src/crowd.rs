@@ -1,0 +1,214 @@
+//! Two stacks in one thread with many connections between them, every one of them known by name.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant as WallClock;
+
+use bytes::Bytes;
+use handwave_packet::{ChecksumMark, PacketBuf};
+use handwave_stack::{
+    ConnectOptions, ConnectionId, InterfaceConfig, InterfaceId, ListenerConfig, ListenerId, Prefix,
+    Stack, StackConfig,
+};
+use handwave_tcp::{Config, Endpoint, Instant, Secrets};
+
+/// Connections to one port: well below the number of ephemeral ports, so that each finds a free one at once.
+const PER_PORT: usize = 10_000;
+const FIRST_PORT: u16 = 1_000;
+/// Connections whose handshakes go on together.
+const TOGETHER: usize = 64;
+const SERVER: [u8; 4] = [10, 0, 0, 2];
+/// Octets of text in a segment at MTU 1500 with timestamps.
+pub(crate) const SEGMENT: usize = 1_448;
+
+#[derive(Debug)]
+struct Host {
+    stack: Stack,
+    wire: InterfaceId,
+}
+
+/// A connection: the client's name for it and the server's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) client: ConnectionId,
+    pub(crate) server: ConnectionId,
+}
+
+/// The two stacks and their connections, in the order in which they were opened.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    client: Host,
+    server: Host,
+    listeners: Vec<ListenerId>,
+    connections: Vec<Ends>,
+    packets: VecDeque<PacketBuf>,
+    started: WallClock,
+    /// One in so many packets of the client's is lost; 0: none.
+    lose_every: u64,
+    sent: u64,
+}
+
+impl Crowd {
+    /// Stacks that can hold `connections` connections, and have none.
+    pub(crate) fn new(connections: usize, config: Config) -> Self {
+        let tcp = Arc::new(config);
+        let host = |last: u8| {
+            let config = StackConfig {
+                tcp: Arc::clone(&tcp),
+                connections_max: connections + TOGETHER,
+                ..StackConfig::default()
+            };
+            let mut stack = Stack::new(config, Secrets::from_seed(last.into()), Instant::ZERO);
+            let address = Prefix::new([10, 0, 0, last].into(), 24);
+            let wire = stack
+                .add_interface(InterfaceConfig::ip(1_500, [address]))
+                .expect("one address");
+            Host { stack, wire }
+        };
+        let (client, mut server) = (host(1), host(2));
+        let limits = ListenerConfig {
+            accept_queue_max: 1 << 20,
+            syn_queue_max: 1 << 20,
+            ..ListenerConfig::default()
+        };
+        let listeners = (0..=connections / PER_PORT)
+            .map(|n| server.stack.listen(port(n), limits.clone()))
+            .collect::<Result<_, _>>()
+            .expect("free ports");
+        Self {
+            client,
+            server,
+            listeners,
+            connections: Vec::new(),
+            packets: VecDeque::new(),
+            started: WallClock::now(),
+            lose_every: 0,
+            sent: 0,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        Instant::from_nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// Loses one in `n` packets on the way to the server from here on; 0: none.
+    pub(crate) const fn lose_every(&mut self, n: u64) {
+        self.lose_every = n;
+    }
+
+    /// The connections there are.
+    pub(crate) fn connections(&self) -> &[Ends] {
+        &self.connections
+    }
+
+    /// Opens connections until there are `count`: a handshake each, and the server accepts.
+    pub(crate) fn open(&mut self, count: usize) {
+        while self.connections.len() < count {
+            let wanted = TOGETHER.min(count - self.connections.len());
+            let place = self.connections.len() / PER_PORT;
+            let to = Endpoint::new(SERVER.into(), port(place));
+            let now = self.now();
+            let mut clients: Vec<(u16, ConnectionId)> =
+                (0..wanted).map(|_| self.connect(now, to)).collect();
+            self.settle();
+            clients.sort_unstable_by_key(|(port, _)| *port);
+            for _ in 0..wanted {
+                let accepted = self.server.stack.accept(self.listeners[place]);
+                let (server, tuple) = accepted.expect("the handshake is complete");
+                let port = tuple.remote.port;
+                let found = clients.binary_search_by_key(&port, |(port, _)| *port);
+                let client = clients[found.expect("one of these")].1;
+                self.connections.push(Ends { client, server });
+            }
+        }
+    }
+
+    /// An active open; returns the port it has and its name.
+    fn connect(&mut self, now: Instant, to: Endpoint) -> (u16, ConnectionId) {
+        let stack = &mut self.client.stack;
+        let id = stack
+            .connect(now, to, ConnectOptions::default())
+            .expect("a free port");
+        let connection = stack.connection(id).expect("just opened");
+        (connection.tuple().local.port, id)
+    }
+
+    /// Resets the connections opened last until `count` are left.
+    pub(crate) fn close(&mut self, count: usize) {
+        let now = self.now();
+        for ends in self.connections.drain(count..) {
+            self.client.stack.abort(now, ends.client);
+            self.client.stack.release(now, ends.client);
+            self.server.stack.release(now, ends.server);
+        }
+        self.settle();
+    }
+
+    /// Writes `chunk` at the client's end of a connection; what does not fit is dropped.
+    pub(crate) fn write(&mut self, ends: Ends, chunk: &Bytes) {
+        let now = self.now();
+        let written = self
+            .client
+            .stack
+            .write_chunk(now, ends.client, chunk.clone());
+        written.expect("the connection lives");
+    }
+
+    /// Reads all that has arrived at the server's end of a connection; returns the octets.
+    pub(crate) fn read(&mut self, ends: Ends) -> u64 {
+        let now = self.now();
+        let mut octets = 0;
+        while let Ok(chunk) = self.server.stack.read_chunk(now, ends.server, usize::MAX) {
+            if chunk.is_empty() {
+                break;
+            }
+            octets += chunk.len() as u64;
+        }
+        octets
+    }
+
+    /// Carries packets both ways until nobody has any.
+    pub(crate) fn settle(&mut self) {
+        while self.carry(true) | self.carry(false) {}
+        while self.client.stack.poll_event().is_some() {}
+        while self.server.stack.poll_event().is_some() {}
+    }
+
+    /// Lets both stacks do what is due.
+    pub(crate) fn tick(&mut self) {
+        let now = self.now();
+        self.client.stack.handle_timeout(now);
+        self.server.stack.handle_timeout(now);
+    }
+
+    /// Carries what one side has to send; `false` if it had nothing.
+    fn carry(&mut self, forward: bool) -> bool {
+        let now = self.now();
+        let (from, to) = if forward {
+            (&mut self.client, &mut self.server)
+        } else {
+            (&mut self.server, &mut self.client)
+        };
+        let mut any = false;
+        while self.packets.len() < TOGETHER
+            && let Some((_, mut packet)) = from.stack.poll_transmit(now)
+        {
+            any = true;
+            if forward {
+                self.sent += 1;
+                if self.lose_every > 0 && self.sent.is_multiple_of(self.lose_every) {
+                    continue;
+                }
+            }
+            packet.linearize();
+            packet.set_checksum(ChecksumMark::Unknown);
+            self.packets.push_back(packet);
+        }
+        to.stack.handle_batch(now, to.wire, self.packets.drain(..));
+        any
+    }
+}
+
+fn port(n: usize) -> u16 {
+    FIRST_PORT + u16::try_from(n).unwrap_or(0)
+}

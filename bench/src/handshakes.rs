@@ -1,0 +1,40 @@
+//! `handshakes`: connections a second that one core can set up, both ends counted as one.
+
+use std::time::{Duration, Instant};
+
+use handwave_tcp::Config;
+
+use crate::crowd::Crowd;
+use crate::report::{Better, Report, median};
+
+/// Handshakes a second to aim for.
+const AIM: f64 = 1e6;
+/// Connections open at a time.
+const OPEN_MAX: usize = 4_096;
+
+/// Opens and resets connections for `span` in each of `rounds`; only the opening is timed.
+///
+/// An opening is the active open, three segments with their checksums computed and verified, and the accept.
+pub(crate) fn run(report: &mut Report, rounds: u32, span: Duration) {
+    let mut crowd = Crowd::new(OPEN_MAX, Config::default());
+    let mut rates = Vec::new();
+    for _ in 0..rounds {
+        let (mut opened, mut spent) = (0_usize, Duration::ZERO);
+        while spent < span {
+            let begin = Instant::now();
+            crowd.open(OPEN_MAX);
+            spent += begin.elapsed();
+            opened += OPEN_MAX;
+            crowd.close(0);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a rate needs few digits")]
+        rates.push(opened as f64 / spent.as_secs_f64());
+    }
+    report.add(
+        "handshakes",
+        "both-ends".to_owned(),
+        "conn/s",
+        Better::More,
+        (median(&mut rates), AIM, "aim"),
+    );
+}

@@ -1,0 +1,113 @@
+//! `scale`: what one segment costs with one connection and with very many, and on a path that loses.
+//!
+//! Three questions, each with its own answer:
+//!
+//! - `idle`: one connection is busy, the others are silent. Nothing that looks at all sockets survives this.
+//! - `active`: every connection has its turn with one segment, so each finds its state outside the caches. What this costs more
+//!   is the memory's, not an algorithm's.
+//! - `loss`: one connection on a path that loses one packet in so many; repairs included.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use handwave_tcp::Config;
+
+use crate::crowd::{Crowd, SEGMENT};
+use crate::report::{Better, Report, median};
+
+/// Segments that a busy connection writes at a time.
+const BURST: usize = 32;
+/// Connections that have their turn before the packets of all are carried.
+const TURN: usize = 32;
+/// One packet lost in so many.
+const LOSSES: [u64; 3] = [1_000, 100, 20];
+
+/// How long and how often to measure, and with how many connections.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) rounds: u32,
+    pub(crate) span: Duration,
+    pub(crate) connections: Vec<usize>,
+}
+
+/// Runs all cases; each is compared with one connection, alone, on a path without losses, in the same round.
+pub(crate) fn run(report: &mut Report, settings: &Settings) {
+    let mut alone = crowd(1);
+    let add = |report: &mut Report, case: String, (ours, base): (f64, f64)| {
+        let figures = (ours, base, "ours, one connection");
+        report.add("scale", case, "ns/segment", Better::Less, figures);
+    };
+    for &count in &settings.connections {
+        let mut among = crowd(count);
+        let idle = compare(settings, &mut alone, &mut among, busy);
+        add(report, format!("idle-{count}"), idle);
+        let active = compare(settings, &mut alone, &mut among, in_turn);
+        add(report, format!("active-{count}"), active);
+    }
+    for one_in in LOSSES {
+        let mut lossy = crowd(1);
+        lossy.lose_every(one_in);
+        let figures = compare(settings, &mut alone, &mut lossy, busy);
+        add(report, format!("loss-1-in-{one_in}"), figures);
+    }
+}
+
+fn crowd(connections: usize) -> Crowd {
+    let mut crowd = Crowd::new(connections, Config::default());
+    crowd.open(connections);
+    crowd
+}
+
+/// Nanoseconds for each segment of text, of `crowd` and of one connection alone.
+fn compare(
+    settings: &Settings,
+    alone: &mut Crowd,
+    crowd: &mut Crowd,
+    work: fn(&mut Crowd, Duration) -> f64,
+) -> (f64, f64) {
+    let (mut ours, mut base) = (Vec::new(), Vec::new());
+    for _ in 0..settings.rounds {
+        ours.push(work(crowd, settings.span));
+        base.push(busy(alone, settings.span));
+    }
+    (median(&mut ours), median(&mut base))
+}
+
+/// The first connection sends in bursts for `span`.
+fn busy(crowd: &mut Crowd, span: Duration) -> f64 {
+    let chunk = Bytes::from(vec![0x5a; BURST * SEGMENT]);
+    let ends = crowd.connections()[0];
+    let (begin, mut octets) = (Instant::now(), 0);
+    while begin.elapsed() < span {
+        crowd.write(ends, &chunk);
+        crowd.settle();
+        crowd.tick();
+        octets += crowd.read(ends);
+    }
+    per_segment(begin.elapsed(), octets)
+}
+
+/// All connections send one segment each, in turn, for `span`.
+fn in_turn(crowd: &mut Crowd, span: Duration) -> f64 {
+    let chunk = Bytes::from(vec![0x5a; SEGMENT]);
+    let all = crowd.connections().to_vec();
+    let (begin, mut octets) = (Instant::now(), 0);
+    for turn in all.chunks(TURN).cycle() {
+        for &ends in turn {
+            crowd.write(ends, &chunk);
+        }
+        crowd.settle();
+        crowd.tick();
+        octets += turn.iter().map(|&ends| crowd.read(ends)).sum::<u64>();
+        if begin.elapsed() >= span {
+            break;
+        }
+    }
+    per_segment(begin.elapsed(), octets)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure needs few digits")]
+fn per_segment(spent: Duration, octets: u64) -> f64 {
+    assert!(octets > 0, "nothing arrived");
+    spent.as_secs_f64() * 1e9 / (octets as f64 / SEGMENT as f64)
+}
