@@ -57,6 +57,6 @@ pub use device::{Counters, Device, Medium, Readiness, Wakers};
 pub use memory::{MemoryDevice, pair};
 pub use tap::Tap;
 #[cfg(target_os = "linux")]
-pub use tun::linux::{InterfaceAddress, TunBuilder, TunError};
+pub use tun::linux::{InterfaceAddress, Offload, TunBuilder, TunError};
 #[cfg(unix)]
 pub use tun::{Framing, Tun};

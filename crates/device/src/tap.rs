@@ -6,15 +6,15 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use handwave_capture::{CaptureError, Direction, LinkType, Packet, Writer};
-use handwave_packet::PacketBuf;
+use handwave_packet::{ChecksumMark, PacketBuf, split};
 
 use crate::edge::wire_front;
 use crate::{Counters, Device, Medium, Readiness};
 
 /// A device that records every packet it hands on, in both directions.
 ///
-/// The capture shows packets as they are on the wire: a super-segment is cut before it is recorded, even if the device below
-/// could have taken it whole. A packet is recorded once the device below has taken it, so nothing appears twice.
+/// The capture shows packets as they are on the wire: a super-segment is cut and its checksums completed before it is recorded, even
+/// where the device below takes it or has given it whole. A packet is recorded once the device below has taken it, so nothing appears twice.
 ///
 /// A capture that fails (a full disk) does not take the network with it: recording ends, and [`error`](Self::error) and
 /// [`finish`](Self::finish) say why.
@@ -26,7 +26,7 @@ use crate::{Counters, Device, Medium, Readiness};
 /// use std::time::Duration;
 /// use handwave_capture::{Direction, Reader};
 /// use handwave_device::{Device, Tap, pair};
-/// use handwave_packet::PacketBuf;
+/// use handwave_packet::{ChecksumMark, PacketBuf, split};
 ///
 /// let (device, _other_end) = pair(1_500, 8);
 /// let mut tap = Tap::new(device, Vec::new(), "client", || Duration::from_secs(1))?;
@@ -101,6 +101,17 @@ impl<D: Device, W: Write, C: FnMut() -> Duration> Tap<D, W, C> {
 }
 
 impl<W: Write> Recorder<W> {
+    /// Records what a packet stands for.
+    fn record_received(&mut self, time: Duration, packet: &PacketBuf) {
+        let plain = packet.segment_size().is_none() && packet.checksum() != ChecksumMark::Partial;
+        if self.failed.is_some() || plain {
+            return self.record(time, Direction::Inbound, packet);
+        }
+        for segment in split::segments(packet.clone()) {
+            self.record(time, Direction::Inbound, &segment);
+        }
+    }
+
     fn record(&mut self, time: Duration, direction: Direction, packet: &PacketBuf) {
         if self.failed.is_some() {
             return;
@@ -127,7 +138,7 @@ impl<D: Device, W: Write, C: FnMut() -> Duration> Device for Tap<D, W, C> {
         if out.len() > before {
             let time = (self.clock)();
             for packet in &out[before..] {
-                self.recorder.record(time, Direction::Inbound, packet);
+                self.recorder.record_received(time, packet);
             }
         }
         result

@@ -2,8 +2,8 @@
 //!
 //! The core hands out super-segments, one TCP/IP header before up to 64 KiB, and leaves checksums to the device where it
 //! may. [`segments`] turns such a packet into the ones it stands for, sharing the payload's storage; [`complete_checksum`]
-//! finishes a packet that is one segment already. Both work on the octets in place and know TCP (and, for checksums, UDP)
-//! directly behind an IPv4 or IPv6 header; anything else passes unchanged.
+//! finishes a packet that is one segment already. Both work on the octets in place and know TCP and UDP directly behind an
+//! IPv4 or IPv6 header; anything else passes unchanged.
 
 use crate::{ChecksumMark, HEAD_CAPACITY, PacketBuf, Payload};
 use bytes::BytesMut;
@@ -18,13 +18,14 @@ const TCP_LEN_MIN: usize = 20;
 const TCP_FLAGS_OFFSET: usize = 12;
 const TCP_CHECKSUM_OFFSET: usize = 16;
 const UDP_LEN: usize = 8;
+const UDP_LENGTH_OFFSET: usize = 4;
 const UDP_CHECKSUM_OFFSET: usize = 6;
 
 /// Cuts a super-segment into the segments it stands for, each with complete checksums (RFC 9293 3.1, RFC 791 3.1).
 ///
 /// Sequence numbers and IPv4 identifications count upward; FIN and PSH stay on the last segment, CWR on the first
-/// (RFC 3168 6.1.2). A packet that is no super-segment comes out alone, its checksum completed if it was
-/// [`Partial`](ChecksumMark::Partial).
+/// (RFC 3168 6.1.2). UDP datagrams that travel as one are cut the same way, each with a header of its own. A packet that is no
+/// super-segment comes out alone, its checksum completed if it was [`Partial`](ChecksumMark::Partial).
 ///
 /// # Examples
 ///
@@ -52,7 +53,6 @@ pub fn segments(mut packet: PacketBuf) -> Segments {
         .filter(|size| *size > 0);
     if let Some(size) = size
         && let Some(layout) = Layout::of(&mut packet)
-        && layout.protocol == IpProtocol::TCP
         && packet.len() > layout.header_len + size
     {
         return Segments(Parts::Many(Split::new(packet, &layout, size)));
@@ -82,24 +82,9 @@ pub fn complete_checksum(packet: &mut PacketBuf) {
     }
     // The field holds the pseudo-header's sum and takes part like any other octets.
     let transport = &packet.head()[layout.ip_len..];
-    let checksum = packet
-        .payload()
-        .sum(Sum::default().add_bytes(transport))
-        .finish();
-    // Zero means "none" in UDP (RFC 768); its complement is the same number.
-    let is_udp = layout.protocol == IpProtocol::UDP;
-    let checksum = if is_udp && checksum == 0 {
-        0xFFFF
-    } else {
-        checksum
-    };
-    let field = layout.ip_len
-        + if is_udp {
-            UDP_CHECKSUM_OFFSET
-        } else {
-            TCP_CHECKSUM_OFFSET
-        };
-    put_u16(packet.head_mut(), field, checksum);
+    let sum = packet.payload().sum(Sum::default().add_bytes(transport));
+    let field = layout.ip_len + layout.checksum_offset();
+    put_u16(packet.head_mut(), field, layout.finish(sum));
     packet.set_checksum(ChecksumMark::Unknown);
 }
 
@@ -145,17 +130,38 @@ impl Iterator for Segments {
 }
 
 /// Where the headers of a packet lie.
-#[derive(Debug)]
-struct Layout {
-    ip_len: usize,
-    /// IP and transport header together.
-    header_len: usize,
-    protocol: IpProtocol,
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// Octets of the IP header.
+    pub ip_len: usize,
+    /// Octets of IP and transport header together.
+    pub header_len: usize,
+    /// TCP or UDP.
+    pub protocol: IpProtocol,
 }
 
 impl Layout {
+    /// Where in the transport header its checksum stands, in octets.
+    #[must_use]
+    pub fn checksum_offset(&self) -> usize {
+        if self.protocol == IpProtocol::UDP {
+            UDP_CHECKSUM_OFFSET
+        } else {
+            TCP_CHECKSUM_OFFSET
+        }
+    }
+
+    /// The checksum that a sum comes to. Zero means "none" in UDP (RFC 768); its complement is the same number.
+    fn finish(&self, sum: Sum) -> u16 {
+        match sum.finish() {
+            0 if self.protocol == IpProtocol::UDP => 0xFFFF,
+            checksum => checksum,
+        }
+    }
+
     /// Reads what is needed from the front; `None` for anything but a whole TCP or UDP header behind IP.
-    fn of(packet: &mut PacketBuf) -> Option<Self> {
+    #[must_use]
+    pub fn of(packet: &mut PacketBuf) -> Option<Self> {
         let first = *packet.contiguous().first()?;
         let (ip_len, protocol_at) = match first >> 4 {
             4 => (usize::from(first & 0x0F) * 4, 9),
@@ -190,8 +196,7 @@ impl Layout {
 struct Split {
     /// IP and TCP header of the next segment, with flags of a middle one.
     header: [u8; HEAD_CAPACITY],
-    header_len: usize,
-    ip_len: usize,
+    layout: Layout,
     size: usize,
     rest: Payload,
     /// Flags for the first segment only, and for the last only.
@@ -209,20 +214,22 @@ impl Split {
         let held = packet.held();
         packet.advance(layout.header_len);
         let (source, destination) = addresses(&header);
-        let flags_at = layout.ip_len + TCP_FLAGS_OFFSET;
-        let flags = u16_at(&header, flags_at);
-        let only_first = TcpFlags::CWR.bits();
-        let only_last = TcpFlags::FIN.bits() | TcpFlags::PSH.bits();
-        put_u16(&mut header, flags_at, flags & !(only_first | only_last));
-        put_u16(&mut header, layout.ip_len + TCP_CHECKSUM_OFFSET, 0);
+        let (mut first_flags, mut last_flags) = (0, 0);
+        if layout.protocol == IpProtocol::TCP {
+            let flags_at = layout.ip_len + TCP_FLAGS_OFFSET;
+            let flags = u16_at(&header, flags_at);
+            first_flags = flags & TcpFlags::CWR.bits();
+            last_flags = flags & (TcpFlags::FIN.bits() | TcpFlags::PSH.bits());
+            put_u16(&mut header, flags_at, flags & !(first_flags | last_flags));
+        }
+        put_u16(&mut header, layout.ip_len + layout.checksum_offset(), 0);
         Self {
             header,
-            header_len: layout.header_len,
-            ip_len: layout.ip_len,
+            layout: *layout,
             size,
             rest: packet.into_payload(),
-            first_flags: flags & only_first,
-            last_flags: flags & only_last,
+            first_flags,
+            last_flags,
             source,
             destination,
             held,
@@ -237,13 +244,16 @@ impl Split {
         let payload_len = payload.len();
         let mut packet = PacketBuf::with_payload(payload);
         packet.set_held(self.held.max(payload_len));
-        let head = packet.prepend(self.header_len);
-        head.copy_from_slice(&self.header[..self.header_len]);
+        let Layout {
+            ip_len, header_len, ..
+        } = self.layout;
+        let head = packet.prepend(header_len);
+        head.copy_from_slice(&self.header[..header_len]);
         let pseudo = self.complete_header(packet.head_mut(), payload_len);
-        let transport = &packet.head()[self.ip_len..];
-        let checksum = packet.payload().sum(pseudo.add_bytes(transport)).finish();
-        let field = self.ip_len + TCP_CHECKSUM_OFFSET;
-        put_u16(packet.head_mut(), field, checksum);
+        let transport = &packet.head()[ip_len..];
+        let sum = packet.payload().sum(pseudo.add_bytes(transport));
+        let field = ip_len + self.layout.checksum_offset();
+        put_u16(packet.head_mut(), field, self.layout.finish(sum));
         Some(packet)
     }
 
@@ -253,7 +263,7 @@ impl Split {
             return None;
         }
         let start = frame.len();
-        frame.extend_from_slice(&self.header[..self.header_len]);
+        frame.extend_from_slice(&self.header[..self.layout.header_len]);
         let mut want = payload_len;
         for piece in self.rest.pieces() {
             let part = piece.len().min(want);
@@ -266,8 +276,10 @@ impl Split {
         self.rest.advance(payload_len);
         let written = &mut frame[start..];
         let pseudo = self.complete_header(written, payload_len);
-        let checksum = pseudo.add_bytes(&written[self.ip_len..]).finish();
-        put_u16(written, self.ip_len + TCP_CHECKSUM_OFFSET, checksum);
+        let ip_len = self.layout.ip_len;
+        let sum = pseudo.add_bytes(&written[ip_len..]);
+        let field = ip_len + self.layout.checksum_offset();
+        put_u16(written, field, self.layout.finish(sum));
         Some(written.len())
     }
 
@@ -280,26 +292,34 @@ impl Split {
             0
         };
         let extra = core::mem::take(&mut self.first_flags) | last;
-        let total_len = self.header_len + payload_len;
-        finish_ip(head, self.ip_len, total_len);
-        let flags_at = self.ip_len + TCP_FLAGS_OFFSET;
-        put_u16(head, flags_at, u16_at(head, flags_at) | extra);
+        let Layout {
+            ip_len,
+            header_len,
+            protocol,
+        } = self.layout;
+        let total_len = header_len + payload_len;
+        finish_ip(head, ip_len, total_len);
+        let transport_len = total_len - ip_len;
+        if protocol == IpProtocol::TCP {
+            let flags_at = ip_len + TCP_FLAGS_OFFSET;
+            put_u16(head, flags_at, u16_at(head, flags_at) | extra);
+        } else {
+            let counted = u16::try_from(transport_len).unwrap_or(u16::MAX);
+            put_u16(head, ip_len + UDP_LENGTH_OFFSET, counted);
+        }
         self.advance_header(payload_len);
-        let transport_len = u32::try_from(total_len - self.ip_len).unwrap_or(u32::MAX);
-        Sum::default().pseudo_header(
-            self.source,
-            self.destination,
-            IpProtocol::TCP,
-            transport_len,
-        )
+        let transport_len = u32::try_from(transport_len).unwrap_or(u32::MAX);
+        Sum::default().pseudo_header(self.source, self.destination, protocol, transport_len)
     }
 
-    /// Makes the header that of the next segment: sequence number, and IPv4's identification.
+    /// Makes the header that of the next segment: TCP's sequence number, and IPv4's identification.
     fn advance_header(&mut self, payload_len: usize) {
-        let seq_at = self.ip_len + 4;
-        let seq = u32_at(&self.header, seq_at);
-        let step = u32::try_from(payload_len).unwrap_or(u32::MAX);
-        self.header[seq_at..seq_at + 4].copy_from_slice(&seq.wrapping_add(step).to_be_bytes());
+        if self.layout.protocol == IpProtocol::TCP {
+            let seq_at = self.layout.ip_len + 4;
+            let seq = u32_at(&self.header, seq_at);
+            let step = u32::try_from(payload_len).unwrap_or(u32::MAX);
+            self.header[seq_at..seq_at + 4].copy_from_slice(&seq.wrapping_add(step).to_be_bytes());
+        }
         if self.source.is_ipv4() {
             let id = u16_at(&self.header, 4).wrapping_add(1);
             put_u16(&mut self.header, 4, id);

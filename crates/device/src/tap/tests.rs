@@ -139,3 +139,24 @@ fn a_full_disk_ends_the_recording_and_not_the_network() {
     assert_eq!(tap.packets(), 1);
     assert!(matches!(tap.finish(), Err(CaptureError::Io(_))));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_super_segment_that_arrives_whole_is_recorded_as_its_segments() {
+    let (ours, kernel) = std::os::unix::net::UnixDatagram::pair().unwrap();
+    let tun = crate::Tun::from_fd(ours.into(), 1_500, crate::Framing::VirtioNet).unwrap();
+    let mut tap = Tap::new(tun, Vec::new(), "hw0", clock()).unwrap();
+    let whole = super_segment(4_000, 1_460);
+    let mut header = vec![1, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    header[4..6].copy_from_slice(&1_460_u16.to_ne_bytes());
+    kernel.send(&[header, whole.to_vec()].concat()).unwrap();
+    let mut batch = Vec::new();
+    assert_eq!(tap.receive(8, &mut batch).unwrap(), 1);
+    assert_eq!(octets(batch), [whole.to_vec()]);
+    let (_, file) = tap.finish().unwrap();
+    let recorded: Vec<usize> = read(&file)
+        .iter()
+        .map(|(_, _, octets)| crate::testing::tcp_payload(octets).len())
+        .collect();
+    assert_eq!(recorded, [1_460, 1_460, 1_080]);
+}

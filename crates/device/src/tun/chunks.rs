@@ -12,14 +12,53 @@ const PACKETS_PER_CHUNK: usize = 2;
 /// Memory the pool may keep while nobody uses it: enough for a batch or two to be in flight.
 const POOLED_MAX: usize = 1 << 20;
 
+/// The longest packet that is copied out of a chunk for a super-segment: larger than the usual MTUs, and still quickly copied.
+const SMALL_MAX: usize = 2_048;
+/// Memory that may be pooled where any packet may be a super-segment: a receive buffer or two of them.
+const POOLED_SUPER_MAX: usize = 4 << 20;
+
 /// Where packets are read to.
 #[derive(Debug)]
 pub(super) struct Chunks {
+    main: Source,
+    packet_len_max: usize,
+    /// Where packets are moved to that would waste a chunk meant for super-segments.
+    small: Option<Source>,
+}
+
+/// Chunks of one size, one of them in use.
+#[derive(Debug)]
+struct Source {
     pool: ChunkPool,
     /// What is left of the chunk in use.
     chunk: BytesMut,
-    packet_len_max: usize,
-    chunk_size: usize,
+}
+
+impl Source {
+    fn new(chunk_size: usize, pooled_max: usize) -> Self {
+        Self {
+            pool: ChunkPool::new(chunk_size, pooled_max / chunk_size),
+            chunk: BytesMut::new(),
+        }
+    }
+
+    /// Makes sure that the chunk in use has room for so many octets.
+    fn reserve(&mut self, room: usize) {
+        if self.chunk.capacity() < room {
+            let used = std::mem::replace(&mut self.chunk, self.pool.take());
+            // The very first is a placeholder without storage.
+            if used.capacity() > 0 {
+                self.pool.put(used);
+            }
+        }
+    }
+
+    /// Makes a packet of what has been written.
+    fn packet(&mut self) -> PacketBuf {
+        let mut packet = PacketBuf::from_bytes(self.chunk.split().freeze());
+        packet.set_held(self.pool.chunk_size());
+        packet
+    }
 }
 
 /// What came of one read.
@@ -37,33 +76,36 @@ pub(super) enum Read {
 }
 
 impl Chunks {
+    /// For packets that are, as a rule, as long as they may be.
     pub(super) fn new(packet_len_max: usize) -> Self {
         let chunk_size = PACKETS_PER_CHUNK * (packet_len_max + 1);
         Self {
-            pool: ChunkPool::new(chunk_size, POOLED_MAX / chunk_size),
-            chunk: BytesMut::new(),
+            main: Source::new(chunk_size, POOLED_MAX),
             packet_len_max,
-            chunk_size,
+            small: None,
+        }
+    }
+
+    /// For packets from the smallest to super-segments. Small ones are moved, so that none keeps 64 KiB.
+    pub(super) fn for_any_size(packet_len_max: usize) -> Self {
+        Self {
+            main: Source::new(packet_len_max + 1, POOLED_SUPER_MAX),
+            packet_len_max,
+            small: Some(Source::new(PACKETS_PER_CHUNK * SMALL_MAX, POOLED_MAX)),
         }
     }
 
     #[cfg(test)]
     pub(super) fn stats(&self) -> handwave_packet::PoolStats {
-        self.pool.stats()
+        self.main.pool.stats()
     }
 
     /// Reads one packet from a descriptor that keeps packets apart.
     pub(super) fn read(&mut self, descriptor: BorrowedFd<'_>) -> rustix::io::Result<Read> {
         // One octet more than a packet may have: a packet that fills it was cut off.
         let room = self.packet_len_max + 1;
-        if self.chunk.capacity() < room {
-            let used = std::mem::replace(&mut self.chunk, self.pool.take());
-            // The very first is a placeholder without storage.
-            if used.capacity() > 0 {
-                self.pool.put(used);
-            }
-        }
-        let spare = &mut self.chunk.spare_capacity_mut()[..room];
+        self.main.reserve(room);
+        let spare = &mut self.main.chunk.spare_capacity_mut()[..room];
         let (filled, _) = rustix::io::read(descriptor, spare)?;
         let len = filled.len();
         if len == 0 {
@@ -72,6 +114,13 @@ impl Chunks {
         if len == room {
             return Ok(Read::TooLong);
         }
+        if let Some(small) = &mut self.small
+            && len <= SMALL_MAX
+        {
+            small.reserve(len);
+            small.chunk.extend_from_slice(filled);
+            return Ok(Read::Packet(small.packet()));
+        }
         #[expect(
             unsafe_code,
             reason = "the kernel has written where nobody else may look yet"
@@ -79,10 +128,8 @@ impl Chunks {
         // SAFETY: the chunk is empty, as each packet is split off below, and `read` has initialised the first `len` octets
         // of its spare capacity, which is at least `room`.
         unsafe {
-            self.chunk.set_len(len);
+            self.main.chunk.set_len(len);
         }
-        let mut packet = PacketBuf::from_bytes(self.chunk.split().freeze());
-        packet.set_held(self.chunk_size);
-        Ok(Read::Packet(packet))
+        Ok(Read::Packet(self.main.packet()))
     }
 }

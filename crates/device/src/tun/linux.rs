@@ -6,33 +6,28 @@
 mod error;
 mod ioctl;
 mod netlink;
+mod queues;
 
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::str::FromStr;
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{Chunks, Framing, Tun};
-use crate::Counters;
-use ioctl::{IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TUN, IFF_TUN_EXCL};
+use super::Tun;
 use netlink::{Link, Netlink};
 
 pub use error::TunError;
+pub(super) use queues::Attachment;
 
-const DEVICE: &str = "/dev/net/tun";
 /// `IFNAMSIZ` less the octet that ends the name.
 const NAME_LEN_MAX: usize = 15;
 const MTU_DEFAULT: u16 = 1_500;
 /// What IPv4 and IPv6 demand of a link (RFC 791 3.2, RFC 8200 5).
 const MTU_MIN: u16 = 68;
 const MTU_MIN_V6: u16 = 1_280;
-/// More than any transmit queue of a TUN interface is long (500 unless somebody changed it).
-const STALE_MAX: usize = 100_000;
 /// How long to wait for an address to become usable: a second at most. It usually takes an interval or none.
 const LOCAL_TRIES_MAX: u32 = 1_000;
 const LOCAL_TRY_INTERVAL: Duration = Duration::from_millis(1);
@@ -136,6 +131,21 @@ pub struct TunBuilder {
     addresses: Vec<InterfaceAddress>,
     mtu: u16,
     up: bool,
+    offload: Offload,
+}
+
+/// Who cuts super-segments and completes checksums: the kernel, where a link needs it, or this side, always.
+///
+/// With offload a packet may have 64 KiB, so that one read or write does what takes 45 otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Offload {
+    /// As much as the kernel gives.
+    #[default]
+    Auto,
+    /// The kernel; an error if it does not do so for TCP.
+    On,
+    /// This side: each packet has at most the size of the MTU, and complete checksums.
+    Off,
 }
 
 impl Default for TunBuilder {
@@ -153,6 +163,7 @@ impl TunBuilder {
             addresses: Vec::new(),
             mtu: MTU_DEFAULT,
             up: true,
+            offload: Offload::Auto,
         }
     }
 
@@ -185,6 +196,13 @@ impl TunBuilder {
         self
     }
 
+    /// Says who cuts super-segments and completes checksums.
+    #[must_use]
+    pub fn offload(mut self, offload: Offload) -> Self {
+        self.offload = offload;
+        self
+    }
+
     /// Creates the interface and configures it. When it returns, the kernel takes packets for the addresses; with IPv6 that
     /// can take some milliseconds.
     ///
@@ -194,20 +212,39 @@ impl TunBuilder {
     /// Nothing is left behind.
     pub fn create(self) -> Result<Tun, TunError> {
         self.check()?;
-        let descriptor = open()?;
-        let flags = IFF_TUN | IFF_NO_PI | IFF_TUN_EXCL;
-        let name = ioctl::set_interface(descriptor.as_fd(), &self.name, flags).map_err(
-            |errno| match errno {
-                Errno::PERM => TunError::no_privilege("create", &self.name),
-                Errno::BUSY | Errno::EXIST => TunError::Exists {
-                    name: self.name.clone(),
-                },
-                errno => TunError::system("create the TUN interface", &self.name, errno.into()),
-            },
-        )?;
-        make_plain(descriptor.as_fd(), &name)?;
-        self.configure(&name)?;
-        tun(descriptor, self.mtu, name)
+        only(queues::create(&self, 1)?)
+    }
+
+    /// Creates the interface with several queues, and one device for each.
+    ///
+    /// The kernel keeps the packets of a flow on the queue that last sent some of that flow, and spreads what it does not know. So each
+    /// queue can have a stack of its own, on a core of its own, which must pass on what is not for it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create`](Self::create), and [`TunError::BadQueues`] for a number the kernel does not take.
+    pub fn create_queues(self, count: usize) -> Result<Vec<Tun>, TunError> {
+        self.check()?;
+        queues::create(&self, count)
+    }
+
+    /// Attaches to an existing interface; name and [`offload`](Self::offload) count, and all else stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Tun::attach`].
+    pub fn attach(self) -> Result<Tun, TunError> {
+        only(queues::attach(&self, 1)?)
+    }
+
+    /// Attaches to several queues of an existing interface, as `ip tuntap add dev NAME mode tun multi_queue` makes one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Tun::attach`], [`TunError::SingleQueue`] if the interface was made with one queue, and
+    /// [`TunError::BadQueues`] for a number the kernel does not take.
+    pub fn attach_queues(self, count: usize) -> Result<Vec<Tun>, TunError> {
+        queues::attach(&self, count)
     }
 
     /// Attaches to the interface if it exists, and leaves it as it is; creates and configures it otherwise.
@@ -216,11 +253,20 @@ impl TunBuilder {
     ///
     /// Those of [`create`](Self::create) and [`Tun::attach`].
     pub fn create_or_attach(self) -> Result<Tun, TunError> {
+        only(self.create_or_attach_queues(1)?)
+    }
+
+    /// Does what [`create_or_attach`](Self::create_or_attach) does, with several queues.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create_queues`](Self::create_queues) and [`attach_queues`](Self::attach_queues).
+    pub fn create_or_attach_queues(self, count: usize) -> Result<Vec<Tun>, TunError> {
         check_name(&self.name)?;
         if find(&self.name)?.is_some() {
-            Tun::attach(&self.name)
+            self.attach_queues(count)
         } else {
-            self.create()
+            self.create_queues(count)
         }
     }
 
@@ -296,48 +342,25 @@ impl TunBuilder {
 
 impl Tun {
     /// Attaches to an existing TUN interface, as `ip tuntap add dev NAME mode tun user USER` makes one, and leaves its
-    /// addresses, its MTU and its link state alone.
+    /// addresses, its MTU and its link state alone. Offloads are taken as far as the kernel gives them; a [`TunBuilder`] says otherwise.
     ///
-    /// Needs no privilege if the interface belongs to the user. Offloads that an earlier program has set are taken back:
-    /// the kernel keeps them beyond that program's end, and packets would come oversized and without checksums. Packets
-    /// that were waiting in the interface are dropped for the same reason.
+    /// Needs no privilege if the interface was made for this user. Whatever an earlier program has set of offloads is set anew: the
+    /// kernel keeps it beyond that program's end. Packets that were waiting in the interface are dropped for the same reason.
     ///
     /// # Errors
     ///
     /// [`TunError::NotFound`] if there is no such interface, [`TunError::NotATun`] if it is something else,
     /// [`TunError::Busy`] if a program is attached to it already; any other [`TunError`] says what is missing.
     pub fn attach(name: &str) -> Result<Self, TunError> {
-        check_name(name)?;
-        let not_found = || TunError::NotFound { name: name.into() };
-        let link = find(name)?.ok_or_else(not_found)?;
-        let flags = IFF_TUN | IFF_NO_PI | attach_flags(&link)?;
-        let descriptor = open()?;
-        ioctl::set_interface(descriptor.as_fd(), name, flags).map_err(|errno| match errno {
-            Errno::PERM => TunError::no_privilege("attach to", name),
-            Errno::BUSY => TunError::Busy { name: name.into() },
-            Errno::INVAL => TunError::not_a_tun(&link, name),
-            errno => TunError::system("attach to the TUN interface", name, errno.into()),
-        })?;
-        // The call creates what does not exist. If the interface went away just before, this one is ours, and goes away again.
-        let attached = find(name)?.ok_or_else(not_found)?;
-        if attached.index != link.index {
-            return Err(not_found());
-        }
-        make_plain(descriptor.as_fd(), name)?;
-        discard_stale(descriptor.as_fd());
-        let mtu = u16::try_from(attached.mtu).unwrap_or(u16::MAX);
-        tun(descriptor, mtu, name.into())
+        TunBuilder::new().name(name).attach()
     }
 }
 
-fn tun(descriptor: OwnedFd, mtu: u16, name: String) -> Result<Tun, TunError> {
-    Ok(Tun {
-        descriptor,
-        framing: Framing::Plain,
-        mtu,
-        name: Some(name),
-        chunks: Chunks::new(mtu.into()),
-        counters: Counters::default(),
+/// The device of the only queue.
+fn only(mut queues: Vec<Tun>) -> Result<Tun, TunError> {
+    queues.pop().ok_or(TunError::BadQueues {
+        asked: 0,
+        at_most: queues::QUEUES_MAX,
     })
 }
 
@@ -362,53 +385,6 @@ fn find(name: &str) -> Result<Option<Link>, TunError> {
     Netlink::open()
         .and_then(|netlink| netlink.link(name))
         .map_err(|error| TunError::system("look for the interface", name, error))
-}
-
-/// What the flags must repeat of how the interface was made; an error where no flags would do.
-fn attach_flags(link: &Link) -> Result<u16, TunError> {
-    if link.kind.as_deref() != Some("tun") || link.tun.is_some_and(|tun| tun.is_tap) {
-        return Err(TunError::not_a_tun(link, &link.name));
-    }
-    let Some(tun) = link.tun.filter(|tun| tun.multi_queue) else {
-        return Ok(0);
-    };
-    // The kernel would let us in, and give each program some of the packets.
-    if tun.queues > 0 {
-        return Err(TunError::Busy {
-            name: link.name.clone(),
-        });
-    }
-    Ok(IFF_MULTI_QUEUE)
-}
-
-fn open() -> Result<OwnedFd, TunError> {
-    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    rustix::fs::open(DEVICE, flags, Mode::empty()).map_err(|errno| match errno {
-        Errno::NOENT | Errno::NODEV | Errno::NXIO | Errno::NOTDIR => TunError::NoTunDevice,
-        Errno::ACCESS | Errno::PERM => TunError::TunDeviceForbidden,
-        errno => TunError::system("open /dev/net/tun for", "a TUN interface", errno.into()),
-    })
-}
-
-/// Sets what the kernel remembers from an earlier program to what plain packets need.
-fn make_plain(descriptor: BorrowedFd<'_>, name: &str) -> Result<(), TunError> {
-    ioctl::set_vnet_header_len(descriptor, ioctl::VNET_HEADER_LEN)
-        .and_then(|()| ioctl::set_offload(descriptor, 0))
-        .map_err(|errno| TunError::system("turn off the offloads of", name, errno.into()))
-}
-
-/// Drops what was queued before the offloads were turned off.
-fn discard_stale(descriptor: BorrowedFd<'_>) {
-    // The kernel throws away what does not fit, so one octet takes out a packet. An error shows again at the first receive.
-    let mut octet = [0; 1];
-    for _ in 0..STALE_MAX {
-        if !matches!(
-            rustix::io::read(descriptor, &mut octet),
-            Ok(_) | Err(Errno::INTR)
-        ) {
-            return;
-        }
-    }
 }
 
 #[cfg(test)]

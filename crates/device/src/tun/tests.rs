@@ -202,3 +202,110 @@ fn a_packet_the_kernel_refuses_does_not_hold_up_the_next() {
     assert_eq!(next(&kernel), Some(packet(2, 40).to_vec()));
     assert_eq!(tun.counters().send_dropped, 1);
 }
+
+/// A header of the kernel's: flags, type, size of segments.
+fn vnet_header(flags: u8, kind: u8, segment_size: u16) -> Vec<u8> {
+    let mut header = vec![0; vnet::LEN];
+    (header[0], header[1]) = (flags, kind);
+    header[4..6].copy_from_slice(&segment_size.to_ne_bytes());
+    header
+}
+
+#[test]
+fn a_super_segment_leaves_whole_where_the_kernel_cuts_it() {
+    let (mut tun, kernel) = tun(1_500, Framing::VirtioNet);
+    let mut ordinary = super_segment(1_000, 1_460);
+    ordinary.set_segment_size(None);
+    let finished = packet(9, 40);
+    let packets = [super_segment(40_000, 1_460), ordinary, finished];
+    let expected = octets(packets.clone());
+    assert_eq!(tun.send(&mut VecDeque::from(packets)).unwrap(), 3);
+    let number = |octets: &[u8], at: usize| u16::from_ne_bytes([octets[at], octets[at + 1]]);
+    for (packet, numbers) in
+        expected
+            .iter()
+            .zip([[1, 1, 40, 1_460, 20, 16], [1, 0, 0, 0, 20, 16], [0; 6]])
+    {
+        let sent = next(&kernel).unwrap();
+        let header = [
+            u16::from(sent[0]),
+            u16::from(sent[1]),
+            number(&sent, 2),
+            number(&sent, 4),
+            number(&sent, 6),
+            number(&sent, 8),
+        ];
+        assert_eq!(
+            header, numbers,
+            "flags, type, headers, size, start and place of the sum"
+        );
+        assert_eq!(&sent[vnet::LEN..], packet);
+    }
+}
+
+#[test]
+fn what_the_kernel_says_of_a_packet_becomes_its_marks() {
+    use handwave_packet::ChecksumMark::{Partial, Unknown, Verified};
+    let (mut tun, kernel) = tun(1_500, Framing::VirtioNet);
+    let whole = super_segment(40_000, 1_460).to_vec();
+    let cases = [
+        (vnet_header(1, 1, 1_460), Partial, Some(1_460)),
+        (vnet_header(1, 0x81, 1_460), Partial, Some(1_460)),
+        (vnet_header(2, 0, 0), Verified, None),
+        (vnet_header(0, 0, 0), Unknown, None),
+    ];
+    for (header, checksum, segment_size) in cases {
+        kernel.send(&[header, whole.clone()].concat()).unwrap();
+        let mut batch = Vec::new();
+        assert_eq!(tun.receive(8, &mut batch).unwrap(), 1);
+        let marks = (batch[0].checksum(), batch[0].segment_size());
+        assert_eq!(marks, (checksum, segment_size));
+        assert_eq!(octets(batch), [&whole[..]]);
+    }
+    for odd in [vnet_header(0, 3, 500), vec![0; vnet::LEN], vec![0; 4]] {
+        kernel.send(&odd).unwrap();
+    }
+    kernel
+        .send(&[vnet_header(0, 3, 500), whole].concat())
+        .unwrap();
+    assert_eq!(tun.receive(8, &mut Vec::new()).unwrap(), 0);
+    assert_eq!(tun.counters().receive_dropped, 4);
+}
+
+#[test]
+fn datagrams_that_arrive_as_one_are_received_one_by_one() {
+    let (mut tun, kernel) = tun(1_500, Framing::VirtioNet);
+    let mut datagrams = vec![0; 28 + 2_500];
+    (datagrams[0], datagrams[9]) = (0x45, 17);
+    kernel
+        .send(&[vnet_header(1, 5, 1_000), datagrams].concat())
+        .unwrap();
+    let mut batch = Vec::new();
+    assert_eq!(
+        tun.receive(2, &mut batch).unwrap(),
+        2,
+        "no more than asked for"
+    );
+    assert_eq!(tun.receive(2, &mut batch).unwrap(), 1);
+    let lengths: Vec<usize> = batch.iter().map(PacketBuf::len).collect();
+    assert_eq!(lengths, [1_028, 1_028, 528]);
+    assert_eq!(tun.counters().received, 3);
+}
+
+#[test]
+fn a_small_packet_keeps_no_chunk_meant_for_a_large_one() {
+    let (mut tun, kernel) = tun(1_500, Framing::VirtioNet);
+    let small = [vnet_header(0, 0, 0), packet(3, 1_400).to_vec()].concat();
+    for _ in 0..20 {
+        kernel.send(&small).unwrap();
+    }
+    kernel
+        .send(&[vnet_header(0, 0, 0), packet(3, 30_000).to_vec()].concat())
+        .unwrap();
+    let mut batch = Vec::new();
+    assert_eq!(tun.receive(64, &mut batch).unwrap(), 21);
+    assert!(batch[..20].iter().all(|packet| packet.held() == 4_096));
+    assert!(batch[20].held() > 65_535);
+    // One for all of these, and one for what may come next.
+    assert_eq!(tun.chunks.stats().allocated, 2);
+}

@@ -219,3 +219,34 @@ proptest! {
         prop_assert_eq!(frames.write_next(&mut BytesMut::new()), None);
     }
 }
+
+#[test]
+fn datagrams_that_travel_as_one_each_get_a_header_of_their_own() {
+    let payload: Vec<u8> = (0..2_500_u32).map(|n| n.to_le_bytes()[0]).collect();
+    let mut whole = PacketBuf::with_payload(Payload::from(payload.clone()));
+    let header = whole.prepend(UDP_LEN);
+    header[..4].copy_from_slice(&[0x12, 0x34, 0x56, 0x78]);
+    let ip = whole.prepend(20);
+    (ip[0], ip[8], ip[9]) = (0x45, 64, 17);
+    ip[4..6].copy_from_slice(&0xFFFF_u16.to_be_bytes());
+    ip[12..16].copy_from_slice(&[10, 0, 0, 1]);
+    ip[16..20].copy_from_slice(&[10, 0, 0, 2]);
+    whole.set_segment_size(Some(1_000));
+    whole.set_checksum(ChecksumMark::Partial);
+    let mut joined = Vec::new();
+    for (index, part) in segments(whole).enumerate() {
+        let octets = part.to_vec();
+        assert_eq!(internet_checksum(&octets[..20]), 0);
+        assert_eq!(usize::from(u16_at(&octets, 2)), octets.len());
+        assert_eq!(usize::from(u16_at(&octets, 4).wrapping_add(1)), index);
+        assert_eq!(octets[20..24], [0x12, 0x34, 0x56, 0x78]);
+        assert_eq!(usize::from(u16_at(&octets, 24)), octets.len() - 20);
+        let len = u32::try_from(octets.len() - 20).unwrap();
+        let sum = Sum::default()
+            .pseudo_header(V4.0, V4.1, IpProtocol::UDP, len)
+            .add_bytes(&octets[20..]);
+        assert_eq!(sum.finish(), 0, "datagram {index}");
+        joined.extend_from_slice(&octets[28..]);
+    }
+    assert_eq!(joined, payload);
+}

@@ -66,6 +66,20 @@ pub enum TunError {
         /// The smallest that would do.
         at_least: u16,
     },
+    /// Several queues of an interface were asked for that was made with one.
+    SingleQueue {
+        /// The interface.
+        name: String,
+        /// The number of queues asked for.
+        asked: usize,
+    },
+    /// No interface can have so many queues.
+    BadQueues {
+        /// The number of queues asked for.
+        asked: usize,
+        /// The most the kernel takes.
+        at_most: usize,
+    },
     /// An IPv6 address was asked for, and the system has IPv6 turned off.
     Ipv6Disabled {
         /// The interface.
@@ -168,6 +182,15 @@ impl fmt::Display for TunError {
                 f,
                 "an MTU of {mtu} is too small: IPv4 needs 68 octets and IPv6 1280, so set at least {at_least}"
             ),
+            Self::SingleQueue { name, asked } => write!(
+                f,
+                "{name} has one queue and not {asked}: use one, or make the interface anew with several \
+                 (`sudo ip link delete dev {name} && sudo ip tuntap add dev {name} mode tun multi_queue user $USER`)"
+            ),
+            Self::BadQueues { asked, at_most } => write!(
+                f,
+                "an interface cannot have {asked} queues: choose a number from 1 to {at_most}, best that of the cores"
+            ),
             Self::Ipv6Disabled { name } => write!(
                 f,
                 "{name} cannot have an IPv6 address because IPv6 is turned off: leave the address out, or turn it on \
@@ -230,7 +253,9 @@ impl From<TunError> for io::Error {
             TunError::NotATun { .. }
             | TunError::BadName { .. }
             | TunError::BadAddress { .. }
-            | TunError::BadMtu { .. } => io::ErrorKind::InvalidInput,
+            | TunError::BadMtu { .. }
+            | TunError::SingleQueue { .. }
+            | TunError::BadQueues { .. } => io::ErrorKind::InvalidInput,
             TunError::Ipv6Disabled { .. } => io::ErrorKind::Unsupported,
             TunError::System { source, .. } => source.kind(),
         };

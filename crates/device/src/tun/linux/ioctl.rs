@@ -13,11 +13,18 @@ pub(super) const IFF_TUN: u16 = 0x0001;
 pub(super) const IFF_NO_PI: u16 = 0x1000;
 /// Several descriptors share the interface.
 pub(super) const IFF_MULTI_QUEUE: u16 = 0x0100;
+/// A `struct virtio_net_hdr` stands in front of each packet.
+pub(super) const IFF_VNET_HDR: u16 = 0x4000;
 /// Create the interface, or fail if there is one of that name.
 pub(super) const IFF_TUN_EXCL: u16 = 0x8000;
 
 /// `struct virtio_net_hdr` without the field that only mergeable buffers have.
 pub(super) const VNET_HEADER_LEN: i32 = 10;
+
+/// `TUN_F_CSUM`, `TUN_F_TSO4`, `TUN_F_TSO6`, `TUN_F_TSO_ECN`: checksums may be left to us, and TCP super-segments.
+pub(super) const OFFLOAD_TCP: u32 = 0x01 | 0x02 | 0x04 | 0x08;
+/// `TUN_F_USO4`, `TUN_F_USO6`: datagrams that travel as one; since Linux 6.2.
+pub(super) const OFFLOAD_UDP: u32 = 0x20 | 0x40;
 
 const TUNSETIFF: Opcode = opcode::write::<c_int>(b'T', 202);
 const TUNSETOFFLOAD: Opcode = opcode::write::<c_uint>(b'T', 208);

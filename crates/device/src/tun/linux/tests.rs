@@ -5,6 +5,7 @@ mod kernel;
 use std::collections::VecDeque;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
 
 use handwave_packet::PacketBuf;
 use handwave_wire::icmpv4::Icmpv4Message;
@@ -14,9 +15,10 @@ use handwave_wire::ipv6::Ipv6Header;
 use handwave_wire::{IpProtocol, SeqNum, Sum, TcpFlags, TcpHeader, TcpOptions};
 use rustix::thread::CapabilitySet;
 
+use super::ioctl::{IFF_NO_PI, IFF_TUN, IFF_VNET_HDR};
 use super::*;
-use crate::Device;
 use crate::testing::packet;
+use crate::{Device, Framing};
 use kernel::{in_namespace, ip, ip_address, ip_link, receive_one, without};
 
 const OURS_V4: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 2);
@@ -319,7 +321,7 @@ fn a_deleted_interface_is_a_final_error() {
 #[test]
 fn a_datagram_from_the_kernel_is_taken_and_one_to_it_delivered() {
     in_namespace(|| {
-        let mut tun = builder().create().unwrap();
+        let mut tun = builder().offload(Offload::Off).create().unwrap();
         let socket = UdpSocket::bind((KERNELS_V4, 5_000)).unwrap();
         socket.send_to(&[7; 100], (OURS_V4, 6_000)).unwrap();
         let request = loop {
@@ -350,8 +352,7 @@ const TSO: u32 = 0x01 | 0x02 | 0x04;
 
 /// Opens the interface as a program with offload does, and leaves the offload behind.
 fn set_offload_and_close(name: &str) {
-    const IFF_VNET_HDR: u16 = 0x4000;
-    let descriptor = open().unwrap();
+    let descriptor = queues::open().unwrap();
     let flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
     ioctl::set_interface(descriptor.as_fd(), name, flags).unwrap();
     ioctl::set_offload(descriptor.as_fd(), TSO).unwrap();
@@ -366,7 +367,7 @@ fn offloads_of_an_earlier_program_are_taken_back() {
 
         // What this guards against is real: a descriptor that takes nothing back gets oversized packets.
         set_offload_and_close("hw1");
-        let descriptor = open().unwrap();
+        let descriptor = queues::open().unwrap();
         ioctl::set_interface(descriptor.as_fd(), "hw1", IFF_TUN | IFF_NO_PI).unwrap();
         let mut careless = Tun::from_fd(descriptor, u16::MAX, Framing::Plain).unwrap();
         let seen = watch_a_stream(&mut careless);
@@ -377,11 +378,113 @@ fn offloads_of_an_earlier_program_are_taken_back() {
         drop(careless);
 
         set_offload_and_close("hw1");
-        let mut tun = Tun::attach("hw1").unwrap();
+        let plain = TunBuilder::new().name("hw1").offload(Offload::Off);
+        let mut tun = plain.attach().unwrap();
         assert_eq!(tun.mtu(), 1_500);
         let seen = watch_a_stream(&mut tun);
         assert_eq!((seen.longest, seen.incomplete_checksums), (1_500, 0));
         assert_eq!(tun.counters().receive_dropped, 0);
+    });
+}
+
+#[test]
+fn offloads_are_set_anew_on_each_attach_and_taken_back_on_leaving() {
+    in_namespace(|| {
+        persistent("hw1", &[]);
+        ip(&["addr", "add", "10.7.0.1/24", "dev", "hw1"]).unwrap();
+        ip(&["link", "set", "dev", "hw1", "up"]).unwrap();
+        for offload in [Offload::On, Offload::Off, Offload::Auto, Offload::Off] {
+            let builder = TunBuilder::new().name("hw1").offload(offload);
+            let mut tun = builder.attach().unwrap();
+            assert_eq!(tun.has_offload(), offload != Offload::Off);
+            let seen = watch_a_stream(&mut tun);
+            assert_eq!(
+                seen.longest > 1_500,
+                tun.has_offload(),
+                "{offload:?}: {seen:?}"
+            );
+            assert_eq!(seen.incomplete_checksums > 0, tun.has_offload());
+            assert_eq!(tun.counters().receive_dropped, 0);
+            drop(tun);
+            // A descriptor that sets nothing itself sees what is left behind.
+            let descriptor = queues::open().unwrap();
+            ioctl::set_interface(descriptor.as_fd(), "hw1", IFF_TUN | IFF_NO_PI).unwrap();
+            let mut careless = Tun::from_fd(descriptor, u16::MAX, Framing::Plain).unwrap();
+            let seen = watch_a_stream(&mut careless);
+            assert_eq!(
+                (seen.longest, seen.incomplete_checksums),
+                (1_500, 0),
+                "{offload:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn several_queues_share_an_interface_and_one_queue_is_not_several() {
+    in_namespace(|| {
+        let queues = builder().create_queues(3).unwrap();
+        assert_eq!(queues.len(), 3);
+        assert!(queues.iter().all(|queue| queue.name() == Some("hw0")));
+        assert!(queues.iter().all(Tun::has_offload));
+        drop(queues);
+        assert!(ip(&["link", "show", "dev", "hw0"]).is_err(), "it is gone");
+
+        persistent("hw1", &["multi_queue"]);
+        let hw1 = || TunBuilder::new().name("hw1");
+        for _ in 0..2 {
+            let queues = hw1().attach_queues(2).unwrap();
+            let error = hw1().attach().unwrap_err();
+            assert!(matches!(error, TunError::Busy { .. }), "{error}");
+            drop(queues);
+        }
+        persistent("hw2", &[]);
+        let error = TunBuilder::new().name("hw2").attach_queues(2).unwrap_err();
+        assert!(
+            matches!(error, TunError::SingleQueue { asked: 2, .. }),
+            "{error}"
+        );
+        assert!(error.to_string().contains("multi_queue"), "{error}");
+        for count in [0, 257] {
+            let error = hw1().attach_queues(count).unwrap_err();
+            assert!(matches!(error, TunError::BadQueues { .. }), "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_queue_keeps_the_flow_it_has_sent_of() {
+    in_namespace(|| {
+        let mut queues = builder().create_queues(2).unwrap();
+        // Whichever queue answers, what the kernel sends next of the flow comes there.
+        let socket = UdpSocket::bind((KERNELS_V4, 5_000)).unwrap();
+        let patience = std::time::Duration::from_secs(30);
+        socket.set_read_timeout(Some(patience)).unwrap();
+        for index in [0, 1] {
+            let mut datagram = packet(0, 28);
+            let from = 6_000_u16;
+            let udp = [
+                &from.to_be_bytes()[..],
+                &5_000_u16.to_be_bytes(),
+                &[0, 8, 0, 0],
+            ]
+            .concat();
+            let mut header = Ipv4Header::new(OURS_V4, KERNELS_V4, IpProtocol::UDP);
+            header.payload_len = 8;
+            datagram.truncate(0);
+            datagram.prepend(8).copy_from_slice(&udp);
+            header.emit(datagram.prepend(20));
+            queues[index].send(&mut VecDeque::from([datagram])).unwrap();
+            socket.recv_from(&mut []).unwrap();
+            socket.send_to(&[7; 9], (OURS_V4, from)).unwrap();
+            loop {
+                let packet = receive_one(&mut queues[index]).to_vec();
+                if packet[0] >> 4 == 4 {
+                    assert_eq!(packet[28..], [7; 9]);
+                    break;
+                }
+            }
+        }
     });
 }
 

@@ -33,7 +33,7 @@ pub(super) fn in_namespace(test: impl FnOnce() + Send + 'static) {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let missing = if !rustix::process::geteuid().is_root() {
         Some("this needs root")
-    } else if !std::path::Path::new(super::super::DEVICE).exists() {
+    } else if !std::path::Path::new(super::super::queues::DEVICE).exists() {
         Some("there is no /dev/net/tun")
     } else if Command::new("ip").arg("-V").output().is_err() {
         Some("there is no program `ip`")
