@@ -458,7 +458,7 @@ fn a_queue_keeps_the_flow_it_has_sent_of() {
         let mut queues = builder().create_queues(2).unwrap();
         // Whichever queue answers, what the kernel sends next of the flow comes there.
         let socket = UdpSocket::bind((KERNELS_V4, 5_000)).unwrap();
-        let patience = std::time::Duration::from_secs(30);
+        let patience = Duration::from_secs(30);
         socket.set_read_timeout(Some(patience)).unwrap();
         for index in [0, 1] {
             let mut datagram = packet(0, 28);
