@@ -8,7 +8,7 @@
 use crate::arena::Arena;
 use crate::config::TimeWaitOverflow;
 use crate::demux::Owner;
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, ListenerId};
 use crate::ready::ReadyList;
 use crate::routes::NextHop;
 use crate::stack::Stack;
@@ -36,7 +36,10 @@ pub(crate) struct Slot {
     /// The tuple leads here. Not so once the connection is over: then the four numbers are free for another.
     owns_tuple: bool,
     /// Octets of memory charged.
-    held: usize,
+    held: u32,
+    /// The slot of the listener that counts this connection until it ends, and the generation of that slot, which is even if
+    /// there is none.
+    opened_by: (u32, u32),
 }
 
 /// All connections of a stack.
@@ -166,8 +169,16 @@ impl Connections {
             return;
         };
         let held = entry.connection.held();
-        self.held = self.held + held - entry.held;
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
+        self.held = self.held + held as usize - entry.held as usize;
         entry.held = held;
+    }
+
+    /// Says which listener counts a connection until it ends.
+    pub(crate) fn set_opened_by(&mut self, id: ConnectionId, listener: Option<ListenerId>) {
+        if let (Some(entry), Some(listener)) = (self.slots.at_mut(id.slot), listener) {
+            entry.opened_by = (listener.slot, listener.generation);
+        }
     }
 
     fn collect_events(&mut self, slot: u32) {
@@ -195,7 +206,14 @@ impl Slot {
             released: false,
             owns_tuple: true,
             held: 0,
+            opened_by: (0, 0),
         }
+    }
+
+    /// The listener that counts this connection until it ends.
+    fn opened_by(&self) -> Option<ListenerId> {
+        let (slot, generation) = self.opened_by;
+        (generation % 2 == 1).then(|| (slot, generation).into())
     }
 
     /// Whether the application has let go.
@@ -307,8 +325,12 @@ impl Stack {
         connections.noticed.remove(slot);
         connections.turn_over(slot);
         if let Some(entry) = connections.slots.remove(slot) {
-            connections.held -= entry.held;
+            connections.held -= entry.held as usize;
             connections.orphans -= usize::from(entry.released);
+            if let Some(listener) = entry.opened_by() {
+                let remote = entry.connection.tuple().remote.addr;
+                self.listening.on_connection_ended(listener, remote);
+            }
         }
     }
 

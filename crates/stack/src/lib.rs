@@ -64,7 +64,7 @@ pub use counters::Counters;
 pub use error::{ConnectError, ForwardError, InterfaceError, ListenError, NoSuchSocket};
 pub use event::Event;
 pub use forwarding::{ForwardLimits, ForwardRequest};
-pub use handwave_tcp::{Events, ListenerConfig};
+pub use handwave_tcp::{Events, Limits, ListenerConfig, RateLimit, SynCookies};
 pub use id::{ConnectionId, InterfaceId, ListenerId, SocketId, UdpId};
 pub use input::ReassemblyLimits;
 pub use interface::{InterfaceConfig, Medium, Prefix};
@@ -72,7 +72,6 @@ pub use listening::ListenAt;
 pub use neighbours::NeighbourLimits;
 pub use pmtu::{IPV4_MTU_MIN, IPV6_MTU_MIN};
 pub use ports::PortRange;
-pub use rate::RateLimit;
 pub use routes::Route;
 pub use snapshot::{
     ConnectionSnapshot, HalfOpenSnapshot, ListenerSnapshot, SnapshotCursor, SocketSnapshot,

@@ -12,7 +12,8 @@ use crate::timers::TimerWheel;
 use alloc::boxed::Box;
 use core::net::IpAddr;
 use handwave_tcp::{
-    Connection, Context, Endpoint, Events, Instant, ListenVerdict, Listener, SegmentIn,
+    Connection, Context, CookieKeys, Endpoint, Events, Instant, ListenVerdict, Listener,
+    ListenerCounters, SegmentIn,
 };
 use handwave_wire::{SeqNum, TcpFlags};
 
@@ -56,6 +57,8 @@ impl From<u16> for ListenAt {
 pub(crate) struct Entry {
     pub(crate) listener: Box<Listener>,
     pub(crate) at: ListenAt,
+    /// Events not yet told.
+    events: Events,
 }
 
 /// All listeners of a stack.
@@ -66,6 +69,8 @@ pub(crate) struct Listening {
     pub(crate) timers: TimerWheel,
     ready: ReadyList,
     noticed: ReadyList,
+    /// What listeners counted that are closed.
+    closed: ListenerCounters,
 }
 
 impl Listening {
@@ -76,6 +81,7 @@ impl Listening {
             timers: TimerWheel::new(now),
             ready: ReadyList::default(),
             noticed: ReadyList::default(),
+            closed: ListenerCounters::default(),
         }
     }
 
@@ -125,7 +131,11 @@ impl Listening {
 
     pub(crate) fn insert(&mut self, at: ListenAt, listener: Listener) -> ListenerId {
         let listener = Box::new(listener);
-        let id = ListenerId::from(self.entries.insert(Entry { listener, at }));
+        let id = ListenerId::from(self.entries.insert(Entry {
+            listener,
+            at,
+            events: Events::NONE,
+        }));
         self.places.insert(at.addr, at.port, id.slot);
         id
     }
@@ -136,7 +146,9 @@ impl Listening {
         self.timers.cancel(id.slot);
         self.ready.remove(id.slot);
         self.noticed.remove(id.slot);
-        self.entries.remove(id.slot)
+        let entry = self.entries.remove(id.slot)?;
+        self.closed.add(entry.listener.counters());
+        Some(entry)
     }
 
     /// Notes that a listener may have something to send.
@@ -163,18 +175,76 @@ impl Listening {
     pub(crate) fn poll_event(&mut self) -> Option<(ListenerId, Events)> {
         let slot = self.noticed.pop()?;
         let generation = self.entries.generation(slot)?;
-        Some(((slot, generation).into(), Events::READABLE))
+        let events = core::mem::take(&mut self.entries.at_mut(slot)?.events);
+        Some(((slot, generation).into(), events))
+    }
+
+    /// The name of the listener in `slot` if it counts connections until they end.
+    fn counting(&self, slot: u32) -> Option<ListenerId> {
+        let entry = self.entries.at(slot)?;
+        let counts = entry.listener.limits().limits.counts_connections();
+        let generation = self.entries.generation(slot).filter(|_| counts)?;
+        Some((slot, generation).into())
     }
 
     fn push_accepted(&mut self, slot: u32, id: ConnectionId) {
         if let Some(entry) = self.entries.at_mut(slot) {
             entry.listener.push_accepted(id.to_bits());
+            entry.events |= Events::READABLE;
             self.noticed.push(slot);
+        }
+    }
+
+    /// Takes what a listener has to say of itself.
+    fn collect_events(&mut self, slot: u32) {
+        let Some(entry) = self.entries.at_mut(slot) else {
+            return;
+        };
+        let fresh = entry.listener.take_events();
+        if !fresh.is_empty() {
+            entry.events |= fresh;
+            self.noticed.push(slot);
+            // A detector that has begun to watch wants to be woken.
+            self.ready.push(slot);
+        }
+    }
+
+    /// A connection that the listener `id` established, to a peer at `remote`, is over.
+    pub(crate) fn on_connection_ended(&mut self, id: ListenerId, remote: IpAddr) {
+        if let Some(entry) = self.get_mut(id) {
+            entry.listener.on_connection_ended(remote);
         }
     }
 }
 
 impl Stack {
+    /// What all listeners have counted together, those that are closed included, in the meaning of `nstat`'s counters.
+    #[must_use]
+    pub fn listener_counters(&self) -> ListenerCounters {
+        let mut total = self.listening.closed.clone();
+        for (_, entry) in self.listening.iter() {
+            total.add(entry.listener.counters());
+        }
+        total
+    }
+
+    /// The keys of SYN cookies, which all listeners share: to hand in new material, or to share them with other nodes.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use handwave_stack::{Stack, StackConfig};
+    /// use handwave_tcp::{Instant, Secrets};
+    ///
+    /// let now = Instant::ZERO;
+    /// let node = |seed| Stack::new(StackConfig::default(), Secrets::from_seed(seed), now);
+    /// let (mut first, mut second) = (node(1), node(2));
+    /// let shared = first.cookie_keys().export(now);
+    /// second.cookie_keys().import(now, &shared, Duration::ZERO);
+    /// ```
+    pub const fn cookie_keys(&mut self) -> &mut CookieKeys {
+        &mut self.host.cookie_keys
+    }
+
     /// Gives a segment that belongs to no connection to the listener in `slot`.
     ///
     /// `iss_floor` comes from a TIME-WAIT record that gave way to this SYN (RFC 6191).
@@ -196,10 +266,12 @@ impl Stack {
             return;
         };
         let mut cx = Context::new(now, &mut self.host);
-        match entry
+        let verdict = entry
             .listener
-            .handle_segment(&mut cx, tuple, path, segment, iss_floor)
-        {
+            .handle_segment(&mut cx, tuple, path, segment, iss_floor);
+        self.listening.collect_events(slot);
+        match verdict {
+            ListenVerdict::Cookie(answer) => self.send_segment(now, way.interface, &tuple, answer),
             ListenVerdict::Queued => self.listening.touch(slot),
             ListenVerdict::Established(connection) => {
                 self.established(now, way, slot, connection, hop)
@@ -219,11 +291,17 @@ impl Stack {
         hop: NextHop,
     ) {
         if self.connections.len() < self.config.connections_max {
+            let opened_by = self.listening.counting(slot);
             let id = self.insert_connection(connection, hop);
+            self.connections.set_opened_by(id, opened_by);
             self.listening.push_accepted(slot, id);
             return;
         }
         self.counters.connections_refused += 1;
+        if let Some(listener) = self.listening.counting(slot) {
+            let remote = way.tuple.remote.addr;
+            self.listening.on_connection_ended(listener, remote);
+        }
         let mut cx = Context::new(now, &mut self.host);
         connection.abort(&mut cx);
         while let Some(reset) = connection.poll_transmit(&mut Context::new(now, &mut self.host)) {
@@ -254,6 +332,7 @@ impl Stack {
                         .listener
                         .handle_timeout(&mut Context::new(now, &mut self.host));
                     self.listening.touch(slot);
+                    self.listening.collect_events(slot);
                 }
                 None => {}
             }

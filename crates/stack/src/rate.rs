@@ -2,16 +2,9 @@
 
 use crate::keyed::Random;
 use core::time::Duration;
-use handwave_tcp::Instant;
+pub(crate) use handwave_tcp::RateLimit;
 
-/// How many answers of one kind are given.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RateLimit {
-    /// Sustained rate.
-    pub per_second: u32,
-    /// How many may leave at once after a quiet time.
-    pub burst: u32,
-}
+use handwave_tcp::Instant;
 
 /// A bucket that fills at a steady rate.
 ///

@@ -14,8 +14,8 @@ use crate::udp::UdpCounters;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use handwave_tcp::{
-    HalfOpenCursor, HalfOpenRecord, Instant, ListenerConfig, ListenerCounters, TcpInfo, Timer,
-    Tuple,
+    FloodState, HalfOpenCursor, HalfOpenRecord, Instant, ListenerConfig, ListenerCounters, TcpInfo,
+    Timer, Tuple,
 };
 
 /// One socket, copied.
@@ -46,6 +46,10 @@ pub struct ListenerSnapshot {
     pub waiting: usize,
     /// The limits in force.
     pub limits: ListenerConfig,
+    /// Whether a flood is on. How fast SYNs come and from whom, which depends on the time,
+    /// [`Stack::listener`] tells: [`syn_rate`](handwave_tcp::Listener::syn_rate) and
+    /// [`top_sources`](handwave_tcp::Listener::top_sources).
+    pub flood: FloodState,
     /// What it has counted.
     pub counters: ListenerCounters,
 }
@@ -223,6 +227,7 @@ impl Stack {
             half_open: listener.half_open(),
             waiting: listener.waiting(),
             limits: listener.limits().clone(),
+            flood: listener.flood(),
             counters: listener.counters().clone(),
         })
     }

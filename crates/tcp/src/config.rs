@@ -6,6 +6,8 @@
 use core::time::Duration;
 
 use crate::congestion::Algorithm;
+use crate::listener::{FloodThresholds, Limits, SynCookies};
+use crate::rate::RateLimit;
 use crate::recovery::RttConfig;
 
 /// How a connection behaves. Shared between connections (`Arc<Config>`).
@@ -164,6 +166,15 @@ pub struct ListenerConfig {
     pub synack_timeout: Duration,
     /// Answer with RST instead of silence when the accept queue is full.
     pub reset_on_overflow: bool,
+    /// When SYNs are answered with cookies instead of records.
+    pub cookies: SynCookies,
+    /// Acknowledgments with a wrong cookie that are put up with; while more come, a cookie is believed only if a timestamp vouches
+    /// for it.
+    pub blind_acks: RateLimit,
+    /// What one source may take.
+    pub limits: Limits,
+    /// When a flood is said to be on.
+    pub flood: FloodThresholds,
 }
 
 impl Default for ListenerConfig {
@@ -174,6 +185,13 @@ impl Default for ListenerConfig {
             synack_retries: 5,
             synack_timeout: Duration::from_secs(1),
             reset_on_overflow: false,
+            cookies: SynCookies::default(),
+            blind_acks: RateLimit {
+                per_second: 10_000,
+                burst: 10_000,
+            },
+            limits: Limits::default(),
+            flood: FloodThresholds::default(),
         }
     }
 }

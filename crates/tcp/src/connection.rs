@@ -116,6 +116,18 @@ impl Connection {
         }
     }
 
+    /// The acknowledgment that brought a cookie back. Its echo is a cookie too and says nothing about the round-trip time: an octet
+    /// that was not sent yet is said to be timed, so that the echo is not looked at.
+    pub(crate) fn handle_cookie(&mut self, cx: &mut Context<'_>, segment: SegmentIn) {
+        if let State::Known(tcb) = &mut self.state {
+            tcb.timed = Some((tcb.snd.iss + 2, cx.now));
+        }
+        self.handle_segment(cx, segment);
+        if let State::Known(tcb) = &mut self.state {
+            tcb.timed = None;
+        }
+    }
+
     // ----- input -----
 
     /// SEGMENT ARRIVES (RFC 9293 3.10.7): takes a segment whose checksum is right and whose ports match.

@@ -155,11 +155,17 @@ pub enum DropReason {
     NobodyReads,
     /// A combination of control bits that no sender may use.
     IllegalFlags,
+    /// An acknowledgment of no connection brought back no cookie of ours, or a stale one (RFC 4987 3.6).
+    CookieInvalid,
+    /// The SYN's source is over what an unverified source may use of a listener.
+    SourceOverBudget,
+    /// The source is denied, or has as many connections as it may have.
+    SourceRefused,
 }
 
 impl DropReason {
     /// Number of reasons, for counters.
-    pub const COUNT: usize = Self::IllegalFlags as usize + 1;
+    pub const COUNT: usize = Self::SourceRefused as usize + 1;
 
     /// Place of this reason's counter.
     #[must_use]

@@ -5,6 +5,7 @@ use core::fmt;
 
 use crate::error::DropReason;
 use crate::isn::Keyed;
+use crate::listener::CookieKeys;
 use crate::time::Instant;
 use crate::trace::{TraceEntry, Tracer};
 use crate::tuple::Tuple;
@@ -61,6 +62,23 @@ impl Secrets {
             table_key: key(3),
         }
     }
+
+    /// A key of its own for one use, so that what that use shows says nothing about others.
+    fn derive(&self, label: &[u8; 7]) -> [u8; 16] {
+        let mut word = [0; 8];
+        word[..7].copy_from_slice(label);
+        let half = |part: u8| {
+            let word = u64::from_le_bytes(word) | u64::from(part) << 56;
+            Keyed::new(&self.table_key)
+                .word(word)
+                .finish()
+                .to_le_bytes()
+        };
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&half(0));
+        key[8..].copy_from_slice(&half(1));
+        key
+    }
 }
 
 impl fmt::Debug for Secrets {
@@ -88,6 +106,8 @@ pub struct Host {
     pub secrets: Secrets,
     /// Host-wide limit on challenge ACKs.
     pub challenge: ChallengeBudget,
+    /// Keys of SYN cookies.
+    pub cookie_keys: CookieKeys,
     /// How scarce memory is.
     pub pressure: Pressure,
     /// What happened so far, for `netstat -s` and its like.
@@ -101,6 +121,7 @@ impl Host {
     pub fn new(secrets: Secrets) -> Self {
         Self {
             challenge: ChallengeBudget::new(&secrets, ChallengeBudget::DEFAULT_PER_SECOND),
+            cookie_keys: CookieKeys::new(secrets.derive(b"cookies")),
             secrets,
             pressure: Pressure::None,
             counters: Counters::default(),

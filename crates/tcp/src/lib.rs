@@ -35,6 +35,7 @@ mod notice;
 mod options;
 mod output;
 mod phase;
+mod rate;
 mod segment;
 mod status;
 mod tcb;
@@ -49,9 +50,14 @@ pub use error::{ConnectionError, DropReason, ReceiveError, SendError, Unreachabl
 pub use events::icmp::{IcmpError, IcmpKind};
 pub use events::segment_arrives::closed::reply_to_closed;
 pub use host::{ChallengeBudget, Context, Counters, Host, Pressure, Secrets};
-pub use listener::{HalfOpenCursor, HalfOpenRecord, ListenVerdict, Listener, ListenerCounters};
+pub use listener::{
+    BadPrefix, CookieKeys, FloodState, FloodThresholds, HalfOpenCursor, HalfOpenRecord, Limits,
+    ListenVerdict, Listener, ListenerCounters, MSS_TABLE, Refusal, SharedCookieKeys, SourcePrefix,
+    SynCookies, TopSource, Unverified,
+};
 pub use notice::Events;
 pub use phase::{Cause, Phase};
+pub use rate::RateLimit;
 pub use segment::{Path, SegmentIn, SegmentOut};
 pub use status::TcpInfo;
 pub use time::Instant;

@@ -1,8 +1,26 @@
-//! LISTEN (RFC 9293 3.10.7.2): half-open records in a SYN queue, established connections in an accept queue.
+//! LISTEN (RFC 9293 3.10.7.2): half-open records in a SYN queue, established connections in an accept queue, and what keeps both
+//! in bounds when somebody floods them.
+//!
+//! A SYN's way: [`sources`] say what its source has used of its budget, [`heavy_hitters`] and [`flood`] take note of it; then
+//! [`admission`] makes a record ([`syn_queue`]), answers with a [`cookie`], or refuses. The last ACK makes a connection of a
+//! record ([`handshake`]) or of a cookie ([`cookie_handshake`]). Every SYN that is lost has a counter ([`counters`]).
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "the overview names private modules for readers of the source"
+)]
 
 mod accept_queue;
+mod admission;
+mod cookie;
+mod cookie_handshake;
+mod counters;
+mod flood;
 mod handshake;
+mod heavy_hitters;
+mod limits;
 mod look;
+mod sources;
+mod status;
 mod syn_queue;
 
 use alloc::boxed::Box;
@@ -10,18 +28,28 @@ use alloc::sync::Arc;
 
 use handwave_wire::{SeqNum, TcpFlags};
 
-pub use look::{HalfOpenCursor, HalfOpenRecord};
-
 use accept_queue::AcceptQueue;
+use flood::FloodDetector;
+use heavy_hitters::HeavyHitters;
+use sources::Sources;
 use syn_queue::{HalfOpen, SynQueue};
+
+pub use cookie::{CookieKeys, MSS_TABLE, SharedCookieKeys, SynCookies};
+pub use counters::ListenerCounters;
+pub use flood::{FloodState, FloodThresholds};
+pub use heavy_hitters::TopSource;
+pub use limits::{BadPrefix, Limits, Refusal, SourcePrefix, Unverified};
+pub use look::{HalfOpenCursor, HalfOpenRecord};
 
 use crate::config::{Config, ListenerConfig};
 use crate::connection::Connection;
 use crate::error::DropReason;
 use crate::events::icmp::IcmpError;
 use crate::host::{Context, Secrets};
+use crate::notice::Events;
 use crate::output::reset_for;
 use crate::phase::Phase;
+use crate::rate::Bucket;
 use crate::segment::{Path, SegmentIn, SegmentOut};
 use crate::time::Instant;
 use crate::trace::{ReceiveSnapshot, SendReason, SendSnapshot, TraceEntry, TraceEvent, Verdict};
@@ -59,6 +87,13 @@ pub struct Listener {
     limits: ListenerConfig,
     syn_queue: SynQueue,
     accept_queue: AcceptQueue,
+    sources: Sources,
+    heavy_hitters: HeavyHitters,
+    flood: FloodDetector,
+    /// When the last cookie was sent: acknowledgments are looked at for as long as it is good.
+    cookie_sent_at: Option<Instant>,
+    /// Acknowledgments that may still bring a wrong cookie before those without a timestamp are doubted.
+    blind_acks: Bucket,
     counters: ListenerCounters,
 }
 
@@ -67,6 +102,8 @@ pub struct Listener {
 pub enum ListenVerdict {
     /// Taken: a record was made or refreshed; drain [`Listener::poll_transmit`].
     Queued,
+    /// Answer with this SYN+ACK, of which nothing is kept: its numbers are a cookie.
+    Cookie(SegmentOut),
     /// The handshake is complete: store the connection and call [`Listener::push_accepted`]. It has already processed the
     /// segment and may have something to transmit.
     Established(Box<Connection>),
@@ -76,39 +113,22 @@ pub enum ListenVerdict {
     Reset(SegmentOut),
 }
 
-/// What happened at one listener, in the meaning of Linux's counters where there is one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ListenerCounters {
-    /// SYNs that made a record.
-    pub syns_received: u64,
-    /// SYNs that found their record already there.
-    pub syns_repeated: u64,
-    /// SYN+ACKs sent again.
-    pub synack_retransmissions: u64,
-    /// SYNs dropped because the SYN queue was full (`TCPReqQFullDrop`).
-    pub syn_queue_full: u64,
-    /// SYNs and last acknowledgments that found the accept queue full (`ListenOverflows`).
-    pub accept_queue_full: u64,
-    /// SYNs dropped for any reason (`ListenDrops`).
-    pub drops: u64,
-    /// Records forgotten because no SYN+ACK was answered.
-    pub expired: u64,
-    /// Records removed by the peer's RST.
-    pub reset: u64,
-    /// Handshakes completed.
-    pub established: u64,
-}
-
 impl Listener {
-    /// A passive OPEN with empty queues; `secrets` keys the hash table of the SYN queue.
+    /// A passive OPEN with empty queues; `secrets` key its hash tables.
     #[must_use]
     pub fn new(config: Arc<Config>, limits: ListenerConfig, secrets: &Secrets) -> Self {
+        let key = &secrets.table_key;
         Self {
-            syn_queue: SynQueue::new(&secrets.table_key, &limits),
+            syn_queue: SynQueue::new(key, &limits, &config),
             accept_queue: AcceptQueue::new(limits.accept_queue_max),
+            sources: Sources::new(&limits.limits, key),
+            heavy_hitters: HeavyHitters::new(key),
+            flood: FloodDetector::new(limits.flood, limits.syn_queue_max),
+            cookie_sent_at: None,
+            blind_acks: Bucket::default(),
+            counters: ListenerCounters::default(),
             config,
             limits,
-            counters: ListenerCounters::default(),
         }
     }
 
@@ -124,8 +144,8 @@ impl Listener {
         segment: SegmentIn,
         iss_floor: Option<SeqNum>,
     ) -> ListenVerdict {
-        if self.syn_queue.get(&tuple).is_some() {
-            return self.handle_half_open(cx, tuple, path, segment);
+        if let Some(record) = self.syn_queue.get(&tuple) {
+            return self.handle_half_open(cx, tuple, path, segment, &record);
         }
         cx.host.counters.segments_in += 1;
         let header = &segment.header;
@@ -133,6 +153,9 @@ impl Listener {
             return drop_segment(cx, DropReason::RstUnacceptable);
         }
         if header.flags.contains(TcpFlags::ACK) {
+            if !header.flags.contains(TcpFlags::SYN) && self.expects_cookies(cx) {
+                return self.handle_cookie(cx, tuple, path, segment);
+            }
             cx.host.counters.count_drop(DropReason::NoConnection);
             return self.reset(cx, tuple, &segment);
         }
@@ -143,44 +166,6 @@ impl Listener {
             return drop_segment(cx, DropReason::IllegalFlags);
         }
         self.handle_syn(cx, tuple, path, &segment, iss_floor)
-    }
-
-    fn handle_syn(
-        &mut self,
-        cx: &mut Context<'_>,
-        tuple: Tuple,
-        path: Path,
-        segment: &SegmentIn,
-        iss_floor: Option<SeqNum>,
-    ) -> ListenVerdict {
-        if self.accept_queue.is_full() {
-            self.counters.accept_queue_full += 1;
-            self.counters.drops += 1;
-            if self.limits.reset_on_overflow {
-                return self.reset(cx, tuple, segment);
-            }
-            return drop_segment(cx, DropReason::AcceptQueueFull);
-        }
-        if self.syn_queue.is_full() {
-            self.counters.syn_queue_full += 1;
-            self.counters.drops += 1;
-            return drop_segment(cx, DropReason::SynQueueFull);
-        }
-        let mut iss = cx.host.isn(&tuple, cx.now);
-        if let Some(floor) = iss_floor.filter(|&floor| iss.before(floor)) {
-            iss = floor;
-        }
-        let record = HalfOpen::new(&self.config, cx, &tuple, path, &segment.header, iss);
-        self.syn_queue.insert(tuple, record);
-        self.counters.syns_received += 1;
-        self.trace_arrival(
-            cx,
-            &tuple,
-            segment,
-            (Phase::Listen, Phase::SynReceived),
-            Verdict::Accepted,
-        );
-        ListenVerdict::Queued
     }
 
     fn reset(&self, cx: &mut Context<'_>, tuple: Tuple, segment: &SegmentIn) -> ListenVerdict {
@@ -195,7 +180,7 @@ impl Listener {
 
     /// The next SYN+ACK, or acknowledgment of a half-open connection, to send; `None` when all have been.
     pub fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Option<(Tuple, SegmentOut)> {
-        let (tuple, segment, record) = self.syn_queue.poll_transmit(&self.config, cx.now)?;
+        let (tuple, segment, record) = self.syn_queue.poll_transmit(&self.config, cx)?;
         cx.host.counters.segments_out += 1;
         let repeated = record.resent && segment.header.flags.contains(TcpFlags::SYN);
         if repeated {
@@ -229,15 +214,19 @@ impl Listener {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.syn_queue.next_deadline()
+        let deadlines = [self.syn_queue.next_deadline(), self.flood.deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Sends SYN+ACKs again that went unanswered, and forgets records whose retries are used up.
+    ///
+    /// A SYN+ACK is tried for a minute (5 retries, as Linux has it), not for the three that RFC 9293 3.8.3 [MUST-23] asks of a
+    /// SYN: that rule is about opens of this host's own, and a record that waits longer serves only who floods.
     pub fn handle_timeout(&mut self, cx: &mut Context<'_>) {
+        self.flood.on_time(cx.now, self.syn_queue.len());
+        self.count_flood();
         while let Some((tuple, record)) = self.syn_queue.expire(cx.now) {
-            let Some(record) = record else {
-                continue;
-            };
+            self.forget(&tuple, &record);
             self.counters.expired += 1;
             cx.host.counters.attempt_fails += 1;
             if cx.host.is_traced() {
@@ -265,7 +254,8 @@ impl Listener {
             return false;
         }
         if error.kind.hard_error().is_some() {
-            self.syn_queue.remove(tuple);
+            self.remove_record(tuple);
+            self.counters.unreachable += 1;
             cx.host.counters.attempt_fails += 1;
         }
         true
@@ -275,6 +265,21 @@ impl Listener {
     #[must_use]
     pub fn contains(&self, tuple: &Tuple) -> bool {
         self.syn_queue.get(tuple).is_some()
+    }
+
+    /// What happened since this was last called: [`Events::FLOOD`] or nothing.
+    pub fn take_events(&mut self) -> Events {
+        if self.flood.take_change() {
+            Events::FLOOD
+        } else {
+            Events::NONE
+        }
+    }
+
+    /// A connection that this listener established, to a peer at `remote`, is over: it counts no more against the limits of its
+    /// source. Only owners that set such [`Limits`] need to tell.
+    pub fn on_connection_ended(&mut self, remote: core::net::IpAddr) {
+        self.sources.on_end(&self.limits.limits, remote);
     }
 
     /// Queues an established connection, by its owner's name for it, until the application accepts it.
@@ -287,34 +292,19 @@ impl Listener {
         self.accept_queue.pop()
     }
 
-    /// Connections in SYN-RECEIVED.
-    #[must_use]
-    pub fn half_open(&self) -> usize {
-        self.syn_queue.len()
+    /// Takes a half-open record out.
+    fn remove_record(&mut self, tuple: &Tuple) -> Option<HalfOpen> {
+        let record = self.syn_queue.remove(tuple)?;
+        self.forget(tuple, &record);
+        Some(record)
     }
 
-    /// Established connections that wait to be accepted.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.accept_queue.len()
-    }
-
-    /// The limits in force.
-    #[must_use]
-    pub const fn limits(&self) -> &ListenerConfig {
-        &self.limits
-    }
-
-    /// The settings that accepted connections get.
-    #[must_use]
-    pub const fn config(&self) -> &Arc<Config> {
-        &self.config
-    }
-
-    /// What happened so far.
-    #[must_use]
-    pub const fn counters(&self) -> &ListenerCounters {
-        &self.counters
+    /// Gives back what a record that is gone took of its source's budget.
+    fn forget(&mut self, tuple: &Tuple, record: &HalfOpen) {
+        if record.counted {
+            let addr = tuple.remote.addr;
+            self.sources.on_record_gone(&self.limits.limits, addr);
+        }
     }
 
     fn trace_arrival(
@@ -333,7 +323,7 @@ impl Listener {
                 header: segment.header,
                 payload_len: segment.payload.len(),
             };
-            let entry = record_entry(cx.now, *tuple, record, event, change, verdict);
+            let entry = record_entry(cx.now, *tuple, &record, event, change, verdict);
             cx.host.trace(&entry);
         }
     }

@@ -28,6 +28,8 @@ impl Events {
     pub const FIN_ACKNOWLEDGED: Self = Self(1 << 7);
     /// Our FIN has left: everything that was written has been sent.
     pub const FIN_SENT: Self = Self(1 << 8);
+    /// A listener's flood detector changed its mind; [`Listener::flood`](crate::Listener::flood) says to what.
+    pub const FLOOD: Self = Self(1 << 9);
 
     /// Whether all of `other` are set.
     #[must_use]

@@ -79,7 +79,11 @@ fn figures(profile: &Profile) -> BTreeMap<&'static str, String> {
             accept_queue_max,
             synack_retries,
             synack_timeout,
-            reset_on_overflow
+            reset_on_overflow;
+            cookies,
+            blind_acks,
+            limits,
+            flood
         }
     ));
     all

@@ -29,6 +29,11 @@ impl AcceptQueue {
         self.names.pop_front()
     }
 
+    /// Octets of memory that the names take.
+    pub(super) fn memory(&self) -> usize {
+        self.names.capacity() * size_of::<u64>()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.names.len()
     }

@@ -25,17 +25,15 @@ impl Listener {
         tuple: Tuple,
         path: Path,
         segment: SegmentIn,
+        record: &HalfOpen,
     ) -> ListenVerdict {
-        let Some(record) = self.syn_queue.get(&tuple) else {
-            return drop_segment(cx, DropReason::NoConnection);
-        };
         let header = segment.header;
         let (nxt, offered) = (record.irs + 1, u32::from(record.offered));
         if header.flags.contains(TcpFlags::RST) {
             return self.half_open_reset(cx, &tuple, &segment, nxt);
         }
         if header.flags.contains(TcpFlags::SYN) {
-            return self.half_open_syn(cx, &tuple, &segment);
+            return self.half_open_syn(cx, &tuple, &segment, record);
         }
         if !is_acceptable(header.seq, segment.seq_len(), nxt, offered) || is_old(record, &segment) {
             cx.host.counters.segments_in += 1;
@@ -58,6 +56,10 @@ impl Listener {
             cx.host.counters.segments_in += 1;
             return self.wait_for_room(cx, tuple, &segment);
         }
+        if let Some(lost) = self.refuse_handshake(cx, tuple, &segment) {
+            cx.host.counters.segments_in += 1;
+            return lost;
+        }
         self.establish(cx, tuple, path, segment)
     }
 
@@ -78,7 +80,7 @@ impl Listener {
                 (Phase::SynReceived, Phase::Listen),
                 Verdict::ConnectionReset,
             );
-            self.syn_queue.remove(tuple);
+            self.remove_record(tuple);
             self.counters.reset += 1;
             cx.host.counters.attempt_fails += 1;
             return ListenVerdict::Dropped(DropReason::RstUnacceptable);
@@ -98,13 +100,10 @@ impl Listener {
         cx: &mut Context<'_>,
         tuple: &Tuple,
         segment: &SegmentIn,
+        record: &HalfOpen,
     ) -> ListenVerdict {
         cx.host.counters.segments_in += 1;
-        let same = self
-            .syn_queue
-            .get(tuple)
-            .is_some_and(|record| record.irs == segment.header.seq);
-        let verdict = if same {
+        let verdict = if record.irs == segment.header.seq {
             self.counters.syns_repeated += 1;
             self.syn_queue.want_syn_ack(tuple);
             Verdict::Accepted
@@ -133,8 +132,9 @@ impl Listener {
         segment: &SegmentIn,
     ) -> ListenVerdict {
         self.counters.accept_queue_full += 1;
+        self.counters.drops += 1;
         if self.limits.reset_on_overflow {
-            self.syn_queue.remove(&tuple);
+            self.remove_record(&tuple);
             return self.reset(cx, tuple, segment);
         }
         drop_segment(cx, DropReason::AcceptQueueFull)
@@ -148,7 +148,7 @@ impl Listener {
         path: Path,
         segment: SegmentIn,
     ) -> ListenVerdict {
-        let Some(record) = self.syn_queue.remove(&tuple) else {
+        let Some(record) = self.remove_record(&tuple) else {
             return drop_segment(cx, DropReason::NoConnection);
         };
         let mut tcb = Tcb::new(
@@ -161,19 +161,24 @@ impl Listener {
                 path,
                 peer_mss: record.peer_mss,
                 negotiated: record.negotiated,
-                clock: record.clock(),
+                clock: record.clock(cx.host, &tuple, cx.now),
                 edge: record.irs + 1 + u32::from(record.offered),
                 handshake_retransmitted: record.resent,
             },
         );
         if !record.resent {
-            tcb.rtt.on_sample(cx.now - record.arrived);
+            tcb.rtt.on_sample(cx.now - self.syn_queue.arrived(&record));
         }
         let mut connection = Connection::from_tcb(tcb);
         connection.handle_segment(cx, segment);
+        self.count_established(cx);
+        ListenVerdict::Established(Box::new(connection))
+    }
+
+    pub(super) fn count_established(&mut self, cx: &mut Context<'_>) {
+        self.flood.on_completed();
         self.counters.established += 1;
         cx.host.counters.passive_opens += 1;
-        ListenVerdict::Established(Box::new(connection))
     }
 }
 

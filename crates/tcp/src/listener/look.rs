@@ -27,17 +27,16 @@ pub struct HalfOpenRecord {
 /// How far [`Listener::look_half_open`] has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HalfOpenCursor {
-    /// Records that have sent so many SYN+ACKs are being looked at.
-    sent: usize,
-    index: usize,
+    /// The records of IPv4 are through.
+    v6: bool,
+    place: u32,
 }
 
 impl Listener {
     /// Shows half-open records to `visit` from where `cursor` stands, looking at no more than `budget` places and taking
     /// what it looked at from `budget`. Returns whether there is more.
     ///
-    /// Between two calls records come and go. A record that sends another SYN+ACK meanwhile may be seen twice; one that
-    /// stands behind others that went may be missed.
+    /// Between two calls records come and go. One that is there all the while is seen once.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -53,36 +52,33 @@ impl Listener {
         budget: &mut usize,
         mut visit: impl FnMut(HalfOpenRecord),
     ) -> bool {
-        while cursor.sent < self.syn_queue.levels() {
+        loop {
             if *budget == 0 {
                 return true;
             }
             *budget -= 1;
-            match self.syn_queue.place(cursor.sent, cursor.index) {
+            match self.syn_queue.place(cursor.v6, cursor.place) {
+                None if cursor.v6 => return false,
                 None => {
-                    cursor.sent += 1;
-                    cursor.index = 0;
+                    (cursor.v6, cursor.place) = (true, 0);
                     continue;
                 }
                 Some(None) => {}
-                Some(Some((tuple, record, due))) => visit(record.look(tuple, due)),
+                Some(Some((tuple, record))) => visit(self.look(tuple, &record)),
             }
-            cursor.index += 1;
+            cursor.place += 1;
         }
-        false
     }
-}
 
-impl HalfOpen {
-    fn look(&self, tuple: Tuple, due: Option<Instant>) -> HalfOpenRecord {
+    fn look(&self, tuple: Tuple, record: &HalfOpen) -> HalfOpenRecord {
         HalfOpenRecord {
             tuple,
-            arrived: self.arrived,
-            syn_acks: self.sent,
-            due,
-            peer_mss: self.peer_mss,
-            timestamps: self.negotiated.timestamps,
-            sack: self.negotiated.sack,
+            arrived: self.syn_queue.arrived(record),
+            syn_acks: record.sent,
+            due: Some(record.due).filter(|_| record.sent > 0),
+            peer_mss: record.peer_mss,
+            timestamps: record.negotiated.timestamps,
+            sack: record.negotiated.sack,
         }
     }
 }

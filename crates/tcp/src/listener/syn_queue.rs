@@ -1,37 +1,31 @@
 //! Half-open connections: compact records, found by hash, their SYN+ACK timers in queues of equal waiting time.
+//!
+//! Every operation costs the same with one record and with a million.
 
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
-use core::hash::BuildHasher;
+mod table;
+
 use core::time::Duration;
 
-use handwave_wire::{SeqNum, TcpFlags, TcpHeader};
-use hashbrown::HashMap;
-use siphasher::sip::SipHasher13;
+use handwave_wire::{SeqNum, TcpFlags, TcpHeader, TcpOptions};
+
+use table::{AnyKey, Key, KeyV4, KeyV6, Record, Table, flag};
 
 use crate::config::{Config, ListenerConfig};
-use crate::host::Context;
+use crate::host::{Context, Host};
 use crate::options::{Negotiated, TimestampClock, announced_mss, syn_options};
 use crate::output::{Bare, bare_segment, syn_window};
 use crate::segment::{Path, SegmentOut};
 use crate::time::Instant;
 use crate::tuple::Tuple;
+use crate::vars::WindowShift;
 
-/// A connection in SYN-RECEIVED that came from LISTEN.
-#[derive(Clone, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "what is known and what is to be sent, each on its own"
-)]
+/// A connection in SYN-RECEIVED that came from LISTEN, as the code works with it.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct HalfOpen {
     pub(super) iss: SeqNum,
     pub(super) irs: SeqNum,
     /// TSval of the SYN, to be echoed.
     pub(super) ts_recent: u32,
-    /// Our timestamp offset for this tuple.
-    pub(super) ts_offset: u32,
-    /// When the SYN arrived.
-    pub(super) arrived: Instant,
     pub(super) mss: u16,
     pub(super) peer_mss: Option<u16>,
     pub(super) peer_window: u16,
@@ -42,18 +36,16 @@ pub(super) struct HalfOpen {
     pub(super) sent: u8,
     /// A SYN+ACK had to be sent again, for whatever reason.
     pub(super) resent: bool,
-    /// The SYN+ACK in the queue of segments to send is due to a timeout.
-    retry: bool,
-    /// The SYN+ACK is in the queue of segments to send.
-    queued: bool,
-    /// A bare acknowledgment is in that queue.
-    ack_queued: bool,
+    /// When the SYN arrived, before the first SYN+ACK; afterwards when the next one is due.
+    pub(super) due: Instant,
+    /// Counted against the budget of its source.
+    pub(super) counted: bool,
 }
 
 impl HalfOpen {
     pub(super) fn new(
         config: &Config,
-        cx: &Context<'_>,
+        now: Instant,
         tuple: &Tuple,
         path: Path,
         syn: &TcpHeader,
@@ -63,8 +55,6 @@ impl HalfOpen {
             iss,
             irs: syn.seq,
             ts_recent: syn.options.timestamps.map_or(0, |stamp| stamp.value),
-            ts_offset: cx.host.timestamp_offset(tuple),
-            arrived: cx.now,
             mss: announced_mss(config, tuple, path),
             peer_mss: syn.options.mss,
             peer_window: syn.window,
@@ -72,251 +62,346 @@ impl HalfOpen {
             negotiated: Negotiated::new(config, &syn.options),
             sent: 0,
             resent: false,
-            retry: true,
-            queued: false,
-            ack_queued: false,
+            due: now,
+            counted: false,
         }
     }
 
-    pub(super) fn clock(&self) -> TimestampClock {
+    /// The timestamps of this handshake.
+    pub(super) fn clock(&self, host: &Host, tuple: &Tuple, now: Instant) -> TimestampClock {
         TimestampClock {
-            offset: self.ts_offset,
+            offset: host.timestamp_offset(tuple),
             recent: self.ts_recent,
-            recent_at: self.arrived,
+            recent_at: now,
         }
     }
 
-    fn syn_ack(&self, config: &Config, tuple: Tuple, now: Instant) -> SegmentOut {
-        bare_segment(
-            config,
-            Bare {
-                tuple,
-                seq: self.iss,
-                ack: Some(self.irs + 1),
-                flags: TcpFlags::SYN,
-                window: self.offered,
-                options: syn_options(
-                    config,
-                    self.mss,
-                    self.clock().stamp(now),
-                    Some(&self.negotiated),
-                ),
-            },
-        )
+    fn pack<K: Key>(&self, key: K) -> Record<K> {
+        let Negotiated {
+            timestamps,
+            sack,
+            window_scaling,
+            send_shift,
+            receive_shift: _,
+        } = self.negotiated;
+        let mut record = Record::new(key);
+        record.iss = self.iss.raw();
+        record.irs = self.irs.raw();
+        record.ts_recent = self.ts_recent;
+        record.set_due(self.due);
+        record.mss = self.mss;
+        record.peer_mss = self.peer_mss.unwrap_or(0);
+        record.peer_window = self.peer_window;
+        record.options = u8::from(timestamps)
+            | u8::from(sack) << 1
+            | u8::from(window_scaling) << 2
+            | send_shift.get() << 4;
+        record.flags = flag::RETRY | if self.counted { flag::COUNTED } else { 0 };
+        record
     }
-
-    fn acknowledgment(&self, config: &Config, tuple: Tuple, now: Instant) -> SegmentOut {
-        let timestamps = self.negotiated.timestamps.then(|| self.clock().stamp(now));
-        bare_segment(
-            config,
-            Bare {
-                tuple,
-                seq: self.iss + 1,
-                ack: Some(self.irs + 1),
-                flags: TcpFlags::ACK,
-                window: self.offered >> self.negotiated.receive_shift.get(),
-                options: handwave_wire::TcpOptions {
-                    timestamps,
-                    ..handwave_wire::TcpOptions::default()
-                },
-            },
-        )
-    }
-}
-
-/// Hashes tuples with a secret, so that nobody can aim at one bucket.
-#[derive(Clone, Debug)]
-struct Keyed([u8; 16]);
-
-impl BuildHasher for Keyed {
-    type Hasher = SipHasher13;
-    fn build_hasher(&self) -> SipHasher13 {
-        SipHasher13::new_with_key(&self.0)
-    }
-}
-
-/// When a SYN+ACK was sent, and which record it belongs to.
-#[derive(Clone, Copy, Debug)]
-struct Waiting {
-    due: Instant,
-    tuple: Tuple,
-    iss: SeqNum,
 }
 
 /// The half-open records of one listener.
 #[derive(Debug)]
 pub(super) struct SynQueue {
-    records: HashMap<Tuple, HalfOpen, Keyed>,
-    /// Records with a segment to send.
-    ready: VecDeque<Tuple>,
-    /// One queue for each number of SYN+ACKs sent. All in one queue wait equally long, so each is in order of deadline.
-    waiting: Vec<VecDeque<Waiting>>,
+    v4: Table<KeyV4>,
+    v6: Table<KeyV6>,
+    /// Whose turn it is to send.
+    v6_first: bool,
     max: usize,
+    rules: Rules,
+}
+
+/// What is the same for all records.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
     retries: u8,
     timeout: Duration,
+    offered: u16,
+    receive_shift: WindowShift,
+}
+
+/// Calls a generic function with the table that a tuple belongs in, and its key there.
+macro_rules! dispatch {
+    ($queue:expr, $tuple:expr, |$table:ident, $key:ident| $body:expr) => {
+        match AnyKey::from($tuple) {
+            AnyKey::V4($key) => {
+                let $table = &mut $queue.v4;
+                $body
+            }
+            AnyKey::V6($key) => {
+                let $table = &mut $queue.v6;
+                $body
+            }
+        }
+    };
 }
 
 impl SynQueue {
-    pub(super) fn new(key: &[u8; 16], limits: &ListenerConfig) -> Self {
+    pub(super) fn new(key: &[u8; 16], limits: &ListenerConfig, config: &Config) -> Self {
+        let levels = usize::from(limits.synack_retries) + 1;
         Self {
-            records: HashMap::with_hasher(Keyed(*key)),
-            ready: VecDeque::new(),
-            waiting: alloc::vec![VecDeque::new(); usize::from(limits.synack_retries) + 1],
+            v4: Table::new(*key, levels),
+            v6: Table::new(*key, levels),
+            v6_first: false,
             max: limits.syn_queue_max,
-            retries: limits.synack_retries,
-            timeout: limits.synack_timeout,
+            rules: Rules {
+                retries: limits.synack_retries,
+                timeout: limits.synack_timeout,
+                offered: syn_window(config.receive_buffer),
+                receive_shift: WindowShift::for_buffer(config.receive_buffer),
+            },
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.records.len()
+        self.v4.len() + self.v6.len()
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.records.len() >= self.max
+        self.v4.occupied() + self.v6.occupied() >= self.max
     }
 
-    pub(super) fn get(&self, tuple: &Tuple) -> Option<&HalfOpen> {
-        self.records.get(tuple)
+    /// Octets of memory that the records and their tables take.
+    pub(super) fn memory(&self) -> usize {
+        self.v4.memory() + self.v6.memory()
+    }
+
+    pub(super) fn get(&self, tuple: &Tuple) -> Option<HalfOpen> {
+        match AnyKey::from(tuple) {
+            AnyKey::V4(key) => {
+                let slot = self.v4.find(&key)?;
+                Some(self.rules.unpack(self.v4.at(slot)))
+            }
+            AnyKey::V6(key) => {
+                let slot = self.v6.find(&key)?;
+                Some(self.rules.unpack(self.v6.at(slot)))
+            }
+        }
+    }
+
+    /// The record at a place of one of the two tables. The outer `None` says that there is no such place, the inner one that
+    /// nothing stands there.
+    pub(super) fn place(&self, v6: bool, place: u32) -> Option<Option<(Tuple, HalfOpen)>> {
+        let rules = self.rules;
+        if v6 {
+            let record = self.v6.place(place)?;
+            Some(record.map(|record| (record.key.tuple(), rules.unpack(record))))
+        } else {
+            let record = self.v4.place(place)?;
+            Some(record.map(|record| (record.key.tuple(), rules.unpack(record))))
+        }
+    }
+
+    /// When the SYN of a record arrived, to within the time its first SYN+ACK waited to leave.
+    pub(super) fn arrived(&self, record: &HalfOpen) -> Instant {
+        let waited = (0..record.sent).map(|level| self.rules.wait(level));
+        record.due.saturating_sub(waited.sum())
     }
 
     /// Adds a record whose SYN+ACK leaves with the next poll.
-    pub(super) fn insert(&mut self, tuple: Tuple, record: HalfOpen) {
-        self.records.insert(tuple, record);
-        self.want_syn_ack(&tuple);
+    pub(super) fn insert(&mut self, tuple: &Tuple, record: &HalfOpen) {
+        dispatch!(self, tuple, |table, key| {
+            let slot = table.insert(record.pack(key));
+            want(table, slot, flag::SYN_ACK);
+        });
     }
 
     pub(super) fn remove(&mut self, tuple: &Tuple) -> Option<HalfOpen> {
-        self.records.remove(tuple)
+        let rules = self.rules;
+        dispatch!(self, tuple, |table, key| {
+            let slot = table.find(&key)?;
+            Some(rules.unpack(&table.remove(slot)))
+        })
     }
 
     /// Queues the SYN+ACK, once.
     pub(super) fn want_syn_ack(&mut self, tuple: &Tuple) {
-        if let Some(record) = self.records.get_mut(tuple)
-            && !core::mem::replace(&mut record.queued, true)
-        {
-            self.ready.push_back(*tuple);
-        }
+        self.want(tuple, flag::SYN_ACK);
     }
 
     /// Queues a bare acknowledgment, once.
     pub(super) fn want_acknowledgment(&mut self, tuple: &Tuple) {
-        if let Some(record) = self.records.get_mut(tuple)
-            && !core::mem::replace(&mut record.ack_queued, true)
-        {
-            self.ready.push_back(*tuple);
-        }
+        self.want(tuple, flag::ACK);
     }
 
-    /// The next segment and a copy of its record as it stands afterwards.
+    fn want(&mut self, tuple: &Tuple, what: u8) {
+        dispatch!(self, tuple, |table, key| {
+            if let Some(slot) = table.find(&key) {
+                want(table, slot, what);
+            }
+        });
+    }
+
+    /// The next segment and its record as it stands afterwards.
     pub(super) fn poll_transmit(
         &mut self,
         config: &Config,
-        now: Instant,
+        cx: &Context<'_>,
     ) -> Option<(Tuple, SegmentOut, HalfOpen)> {
-        while let Some(tuple) = self.ready.pop_front() {
-            let Some(record) = self.records.get_mut(&tuple) else {
-                continue;
-            };
-            if core::mem::take(&mut record.queued) {
-                record.resent |= record.sent > 0;
-                // A SYN+ACK that a repeated SYN asked for leaves the timer as it is: the peer's insistence neither
-                // prolongs nor shortens the life of the record.
-                if core::mem::take(&mut record.retry) {
-                    let level = usize::from(record.sent);
-                    record.sent += 1;
-                    let due = now + self.timeout.saturating_mul(1 << level.min(16));
-                    if let Some(queue) = self.waiting.get_mut(level) {
-                        queue.push_back(Waiting {
-                            due,
-                            tuple,
-                            iss: record.iss,
-                        });
-                    }
-                }
-                return Some((tuple, record.syn_ack(config, tuple, now), record.clone()));
-            }
-            if core::mem::take(&mut record.ack_queued) {
-                return Some((
-                    tuple,
-                    record.acknowledgment(config, tuple, now),
-                    record.clone(),
-                ));
-            }
-        }
-        None
+        self.v6_first = !self.v6_first;
+        let rules = self.rules;
+        let (tuple, record, what) = if self.v6_first {
+            let next = rules.next_to_send(&mut self.v6, cx.now);
+            next.or_else(|| rules.next_to_send(&mut self.v4, cx.now))
+        } else {
+            let next = rules.next_to_send(&mut self.v4, cx.now);
+            next.or_else(|| rules.next_to_send(&mut self.v6, cx.now))
+        }?;
+        let segment = match what {
+            Wanted::SynAck => syn_ack(config, cx, tuple, &record),
+            Wanted::Acknowledgment => acknowledgment(config, cx, tuple, &record),
+        };
+        Some((tuple, segment, record))
     }
 
     /// The earliest moment at which a SYN+ACK is due again or a record expires.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.waiting
-            .iter()
-            .filter_map(|queue| queue.front())
-            .map(|first| first.due)
-            .min()
+        let deadlines = [self.v4.next_deadline(), self.v6.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
-    /// The record at place `index` among those that have sent `sent` SYN+ACKs, and when the next is due.
-    ///
-    /// The outer `None` says that there is no such place; the inner one that what stood there is gone.
-    pub(super) fn place(
-        &self,
-        sent: usize,
-        index: usize,
-    ) -> Option<Option<(Tuple, &HalfOpen, Option<Instant>)>> {
-        let (tuple, due) = match sent.checked_sub(1) {
-            Some(level) => {
-                let waiting = self.waiting.get(level)?.get(index)?;
-                (waiting.tuple, Some(waiting.due))
-            }
-            None => (*self.ready.get(index)?, None),
-        };
-        let record = self.records.get(&tuple);
-        let record = record.filter(|record| usize::from(record.sent) == sent);
-        Some(record.map(|record| (tuple, record, due)))
-    }
-
-    /// One more than the most SYN+ACKs that any record can have sent.
-    pub(super) fn levels(&self) -> usize {
-        self.waiting.len() + 1
-    }
-
-    /// Handles one record that is due: its SYN+ACK is queued again, or it is removed and returned.
-    ///
-    /// `None` when nothing more is due.
-    pub(super) fn expire(&mut self, now: Instant) -> Option<(Tuple, Option<HalfOpen>)> {
-        let level = (0..self.waiting.len())
-            .find(|&level| self.waiting[level].front().is_some_and(|w| w.due <= now))?;
-        let Waiting { tuple, iss, .. } = self.waiting[level].pop_front()?;
-        let record = self
-            .records
-            .get_mut(&tuple)
-            .filter(|record| record.iss == iss);
-        let Some(record) = record else {
-            return Some((tuple, None));
-        };
-        if level >= usize::from(self.retries) {
-            return Some((tuple, self.records.remove(&tuple)));
-        }
-        record.retry = true;
-        self.want_syn_ack(&tuple);
-        Some((tuple, None))
+    /// Queues again what is due, and removes and returns the next record whose retries are used up.
+    pub(super) fn expire(&mut self, now: Instant) -> Option<(Tuple, HalfOpen)> {
+        let rules = self.rules;
+        let expired = rules.expire(&mut self.v4, now);
+        expired.or_else(|| rules.expire(&mut self.v6, now))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{HalfOpen, Tuple, Waiting};
+/// What a record wants sent.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    SynAck,
+    Acknowledgment,
+}
 
-    #[test]
-    fn a_half_open_connection_stays_small() {
-        let record = size_of::<(Tuple, HalfOpen)>();
-        let waiting = size_of::<Waiting>();
-        std::println!("record with its tuple {record}, place in the timer queue {waiting}");
-        assert!(record <= 96, "a half-open record takes {record} octets");
-        assert!(
-            waiting <= 56,
-            "its place in the timer queue takes {waiting} octets"
-        );
+impl Rules {
+    /// How long the SYN+ACK after `level` others is waited for.
+    fn wait(&self, level: u8) -> Duration {
+        self.timeout.saturating_mul(1 << level.min(16))
     }
+
+    fn unpack<K>(&self, record: &Record<K>) -> HalfOpen {
+        let option = |bit: u8| record.options & bit != 0;
+        let window_scaling = option(1 << 2);
+        HalfOpen {
+            iss: SeqNum::new(record.iss),
+            irs: SeqNum::new(record.irs),
+            ts_recent: record.ts_recent,
+            mss: record.mss,
+            peer_mss: Some(record.peer_mss).filter(|&mss| mss != 0),
+            peer_window: record.peer_window,
+            offered: self.offered,
+            negotiated: Negotiated {
+                timestamps: option(1),
+                sack: option(1 << 1),
+                window_scaling,
+                send_shift: WindowShift::new(record.options >> 4),
+                receive_shift: if window_scaling {
+                    self.receive_shift
+                } else {
+                    WindowShift::NONE
+                },
+            },
+            sent: record.sent,
+            resent: record.has(flag::RESENT),
+            due: record.due(),
+            counted: record.has(flag::COUNTED),
+        }
+    }
+
+    fn next_to_send<K: Key>(
+        &self,
+        table: &mut Table<K>,
+        now: Instant,
+    ) -> Option<(Tuple, HalfOpen, Wanted)> {
+        let slot = table.pop_ready()?;
+        let record = table.at_mut(slot);
+        if !record.take(flag::SYN_ACK) {
+            record.take(flag::ACK);
+            let record = table.at(slot);
+            return Some((
+                record.key.tuple(),
+                self.unpack(record),
+                Wanted::Acknowledgment,
+            ));
+        }
+        let asks_too = record.has(flag::ACK);
+        if record.sent > 0 {
+            record.set(flag::RESENT);
+        }
+        // A SYN+ACK that a repeated SYN asked for leaves the timer as it is: the peer's insistence neither prolongs nor
+        // shortens the life of the record.
+        if record.take(flag::RETRY) {
+            record.set_due(now + self.wait(record.sent));
+            record.sent += 1;
+            table.push_timer(slot);
+        }
+        if asks_too {
+            table.push_ready(slot);
+        }
+        let record = table.at(slot);
+        Some((record.key.tuple(), self.unpack(record), Wanted::SynAck))
+    }
+
+    fn expire<K: Key>(&self, table: &mut Table<K>, now: Instant) -> Option<(Tuple, HalfOpen)> {
+        while let Some(slot) = table.pop_due(now) {
+            if table.at(slot).sent > self.retries {
+                let record = table.remove(slot);
+                return Some((record.key.tuple(), self.unpack(&record)));
+            }
+            table.at_mut(slot).set(flag::RETRY);
+            want(table, slot, flag::SYN_ACK);
+        }
+        None
+    }
+}
+
+fn want<K: Key>(table: &mut Table<K>, slot: u32, what: u8) {
+    table.at_mut(slot).set(what);
+    table.push_ready(slot);
+}
+
+fn syn_ack(config: &Config, cx: &Context<'_>, tuple: Tuple, record: &HalfOpen) -> SegmentOut {
+    // The offset of the clock costs a hash: only who is shown the clock pays for it.
+    let stamp = if record.negotiated.timestamps {
+        record.clock(cx.host, &tuple, cx.now).stamp(cx.now)
+    } else {
+        handwave_wire::Timestamps { value: 0, echo: 0 }
+    };
+    bare_segment(
+        config,
+        Bare {
+            tuple,
+            seq: record.iss,
+            ack: Some(record.irs + 1),
+            flags: TcpFlags::SYN,
+            window: record.offered,
+            options: syn_options(config, record.mss, stamp, Some(&record.negotiated)),
+        },
+    )
+}
+
+fn acknowledgment(
+    config: &Config,
+    cx: &Context<'_>,
+    tuple: Tuple,
+    record: &HalfOpen,
+) -> SegmentOut {
+    let clock = || record.clock(cx.host, &tuple, cx.now).stamp(cx.now);
+    bare_segment(
+        config,
+        Bare {
+            tuple,
+            seq: record.iss + 1,
+            ack: Some(record.irs + 1),
+            flags: TcpFlags::ACK,
+            window: record.offered >> record.negotiated.receive_shift.get(),
+            options: TcpOptions {
+                timestamps: record.negotiated.timestamps.then(clock),
+                ..TcpOptions::default()
+            },
+        },
+    )
 }

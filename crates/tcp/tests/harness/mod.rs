@@ -295,7 +295,9 @@ impl Pair {
         } else if let Some(listener) = &mut end.listener {
             match listener.handle_segment(&mut cx, tuple, path, segment, floor) {
                 ListenVerdict::Established(connection) => end.connection = Some(*connection),
-                ListenVerdict::Reset(segment) => self.transmit(side, segment),
+                ListenVerdict::Reset(segment) | ListenVerdict::Cookie(segment) => {
+                    self.transmit(side, segment);
+                }
                 ListenVerdict::Queued | ListenVerdict::Dropped(_) => {}
             }
         } else if let Some(segment) = handwave_tcp::reply_to_closed(

@@ -232,7 +232,10 @@ impl Passive {
             .handle_segment(&mut cx, to, Path::with_mtu(1500), segment, None)
         {
             ListenVerdict::Established(connection) => Some(*connection),
-            ListenVerdict::Queued | ListenVerdict::Dropped(_) | ListenVerdict::Reset(_) => None,
+            ListenVerdict::Queued
+            | ListenVerdict::Cookie(_)
+            | ListenVerdict::Dropped(_)
+            | ListenVerdict::Reset(_) => None,
         }
     }
 

@@ -1,0 +1,179 @@
+//! A SYN in LISTEN: a record, a cookie, or a refusal (RFC 9293 3.10.7.2, RFC 4987 3).
+
+use handwave_wire::SeqNum;
+
+use super::sources::{Budget, Finding};
+use super::syn_queue::HalfOpen;
+use super::{ListenVerdict, Listener, Refusal, SynCookies, Unverified, drop_segment};
+use crate::error::DropReason;
+use crate::host::Context;
+use crate::phase::Phase;
+use crate::segment::{Path, SegmentIn};
+use crate::trace::Verdict;
+use crate::tuple::Tuple;
+
+impl Listener {
+    pub(super) fn handle_syn(
+        &mut self,
+        cx: &mut Context<'_>,
+        tuple: Tuple,
+        path: Path,
+        segment: &SegmentIn,
+        iss_floor: Option<SeqNum>,
+    ) -> ListenVerdict {
+        let finding = self.note_syn(cx, &tuple);
+        match finding {
+            Finding::Denied | Finding::OverVerified(_) => {
+                self.count_finding(finding);
+                return self.refuse(cx, tuple, segment, DropReason::SourceRefused);
+            }
+            Finding::Fine | Finding::OverUnverified(_) => {}
+        }
+        if self.accept_queue.is_full() {
+            self.counters.accept_queue_full += 1;
+            self.counters.drops += 1;
+            if self.limits.reset_on_overflow {
+                return self.reset(cx, tuple, segment);
+            }
+            return drop_segment(cx, DropReason::AcceptQueueFull);
+        }
+        if finding != Finding::Fine {
+            return self.handle_unverified(cx, tuple, path, segment, finding);
+        }
+        if self.limits.cookies == SynCookies::Always {
+            return self.answer_with_cookie(cx, tuple, path, segment);
+        }
+        if self.syn_queue.is_full() {
+            self.counters.syn_queue_full += 1;
+            if self.limits.cookies == SynCookies::OnOverflow {
+                self.counters.req_queue_full_do_cookies += 1;
+                return self.answer_with_cookie(cx, tuple, path, segment);
+            }
+            self.counters.req_queue_full_drop += 1;
+            self.counters.drops += 1;
+            return drop_segment(cx, DropReason::SynQueueFull);
+        }
+        self.make_record(cx, tuple, path, segment, iss_floor)
+    }
+
+    /// Lets everybody who keeps count know of a SYN.
+    fn note_syn(&mut self, cx: &Context<'_>, tuple: &Tuple) -> Finding {
+        let (limits, addr) = (&self.limits.limits, tuple.remote.addr);
+        self.heavy_hitters.on_syn(limits.prefix_of(addr), cx.now);
+        let overflow = match self.limits.cookies {
+            SynCookies::Always => false,
+            SynCookies::Off | SynCookies::OnOverflow => self.syn_queue.is_full(),
+        };
+        self.flood.on_syn(cx.now, self.syn_queue.len(), overflow);
+        let finding = self.sources.on_syn(limits, addr, cx.now);
+        self.count_flood();
+        finding
+    }
+
+    /// Keeps the number of floods up to date after the detector was asked.
+    pub(super) const fn count_flood(&mut self) {
+        self.counters.floods = self.flood.begun();
+    }
+
+    /// A SYN over an unverified budget: its source may be innocent, so a cookie answers it unless the operator says otherwise.
+    fn handle_unverified(
+        &mut self,
+        cx: &mut Context<'_>,
+        tuple: Tuple,
+        path: Path,
+        segment: &SegmentIn,
+        finding: Finding,
+    ) -> ListenVerdict {
+        self.count_finding(finding);
+        match (self.limits.limits.unverified, self.limits.cookies) {
+            (Unverified::Cookie, SynCookies::OnOverflow | SynCookies::Always) => {
+                self.counters.limit_do_cookies += 1;
+                self.answer_with_cookie(cx, tuple, path, segment)
+            }
+            (Unverified::Cookie, SynCookies::Off) => {
+                self.counters.drops += 1;
+                drop_segment(cx, DropReason::SourceOverBudget)
+            }
+            (Unverified::Refuse, _) => {
+                self.refuse(cx, tuple, segment, DropReason::SourceOverBudget)
+            }
+        }
+    }
+
+    fn make_record(
+        &mut self,
+        cx: &mut Context<'_>,
+        tuple: Tuple,
+        path: Path,
+        segment: &SegmentIn,
+        iss_floor: Option<SeqNum>,
+    ) -> ListenVerdict {
+        let mut iss = cx.host.isn(&tuple, cx.now);
+        if let Some(floor) = iss_floor.filter(|&floor| iss.before(floor)) {
+            iss = floor;
+        }
+        let mut record = HalfOpen::new(&self.config, cx.now, &tuple, path, &segment.header, iss);
+        if self.limits.limits.half_open_max.is_some() {
+            let (limits, addr) = (&self.limits.limits, tuple.remote.addr);
+            record.counted = self.sources.on_record(limits, addr, cx.now);
+        }
+        self.syn_queue.insert(&tuple, &record);
+        self.counters.syns_received += 1;
+        let change = (Phase::Listen, Phase::SynReceived);
+        self.trace_arrival(cx, &tuple, segment, change, Verdict::Accepted);
+        ListenVerdict::Queued
+    }
+
+    /// Charges a completed handshake to its source; the verdict on the segment if it may not complete.
+    pub(super) fn refuse_handshake(
+        &mut self,
+        cx: &mut Context<'_>,
+        tuple: Tuple,
+        segment: &SegmentIn,
+    ) -> Option<ListenVerdict> {
+        let (limits, addr) = (&self.limits.limits, tuple.remote.addr);
+        let finding = self.sources.on_handshake(limits, addr, cx.now);
+        if finding == Finding::Fine {
+            return None;
+        }
+        self.count_finding(finding);
+        if self.limits.limits.refusal == Refusal::Reset {
+            self.remove_record(&tuple);
+        }
+        Some(self.refuse(cx, tuple, segment, DropReason::SourceRefused))
+    }
+
+    fn refuse(
+        &mut self,
+        cx: &mut Context<'_>,
+        tuple: Tuple,
+        segment: &SegmentIn,
+        reason: DropReason,
+    ) -> ListenVerdict {
+        self.counters.drops += 1;
+        match self.limits.limits.refusal {
+            Refusal::Drop => drop_segment(cx, reason),
+            Refusal::Reset => {
+                cx.host.counters.count_drop(reason);
+                self.reset(cx, tuple, segment)
+            }
+        }
+    }
+
+    const fn count_finding(&mut self, finding: Finding) {
+        let counters = &mut self.counters;
+        let counter = match finding {
+            Finding::Fine => return,
+            Finding::Denied => &mut counters.denied,
+            Finding::OverUnverified(budget) | Finding::OverVerified(budget) => match budget {
+                Budget::SynRate => &mut counters.limit_syn_rate,
+                Budget::HalfOpen => &mut counters.limit_half_open,
+                Budget::SynRateTotal => &mut counters.limit_syn_rate_total,
+                Budget::Established => &mut counters.limit_established,
+                Budget::EstablishedRate => &mut counters.limit_established_rate,
+                Budget::EstablishedTotal => &mut counters.limit_established_total,
+            },
+        };
+        *counter += 1;
+    }
+}

@@ -1,0 +1,447 @@
+//! Where half-open records lie: one allocation for many, found by hash, linked into queues by index.
+//!
+//! Addresses are most of a record, so each IP version has a table of its own. All that a record costs is in
+//! [`Record`] and four octets of hash table (five with hashbrown's tag, at a load of 7/16 to 7/8): its place in the timer queue and
+//! among the records to send are links in the record itself.
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use hashbrown::HashTable;
+use siphasher::sip::SipHasher13;
+
+use crate::time::Instant;
+use crate::tuple::{Endpoint, Tuple};
+
+/// The end of a list.
+const NONE: u32 = u32::MAX;
+/// Records that are allocated together.
+const CHUNK: usize = 64;
+
+/// The octets of a tuple, as short as its IP version allows.
+pub(super) trait Key: Copy + Eq {
+    fn octets(&self) -> &[u8];
+    fn tuple(&self) -> Tuple;
+}
+
+/// Local address, remote address, local port, remote port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct KeyOf<const LEN: usize>([u8; LEN]);
+
+pub(super) type KeyV4 = KeyOf<12>;
+pub(super) type KeyV6 = KeyOf<36>;
+
+impl<const LEN: usize> KeyOf<LEN> {
+    fn new(local: &[u8], remote: &[u8], tuple: &Tuple) -> Self {
+        let mut octets = [0; LEN];
+        let ports = [
+            tuple.local.port.to_be_bytes(),
+            tuple.remote.port.to_be_bytes(),
+        ];
+        let all = local.iter().chain(remote).chain(ports.as_flattened());
+        octets
+            .iter_mut()
+            .zip(all)
+            .for_each(|(to, from)| *to = *from);
+        Self(octets)
+    }
+
+    fn join<const ADDR: usize>(&self) -> Tuple
+    where
+        IpAddr: From<[u8; ADDR]>,
+    {
+        let part = |at: usize| {
+            let mut octets = [0; ADDR];
+            octets
+                .iter_mut()
+                .zip(&self.0[at..])
+                .for_each(|(to, from)| *to = *from);
+            IpAddr::from(octets)
+        };
+        let port = |at: usize| u16::from_be_bytes([self.0[at], self.0[at + 1]]);
+        Tuple::new(
+            Endpoint::new(part(0), port(2 * ADDR)),
+            Endpoint::new(part(ADDR), port(2 * ADDR + 2)),
+        )
+    }
+}
+
+impl Key for KeyV4 {
+    fn octets(&self) -> &[u8] {
+        &self.0
+    }
+    fn tuple(&self) -> Tuple {
+        self.join::<4>()
+    }
+}
+
+impl Key for KeyV6 {
+    fn octets(&self) -> &[u8] {
+        &self.0
+    }
+    fn tuple(&self) -> Tuple {
+        self.join::<16>()
+    }
+}
+
+/// A tuple by its IP version.
+pub(super) enum AnyKey {
+    V4(KeyV4),
+    V6(KeyV6),
+}
+
+impl From<&Tuple> for AnyKey {
+    fn from(tuple: &Tuple) -> Self {
+        match (tuple.local.addr, tuple.remote.addr) {
+            (IpAddr::V4(local), IpAddr::V4(remote)) => {
+                Self::V4(KeyOf::new(&local.octets(), &remote.octets(), tuple))
+            }
+            (local, remote) => {
+                let octets = |addr| match addr {
+                    IpAddr::V4(addr) => addr.to_ipv6_mapped().octets(),
+                    IpAddr::V6(addr) => addr.octets(),
+                };
+                Self::V6(KeyOf::new(&octets(local), &octets(remote), tuple))
+            }
+        }
+    }
+}
+
+/// A half-open connection as it lies in memory. What the listener's configuration or its secrets give again is not in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<K> {
+    pub(super) key: K,
+    pub(super) iss: u32,
+    pub(super) irs: u32,
+    pub(super) ts_recent: u32,
+    /// When the SYN arrived, before the first SYN+ACK; afterwards when the next one is due.
+    due: [u32; 2],
+    prev: u32,
+    next: u32,
+    /// The next of the records to send, or of the free ones.
+    next_ready: u32,
+    pub(super) mss: u16,
+    /// 0 if the SYN named none.
+    pub(super) peer_mss: u16,
+    pub(super) peer_window: u16,
+    /// SYN+ACKs sent because of time: the first, and one for each timeout.
+    pub(super) sent: u8,
+    pub(super) options: u8,
+    pub(super) flags: u8,
+}
+
+impl<K> Record<K> {
+    pub(super) fn due(&self) -> Instant {
+        let [high, low] = self.due;
+        Instant::from_nanos(u64::from(high) << 32 | u64::from(low))
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the halves of a u64")]
+    pub(super) fn set_due(&mut self, due: Instant) {
+        let nanos = due.as_nanos();
+        self.due = [(nanos >> 32) as u32, nanos as u32];
+    }
+
+    pub(super) const fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    pub(super) const fn set(&mut self, flag: u8) {
+        self.flags |= flag;
+    }
+
+    /// Clears a flag; returns whether it was set.
+    pub(super) const fn take(&mut self, flag: u8) -> bool {
+        let was = self.has(flag);
+        self.flags &= !flag;
+        was
+    }
+}
+
+/// Bits of [`Record::flags`].
+pub(super) mod flag {
+    /// A SYN+ACK had to be sent again, for whatever reason.
+    pub(in super::super) const RESENT: u8 = 1;
+    /// The SYN+ACK to send is the first one or due to a timeout.
+    pub(in super::super) const RETRY: u8 = 1 << 1;
+    /// A SYN+ACK is to be sent.
+    pub(in super::super) const SYN_ACK: u8 = 1 << 2;
+    /// A bare acknowledgment is to be sent.
+    pub(in super::super) const ACK: u8 = 1 << 3;
+    /// In the list of records to send.
+    pub(super) const READY: u8 = 1 << 4;
+    /// Removed; it may still have to leave that list.
+    pub(super) const DEAD: u8 = 1 << 5;
+    /// In a timer queue.
+    pub(super) const TIMED: u8 = 1 << 6;
+    /// Counted against the budget of its source.
+    pub(in super::super) const COUNTED: u8 = 1 << 7;
+}
+
+/// The ends of a list.
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    first: u32,
+    last: u32,
+}
+
+const EMPTY: Ends = Ends {
+    first: NONE,
+    last: NONE,
+};
+
+/// All records of one IP version.
+#[derive(Debug)]
+pub(super) struct Table<K> {
+    hash_key: [u8; 16],
+    chunks: Vec<Vec<Record<K>>>,
+    index: HashTable<u32>,
+    free: u32,
+    ready: Ends,
+    /// One queue for each number of SYN+ACKs sent. All in one queue wait equally long, so each is in order of deadline.
+    waiting: Vec<Ends>,
+    dead: usize,
+}
+
+impl<K: Key> Table<K> {
+    pub(super) fn new(hash_key: [u8; 16], levels: usize) -> Self {
+        Self {
+            hash_key,
+            chunks: Vec::new(),
+            index: HashTable::new(),
+            free: NONE,
+            ready: EMPTY,
+            waiting: alloc::vec![EMPTY; levels],
+            dead: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Slots in use: records, and those removed that wait to leave the list of records to send.
+    pub(super) fn occupied(&self) -> usize {
+        self.index.len() + self.dead
+    }
+
+    /// Octets of memory taken from the allocator.
+    pub(super) fn memory(&self) -> usize {
+        self.chunks.len() * CHUNK * size_of::<Record<K>>() + self.index.allocation_size()
+    }
+
+    fn hash(&self, key: &K) -> u64 {
+        SipHasher13::new_with_key(&self.hash_key).hash(key.octets())
+    }
+
+    pub(super) fn find(&self, key: &K) -> Option<u32> {
+        if self.index.is_empty() {
+            return None;
+        }
+        let matches = |slot: &u32| self.at(*slot).key == *key;
+        self.index.find(self.hash(key), matches).copied()
+    }
+
+    pub(super) fn at(&self, slot: u32) -> &Record<K> {
+        &self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
+    }
+
+    pub(super) fn at_mut(&mut self, slot: u32) -> &mut Record<K> {
+        &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
+    }
+
+    /// The record at a place, to look at. The outer `None` says that there is no such place, the inner one that nothing stands
+    /// there.
+    pub(super) fn place(&self, slot: u32) -> Option<Option<&Record<K>>> {
+        let chunk = self.chunks.get(slot as usize / CHUNK)?;
+        let record = chunk.get(slot as usize % CHUNK)?;
+        Some(Some(record).filter(|record| !record.has(flag::DEAD)))
+    }
+
+    /// Adds a record whose tuple has none.
+    pub(super) fn insert(&mut self, record: Record<K>) -> u32 {
+        let hash = self.hash(&record.key);
+        let slot = self.allocate(record);
+        let (key, chunks) = (self.hash_key, &self.chunks);
+        let rehash = |slot: &u32| {
+            let record = &chunks[*slot as usize / CHUNK][*slot as usize % CHUNK];
+            SipHasher13::new_with_key(&key).hash(record.key.octets())
+        };
+        self.index.insert_unique(hash, slot, rehash);
+        slot
+    }
+
+    fn allocate(&mut self, record: Record<K>) -> u32 {
+        if self.free != NONE {
+            let slot = self.free;
+            self.free = self.at(slot).next_ready;
+            *self.at_mut(slot) = record;
+            return slot;
+        }
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let before = (self.chunks.len() - 1) * CHUNK;
+        let Some(chunk) = self.chunks.last_mut() else {
+            return NONE;
+        };
+        chunk.push(record);
+        u32::try_from(before + chunk.len() - 1).unwrap_or(NONE)
+    }
+
+    /// Takes a record out and returns a copy of it.
+    pub(super) fn remove(&mut self, slot: u32) -> Record<K> {
+        self.unlink_timer(slot);
+        let record = *self.at(slot);
+        let hash = self.hash(&record.key);
+        if let Ok(entry) = self.index.find_entry(hash, |found| *found == slot) {
+            entry.remove();
+        }
+        if record.has(flag::READY) {
+            self.at_mut(slot).set(flag::DEAD);
+            self.dead += 1;
+        } else {
+            self.release(slot);
+        }
+        record
+    }
+
+    fn release(&mut self, slot: u32) {
+        let free = core::mem::replace(&mut self.free, slot);
+        let record = self.at_mut(slot);
+        record.set(flag::DEAD);
+        record.next_ready = free;
+    }
+
+    /// Puts a record into the list of those to send, unless it is there.
+    pub(super) fn push_ready(&mut self, slot: u32) {
+        let record = self.at_mut(slot);
+        if record.has(flag::READY) {
+            return;
+        }
+        record.set(flag::READY);
+        record.next_ready = NONE;
+        match self.ready.last {
+            NONE => self.ready.first = slot,
+            last => self.at_mut(last).next_ready = slot,
+        }
+        self.ready.last = slot;
+    }
+
+    /// The record that has waited longest to send.
+    pub(super) fn pop_ready(&mut self) -> Option<u32> {
+        while self.ready.first != NONE {
+            let slot = self.ready.first;
+            let record = self.at_mut(slot);
+            record.take(flag::READY);
+            let (next, dead) = (record.next_ready, record.has(flag::DEAD));
+            self.ready.first = next;
+            if next == NONE {
+                self.ready.last = NONE;
+            }
+            if !dead {
+                return Some(slot);
+            }
+            self.dead -= 1;
+            self.release(slot);
+        }
+        None
+    }
+
+    /// Puts a record at the end of the timer queue of its level, which is one less than the SYN+ACKs it has `sent`.
+    pub(super) fn push_timer(&mut self, slot: u32) {
+        let level = level(self.at(slot));
+        let Some(ends) = self.waiting.get_mut(level) else {
+            return;
+        };
+        let last = core::mem::replace(&mut ends.last, slot);
+        if last == NONE {
+            ends.first = slot;
+        }
+        let record = self.at_mut(slot);
+        record.set(flag::TIMED);
+        (record.prev, record.next) = (last, NONE);
+        if last != NONE {
+            self.at_mut(last).next = slot;
+        }
+    }
+
+    fn unlink_timer(&mut self, slot: u32) {
+        let record = self.at_mut(slot);
+        if !record.take(flag::TIMED) {
+            return;
+        }
+        let (level, prev, next) = (level(record), record.prev, record.next);
+        if prev != NONE {
+            self.at_mut(prev).next = next;
+        }
+        if next != NONE {
+            self.at_mut(next).prev = prev;
+        }
+        if let Some(ends) = self.waiting.get_mut(level) {
+            if prev == NONE {
+                ends.first = next;
+            }
+            if next == NONE {
+                ends.last = prev;
+            }
+        }
+    }
+
+    /// The earliest deadline of any record.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let fronts = self.waiting.iter().filter(|ends| ends.first != NONE);
+        fronts.map(|ends| self.at(ends.first).due()).min()
+    }
+
+    /// Takes a record that is due out of its timer queue.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<u32> {
+        let is_due = |ends: &&Ends| ends.first != NONE && self.at(ends.first).due() <= now;
+        let slot = self.waiting.iter().find(is_due)?.first;
+        self.unlink_timer(slot);
+        Some(slot)
+    }
+}
+
+fn level<K>(record: &Record<K>) -> usize {
+    usize::from(record.sent).saturating_sub(1)
+}
+
+impl<K> Record<K> {
+    /// A record in no list.
+    pub(super) fn new(key: K) -> Self {
+        Self {
+            key,
+            iss: 0,
+            irs: 0,
+            ts_recent: 0,
+            due: [0; 2],
+            prev: NONE,
+            next: NONE,
+            next_ready: NONE,
+            mss: 0,
+            peer_mss: 0,
+            peer_window: 0,
+            sent: 0,
+            options: 0,
+            flags: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KeyV4, KeyV6, Record};
+
+    /// A slot of the hash table at its worst load, 7/16: just after growing.
+    const HASH_SLOT: usize = (5 * 16_usize).div_ceil(7);
+
+    #[test]
+    fn a_half_open_connection_stays_small() {
+        let (v4, v6) = (size_of::<Record<KeyV4>>(), size_of::<Record<KeyV6>>());
+        std::println!("IPv4 {v4} + {HASH_SLOT}, IPv6 {v6} + {HASH_SLOT} octets");
+        assert_eq!((v4, v6), (56, 80));
+        assert!(v6 + HASH_SLOT <= 96, "budget of an IPv6 record, all in");
+        assert!(v4 + 5 * 8 / 7 < 64, "aim for IPv4 at full load");
+    }
+}
