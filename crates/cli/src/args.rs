@@ -1,14 +1,24 @@
 //! The command line: what all commands understand here, each command's own in a file of its own.
 
+mod connect;
+mod forward;
 mod lab;
+mod link;
 mod log;
+mod path;
+mod place;
 mod serve;
 mod tun;
 
+pub(crate) use connect::ConnectArgs;
+pub(crate) use forward::ForwardArgs;
 pub(crate) use lab::{LabArgs, NetworkArgs, PayloadArgs};
+pub(crate) use link::LinkArgs;
 pub(crate) use log::LogArgs;
+pub(crate) use path::PathArgs;
+pub(crate) use place::{HostPort, Port};
 pub(crate) use serve::{Backend, Protocol, ServeArgs, ServedDirectory};
-pub(crate) use tun::TunArgs;
+pub(crate) use tun::{TunArgs, TunName};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use handwave_story::Language;
@@ -97,4 +107,13 @@ pub(crate) enum Command {
     /// Serve files, echoes and more to real programs over a TUN interface (root or CAP_NET_ADMIN)
     #[command(long_about = serve::ABOUT, after_long_help = serve::EXAMPLES, after_help = serve::SHORT)]
     Serve(ServeArgs),
+    /// Connect to a server and copy standard input and output, as nc does, over a TUN interface
+    #[command(long_about = connect::ABOUT, after_long_help = connect::EXAMPLES, after_help = connect::SHORT)]
+    Connect(ConnectArgs),
+    /// Re-make every flow that enters a TUN interface with the sockets of the host
+    #[command(long_about = forward::ABOUT, after_long_help = forward::EXAMPLES, after_help = forward::SHORT)]
+    Forward(ForwardArgs),
+    /// Join two TUN interfaces by a path with delay, loss, a rate and a queue
+    #[command(long_about = link::ABOUT, after_long_help = link::EXAMPLES, after_help = link::SHORT)]
+    Link(LinkArgs),
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -63,7 +64,7 @@ impl Live {
         Ok(Self {
             stack,
             tasks: Tasks::default(),
-            tun: tun.name,
+            tun: tun.name.to_string(),
             driver: tokio::spawn(driver),
             interrupts,
         })
@@ -77,6 +78,25 @@ impl Live {
         }
         self.close().await;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Does something that ends by itself, unless somebody asks for the end before; then closes everything in order.
+    ///
+    /// `None` is an end that somebody asked for.
+    pub(crate) async fn until<T>(
+        mut self,
+        work: impl AsyncFnOnce(Stack) -> Result<T, Failure>,
+    ) -> Result<Option<T>, Failure> {
+        let done = {
+            let mut work = pin!(work(self.stack.clone()));
+            tokio::select! {
+                done = &mut work => done.map(Some),
+                () = self.interrupts.next() => Ok(None),
+                end = &mut self.driver => return Err(lost(&self.tun, end)),
+            }
+        };
+        self.close().await;
+        done
     }
 
     /// Closes what is open; after the grace time, or at another signal, resets it.
@@ -143,10 +163,10 @@ impl Tasks {
 
 /// What asks a program to end: Ctrl-C, SIGTERM, a terminal that goes away.
 #[derive(Debug)]
-struct Interrupts([Signal; 3]);
+pub(crate) struct Interrupts([Signal; 3]);
 
 impl Interrupts {
-    fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         Ok(Self([
             signal(SignalKind::interrupt())?,
             signal(SignalKind::terminate())?,
@@ -154,7 +174,8 @@ impl Interrupts {
         ]))
     }
 
-    async fn next(&mut self) {
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
         let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {
             _ = interrupt.recv() => {}

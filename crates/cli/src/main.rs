@@ -5,13 +5,17 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod connect;
 mod failure;
+mod forward;
 mod lab;
+mod link;
 mod live;
 mod log;
 mod relay;
 mod screen;
 mod serve;
+mod streams;
 mod tun;
 mod tuning;
 mod units;
@@ -39,6 +43,9 @@ fn main() -> ExitCode {
     let outcome = std::panic::catch_unwind(|| match &args.command {
         Command::Lab(lab) => lab::run(lab, &args.common),
         Command::Serve(serve) => serve::run(serve, &args.common),
+        Command::Connect(connect) => connect::run(connect, &args.common),
+        Command::Forward(forward) => forward::run(forward, &args.common),
+        Command::Link(link) => link::run(link, &args.common),
     });
     match outcome {
         Ok(Ok(code)) => code,

@@ -5,7 +5,6 @@ mod echo;
 mod forward;
 mod hello;
 mod http;
-mod scratch;
 mod service;
 mod sink;
 mod source;
@@ -105,7 +104,7 @@ impl Listeners<'_> {
         addresses: &[InterfaceAddress],
     ) -> Result<(), Failure> {
         if backend.protocol == Protocol::Tcp {
-            return self.serve(backend.port, forward::Forward::new(&backend.target));
+            return self.serve(backend.port, forward::Forward::new(backend.target.as_str()));
         }
         // A socket for each address, so that answers come from the address that was asked.
         for address in addresses {
@@ -113,7 +112,7 @@ impl Listeners<'_> {
             let socket = handwave::UdpSocket::bind(&self.live.stack, local)
                 .map_err(|error| cannot_listen(backend.port, &error))?;
             let tasks = self.live.tasks.clone();
-            let target = backend.target.clone();
+            let target = backend.target.to_string();
             self.live
                 .tasks
                 .spawn(forward::udp::serve(socket, target, tasks));

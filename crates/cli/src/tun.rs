@@ -1,11 +1,13 @@
 //! Opening a TUN interface for a command: which addresses its two ends get, and what to do when it fails.
 
-use std::ffi::OsString;
+mod namespace;
+
+use std::ffi::OsStr;
 use std::net::IpAddr;
 
 use handwave_device::{InterfaceAddress, Tun, TunBuilder, TunError};
 
-use crate::args::TunArgs;
+use crate::args::{TunArgs, TunName};
 use crate::failure::{Failure, Kind};
 
 /// What IPv6 demands of a link (RFC 8200 5).
@@ -17,9 +19,26 @@ const CANDIDATES_MAX: u128 = 1_024;
 #[derive(Debug)]
 pub(crate) struct OpenTun {
     pub(crate) device: Tun,
-    pub(crate) name: String,
+    pub(crate) name: TunName,
     /// The addresses of the kernel's end, if it was created by us.
     pub(crate) created: Option<Vec<InterfaceAddress>>,
+}
+
+impl OpenTun {
+    /// How it came to be, as the end of a sentence that has named it.
+    pub(crate) fn origin(&self) -> String {
+        let Some(kernel) = &self.created else {
+            return ", which was there before and keeps its addresses and routes".to_owned();
+        };
+        if kernel.is_empty() {
+            return ", made for this run; the kernel has no address there".to_owned();
+        }
+        let kernel: Vec<_> = kernel.iter().map(ToString::to_string).collect();
+        format!(
+            ", made for this run; the kernel is {} there",
+            kernel.join(" and ")
+        )
+    }
 }
 
 /// Attaches to the interface if there is one, and creates it otherwise, with addresses for the kernel's end.
@@ -27,43 +46,48 @@ pub(crate) struct OpenTun {
 /// `ours` are the addresses of Handwave's end, which the kernel does not get to know.
 pub(crate) fn open(args: &TunArgs, ours: &[InterfaceAddress]) -> Result<OpenTun, Failure> {
     check(args, ours)?;
-    let failed = |error| failure(&args.name, &error);
-    match Tun::attach(&args.name) {
-        Ok(device) => {
-            if args.host_addresses.is_empty() {
-                return Ok(opened(device, &args.name, None));
-            }
-            let what = format!("{} exists, and keeps the addresses it has", args.name);
-            Err(Failure::new(Kind::Usage, what)
-                .because("--host-addr is for interfaces that are created")
-                .hint(format!(
-                    "leave --host-addr out, or remove the interface: sudo ip link delete dev {}",
-                    args.name
-                )))
-        }
-        Err(TunError::NotFound { .. }) => {
-            let kernel = match args.host_addresses.is_empty() {
-                true => kernel_addresses(ours),
-                false => args.host_addresses.clone(),
-            };
-            let builder = TunBuilder::new().name(&args.name).mtu(args.mtu);
-            let builder = kernel
-                .iter()
-                .fold(builder, |builder, address| builder.address(*address));
-            let device = builder.create().map_err(failed)?;
-            Ok(opened(device, &args.name, Some(kernel)))
-        }
-        Err(error) => Err(failed(error)),
+    let kernel = match args.host_addresses.is_empty() {
+        true => kernel_addresses(ours),
+        false => args.host_addresses.clone(),
+    };
+    let tun = open_with(&args.tun, args.mtu, kernel)?;
+    if tun.created.is_some() || args.host_addresses.is_empty() {
+        return Ok(tun);
     }
+    let what = format!("{} exists, and keeps the addresses it has", args.tun);
+    let remove = format!("sudo ip link delete dev {}", tun.name.name);
+    Err(Failure::new(Kind::Usage, what)
+        .because("--host-addr is for interfaces that are created")
+        .hint(format!(
+            "leave --host-addr out, or remove the interface: {remove}"
+        )))
 }
 
-fn opened(device: Tun, name: &str, created: Option<Vec<InterfaceAddress>>) -> OpenTun {
-    let name = device.name().unwrap_or(name).to_owned();
-    OpenTun {
+/// Attaches to an interface, or creates it with these addresses, in the namespace that its name says.
+pub(crate) fn open_with(
+    tun: &TunName,
+    mtu: u16,
+    kernel: Vec<InterfaceAddress>,
+) -> Result<OpenTun, Failure> {
+    let open = || match Tun::attach(&tun.name) {
+        Err(TunError::NotFound { .. }) => {
+            let builder = TunBuilder::new().name(&tun.name).mtu(mtu);
+            let add = |builder: TunBuilder, address: &_| builder.address(*address);
+            let builder = kernel.iter().fold(builder, add);
+            Ok((builder.create()?, true))
+        }
+        attached => Ok((attached?, false)),
+    };
+    let opened = match &tun.namespace {
+        None => open(),
+        Some(namespace) => namespace::within(namespace, open)?,
+    };
+    let (device, created) = opened.map_err(|error| failure(tun, &error))?;
+    Ok(OpenTun {
         device,
-        name,
-        created,
-    }
+        name: tun.clone(),
+        created: created.then_some(kernel),
+    })
 }
 
 fn check(args: &TunArgs, ours: &[InterfaceAddress]) -> Result<(), Failure> {
@@ -184,7 +208,7 @@ impl Network {
 }
 
 /// What a user needs to know, and to do, when an interface cannot be had.
-pub(crate) fn failure(name: &str, error: &TunError) -> Failure {
+fn failure(name: &TunName, error: &TunError) -> Failure {
     let kind = match error {
         TunError::NoPrivilege { .. } => return no_privilege(error),
         TunError::TunDeviceForbidden => Kind::Privilege,
@@ -206,27 +230,30 @@ fn no_privilege(error: &TunError) -> Failure {
     else {
         return Failure::new(Kind::Privilege, error.to_string());
     };
-    let program = program.as_os_str().to_owned();
-    let arguments = std::env::args_os().skip(1);
-    let again: Vec<_> = std::iter::once(program.clone())
-        .chain(arguments)
-        .map(shell_word)
-        .collect();
+    let program = shell_word(program.as_os_str());
     Failure::new(
         Kind::Privilege,
         format!("no privilege to {doing} the TUN interface {name}"),
     )
     .because("that takes root or CAP_NET_ADMIN")
-    .hint(format!("sudo {}", again.join(" ")))
+    .hint(sudo_again())
     .hint(format!(
-        "sudo setcap cap_net_admin+ep {}   (once; then without sudo)",
-        shell_word(program)
+        "sudo setcap cap_net_admin+ep {program}   (once; then without sudo)"
     ))
 }
 
-fn shell_word(word: OsString) -> String {
+/// The command that runs this very program again, as root.
+fn sudo_again() -> String {
+    let program = std::env::current_exe().unwrap_or_else(|_| "handwave".into());
+    let arguments = std::env::args_os().skip(1);
+    let words = std::iter::once(program.into_os_string()).chain(arguments);
+    let words: Vec<_> = words.map(|word| shell_word(&word)).collect();
+    format!("sudo {}", words.join(" "))
+}
+
+fn shell_word(word: &OsStr) -> String {
     let word = word.to_string_lossy();
-    shlex::try_quote(&word).map_or_else(|_| word.to_string(), |quoted| quoted.into_owned())
+    shlex::try_quote(&word).map_or_else(|_| word.to_string(), std::borrow::Cow::into_owned)
 }
 
 #[cfg(test)]

@@ -169,3 +169,25 @@ async fn udp_sessions_answer_from_the_address_asked_and_end_when_idle() {
         "{lived:?}"
     );
 }
+
+/// As TFTP does it: asked on its well-known port, the server answers from a fresh one, and the client goes on there.
+#[tokio::test]
+async fn udp_sessions_answer_from_a_fresh_port_too() {
+    let (client, _gateway, forwarder) = scene(ForwarderConfig::default());
+    let socket = UdpSocket::bind(&client, "0.0.0.0:0".parse().unwrap()).unwrap();
+    socket.send_to(b"read", anybody(69)).await.unwrap();
+    let session = within(forwarder.udp()).await.unwrap();
+    assert_eq!(
+        within(session.recv_payload()).await.unwrap().to_vec(),
+        b"read"
+    );
+    session.send_from(anybody(1_069), b"data").await.unwrap();
+
+    let mut buffer = [0; 16];
+    let (count, from) = within(socket.recv_from(&mut buffer)).await.unwrap();
+    assert_eq!((&buffer[..count], from), (&b"data"[..], anybody(1_069)));
+    socket.send_to(b"ack", from).await.unwrap();
+    let second = within(forwarder.udp()).await.unwrap();
+    assert_eq!(second.destination(), anybody(1_069));
+    assert_eq!(second.client(), session.client());
+}

@@ -1,8 +1,8 @@
 //! The command line of `handwave lab`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
+use super::PathArgs;
 use crate::lab::Scenario;
 use crate::units;
 
@@ -60,27 +60,8 @@ pub(crate) struct PayloadArgs {
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Network (each direction)")]
 pub(crate) struct NetworkArgs {
-    /// Lose packets, such as 2%
-    #[arg(long, value_name = "PERCENT", value_parser = units::percent, default_value = "0%")]
-    pub(crate) loss: f64,
-    /// Time from one end to the other, such as 20ms
-    #[arg(long, value_name = "TIME", value_parser = units::time, default_value = "20ms")]
-    pub(crate) delay: Duration,
-    /// Vary the delay by up to so much, without changing the order
-    #[arg(long, value_name = "TIME", value_parser = units::time, default_value = "0ms")]
-    pub(crate) jitter: Duration,
-    /// Limit the rate, such as 10mbit, with a queue of 100 ms in front [default: no limit]
-    #[arg(long, value_name = "RATE", value_parser = units::rate)]
-    pub(crate) rate: Option<u64>,
-    /// Hold packets back so that later ones overtake them
-    #[arg(long, value_name = "PERCENT", value_parser = units::percent, default_value = "0%")]
-    pub(crate) reorder: f64,
-    /// Deliver packets twice
-    #[arg(long, value_name = "PERCENT", value_parser = units::percent, default_value = "0%")]
-    pub(crate) duplicate: f64,
-    /// Flip bits in packets
-    #[arg(long, value_name = "PERCENT", value_parser = units::percent, default_value = "0%")]
-    pub(crate) corrupt: f64,
+    #[command(flatten)]
+    pub(crate) path: PathArgs,
     /// Largest packet in octets: 576 to 65535, and at least 1280 with --ipv6
     #[arg(long, value_name = "OCTETS", value_parser = clap::value_parser!(u16).range(576..), default_value_t = 1500)]
     pub(crate) mtu: u16,

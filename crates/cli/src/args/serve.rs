@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use handwave_device::InterfaceAddress;
 
-use super::{LogArgs, TunArgs};
+use super::{HostPort, LogArgs, Port, TunArgs};
 
 pub(super) const ABOUT: &str = "\
 Serves real programs: opens a TUN interface, runs a Handwave stack on it, and offers the services asked for on its \
@@ -68,21 +68,6 @@ pub(crate) struct ServiceArgs {
     pub(crate) forward: Vec<Backend>,
 }
 
-/// A port to listen on: 1 to 65535.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Port(pub(crate) u16);
-
-impl FromStr for Port {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse() {
-            Ok(0) | Err(_) => Err(format!("\"{text}\" is no port: 1 to 65535")),
-            Ok(port) => Ok(Self(port)),
-        }
-    }
-}
-
 /// `PORT=DIR`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServedDirectory {
@@ -125,31 +110,25 @@ impl fmt::Display for Protocol {
 pub(crate) struct Backend {
     pub(crate) port: u16,
     pub(crate) protocol: Protocol,
-    /// As tokio resolves it: `HOST:PORT`, with brackets around an IPv6 address.
-    pub(crate) target: String,
+    pub(crate) target: HostPort,
 }
 
 impl FromStr for Backend {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let form = || "write it like 8080=127.0.0.1:80, 8080=[::1]:80 or 53=127.0.0.1:53/udp";
-        let (port, target) = text.split_once('=').ok_or_else(form)?;
+        let form = "write it like 8080=127.0.0.1:80, 8080=[::1]:80 or 53=127.0.0.1:53/udp";
+        let (port, target) = text.split_once('=').ok_or(form)?;
         let (target, protocol) = match target.rsplit_once('/') {
-            None | Some((_, "tcp")) => (target.trim_end_matches("/tcp"), Protocol::Tcp),
+            None => (target, Protocol::Tcp),
+            Some((target, "tcp")) => (target, Protocol::Tcp),
             Some((target, "udp")) => (target, Protocol::Udp),
             Some((_, other)) => return Err(format!("\"{other}\" is neither tcp nor udp")),
         };
-        let (host, target_port) = target.rsplit_once(':').ok_or_else(form)?;
-        target_port.parse::<Port>()?;
-        let bracketed = host.starts_with('[') && host.ends_with(']');
-        if host.is_empty() || (host.contains(':') && !bracketed) {
-            return Err(form().to_owned());
-        }
         Ok(Self {
             port: port.parse::<Port>()?.0,
             protocol,
-            target: target.to_owned(),
+            target: target.parse()?,
         })
     }
 }
@@ -160,7 +139,6 @@ mod tests {
 
     #[test]
     fn services_are_read() {
-        assert_eq!("80".parse(), Ok(Port(80)));
         let served = ServedDirectory {
             port: 80,
             path: "a=b".into(),
@@ -169,7 +147,7 @@ mod tests {
         let backend = |port, protocol, target: &str| Backend {
             port,
             protocol,
-            target: target.to_owned(),
+            target: target.parse().unwrap(),
         };
         for (text, expected) in [
             (
@@ -191,9 +169,6 @@ mod tests {
 
     #[test]
     fn what_is_no_service_is_told_how_to_be_one() {
-        for text in ["0", "65536", "http", "-1", ""] {
-            assert!(text.parse::<Port>().is_err(), "{text}");
-        }
         for text in ["80", "=dir", "80=", "x=dir"] {
             assert!(text.parse::<ServedDirectory>().is_err(), "{text}");
         }

@@ -1,18 +1,55 @@
 //! The switches of every command that opens a TUN interface.
 
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
 use handwave_device::InterfaceAddress;
 
 /// The interface.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Interface")]
 pub(crate) struct TunArgs {
-    /// The TUN interface: attached to and left as it is if it exists, created for this run otherwise
+    /// The TUN interface: attached to and left as it is if it exists, created for this run otherwise; NAME@NETNS in another network namespace
     #[arg(long = "tun", value_name = "NAME", default_value = "hw0")]
-    pub(crate) name: String,
+    pub(crate) tun: TunName,
     /// The kernel's address on an interface that is created; repeatable [default: the first one of each --addr's network that is free]
     #[arg(long = "host-addr", value_name = "CIDR")]
     pub(crate) host_addresses: Vec<InterfaceAddress>,
     /// Largest packet on an interface that is created, in octets: 576 to 65535, and at least 1280 with IPv6
     #[arg(long, value_name = "OCTETS", value_parser = clap::value_parser!(u16).range(576..), default_value_t = 1500)]
     pub(crate) mtu: u16,
+}
+
+/// `NAME` or `NAME@NETNS`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TunName {
+    pub(crate) name: String,
+    /// The network namespace it is in, if that is not ours: a name as `ip netns` has it, the number of a process, or a path.
+    pub(crate) namespace: Option<String>,
+}
+
+impl FromStr for TunName {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let (name, namespace) = match text.split_once('@') {
+            Some((name, namespace)) => (name, Some(namespace.to_owned())),
+            None => (text, None),
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            namespace,
+        })
+    }
+}
+
+impl fmt::Display for TunName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        match &self.namespace {
+            Some(namespace) => write!(f, "@{namespace}"),
+            None => Ok(()),
+        }
+    }
 }

@@ -430,7 +430,7 @@ fn first_numbers(network: &NetworkArgs) -> Result<(SeqNum, SeqNum), Stuck> {
     let mut world = World::new(network, &Config::default(), false);
     world.listen(Side::B)?;
     world.connect(Side::A)?;
-    world.wait(network.delay * 4 + network.jitter * 4 + Duration::from_millis(1));
+    world.wait(network.path.delay * 4 + network.path.jitter * 4 + Duration::from_millis(1));
     let (_, transits, _) = world.into_records();
     let first = |side| transits.iter().find(|transit| transit.from == side);
     match (first(Side::A), first(Side::B)) {

@@ -84,26 +84,26 @@ fn conditions(args: &LabArgs, language: Language) -> String {
     let mut parts = vec![format!(
         "{} {}",
         word(language, Word::Delay),
-        short(network.delay)
+        short(network.path.delay)
     )];
     for (share, what) in [
-        (network.loss, Word::Loss),
-        (network.reorder, Word::Reordering),
-        (network.duplicate, Word::Duplication),
-        (network.corrupt, Word::Corruption),
+        (network.path.loss, Word::Loss),
+        (network.path.reorder, Word::Reordering),
+        (network.path.duplicate, Word::Duplication),
+        (network.path.corrupt, Word::Corruption),
     ] {
         if share > 0.0 {
             parts.push(format!("{} {} %", word(language, what), share * 100.0));
         }
     }
-    if !network.jitter.is_zero() {
+    if !network.path.jitter.is_zero() {
         parts.push(format!(
             "{} {}",
             word(language, Word::Jitter),
-            short(network.jitter)
+            short(network.path.jitter)
         ));
     }
-    if let Some(rate) = network.rate {
+    if let Some(rate) = network.path.rate {
         parts.push(bits(rate as f64 * 8.0));
     }
     parts.push(format!("MTU {}", network.mtu));
@@ -277,13 +277,13 @@ pub(crate) fn json(
         "handwave": env!("CARGO_PKG_VERSION"),
         "scenario": args.scenario.name(),
         "network": {
-            "delay_ns": u64::try_from(network.delay.as_nanos()).unwrap_or(u64::MAX),
-            "jitter_ns": u64::try_from(network.jitter.as_nanos()).unwrap_or(u64::MAX),
-            "loss": network.loss,
-            "reorder": network.reorder,
-            "duplicate": network.duplicate,
-            "corrupt": network.corrupt,
-            "rate_bytes_per_second": network.rate,
+            "delay_ns": u64::try_from(network.path.delay.as_nanos()).unwrap_or(u64::MAX),
+            "jitter_ns": u64::try_from(network.path.jitter.as_nanos()).unwrap_or(u64::MAX),
+            "loss": network.path.loss,
+            "reorder": network.path.reorder,
+            "duplicate": network.path.duplicate,
+            "corrupt": network.path.corrupt,
+            "rate_bytes_per_second": network.path.rate,
             "mtu": network.mtu,
             "ipv6": network.ipv6,
             "seed": network.seed,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use handwave_packet::PacketBuf;
-use handwave_sim::{Delivery, Fate as LinkFate, Link, LinkConfig, Loss, Rng};
+use handwave_sim::{Delivery, Fate as LinkFate, Link, Rng};
 use handwave_stack::{
     ConnectOptions, ConnectionId, InterfaceConfig, InterfaceId, ListenerId, Prefix, Stack,
     StackConfig,
@@ -105,7 +105,7 @@ impl World {
             }
         };
         let hosts = [host(Side::A, rng.next_u64()), host(Side::B, rng.next_u64())];
-        let links = [(); 2].map(|()| Link::new(link_config(network), rng.fork()));
+        let links = [(); 2].map(|()| Link::new(network.path.link(network.mtu, None), rng.fork()));
         let tap = Tap::new(keep_octets);
         Self {
             now: Instant::ZERO,
@@ -300,32 +300,6 @@ fn endpoint(side: Side, ipv6: bool) -> Endpoint {
         [10, 0, 0, last].into()
     };
     Endpoint::new(addr, port)
-}
-
-fn link_config(network: &NetworkArgs) -> LinkConfig {
-    const QUEUE_MIN: usize = 64 * 1024;
-    let queue = |rate: u64| {
-        usize::try_from(rate / 10)
-            .unwrap_or(usize::MAX)
-            .max(QUEUE_MIN)
-    };
-    LinkConfig {
-        delay: network.delay,
-        jitter: network.jitter,
-        loss: if network.loss > 0.0 {
-            Loss::Random(network.loss)
-        } else {
-            Loss::None
-        },
-        duplicate: network.duplicate,
-        reorder: network.reorder,
-        // Long enough for the packets of a window to overtake, short enough to beat a timeout.
-        reorder_delay: (network.delay / 2).max(Duration::from_millis(1)),
-        corrupt: network.corrupt,
-        rate_bytes_per_second: network.rate,
-        queue_limit: network.rate.map_or(usize::MAX, queue),
-        mtu: usize::from(network.mtu),
-    }
 }
 
 /// How a link's word about a packet reads in a story.

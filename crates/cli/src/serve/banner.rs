@@ -22,29 +22,21 @@ pub(super) struct Banner {
 
 impl Banner {
     pub(super) fn new(tun: &OpenTun, ours: &[InterfaceAddress]) -> Self {
-        let addresses = ours.iter().map(InterfaceAddress::address).collect();
-        let mut text = format!("handwave serves on {}", tun.name);
-        let listed = |list: &[InterfaceAddress]| {
-            let list: Vec<_> = list.iter().map(ToString::to_string).collect();
-            list.join(" and ")
-        };
-        let _ = match &tun.created {
-            None => writeln!(
-                text,
-                ", which was there before and keeps its addresses and routes"
-            ),
-            Some(kernel) if kernel.is_empty() => writeln!(
-                text,
-                ", made for this run; the kernel has no address there, so it needs a route: ip route add {} dev {}",
-                ours.first().map_or_else(String::new, ToString::to_string),
-                tun.name
-            ),
-            Some(kernel) => writeln!(
-                text,
-                ", made for this run; the kernel is {} there",
-                listed(kernel)
-            ),
-        };
+        let addresses: Vec<_> = ours.iter().map(InterfaceAddress::address).collect();
+        let mut text = format!("handwave serves on {}{}\n", tun.name, tun.origin());
+        let on_link = tun
+            .created
+            .as_ref()
+            .is_some_and(|kernel| !kernel.is_empty());
+        if !on_link {
+            for address in &addresses {
+                let _ = writeln!(
+                    text,
+                    "  the kernel needs a route: ip route add {address} dev {}",
+                    tun.name.name
+                );
+            }
+        }
         Self {
             addresses,
             text,

@@ -7,8 +7,8 @@ use std::io;
 use handwave::TcpStream;
 use tokio::io::AsyncWriteExt as _;
 
-use super::scratch;
 use super::service::Service;
+use crate::streams;
 
 const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!";
@@ -23,7 +23,7 @@ impl Service for Hello {
         stream.set_nodelay(true)?;
         let mut end = EmptyLine::default();
         while let Some((mut count, after)) =
-            scratch::read(stream, |octets| end.count(octets)).await?
+            streams::read(stream, |octets| end.count(octets)).await?
         {
             end = after;
             while count > 0 {

@@ -4,10 +4,9 @@ use std::future::Future;
 use std::io;
 
 use handwave::{TcpListener, TcpStream};
-use tokio::io::AsyncWriteExt as _;
 
-use super::scratch;
 use crate::live::Tasks;
+use crate::streams;
 
 /// What to do with one connection.
 pub(super) trait Service: Clone + Send + Sync + 'static {
@@ -32,7 +31,7 @@ pub(super) async fn serve(listener: TcpListener, service: impl Service, tasks: T
             tracing::info!("port {port}: {peer} is connected");
             let served = tokio::select! {
                 served = service.serve(&mut stream) => served,
-                () = stop.stopped() => finish(&mut stream).await,
+                () = stop.stopped() => streams::finish(&mut stream).await,
             };
             match served {
                 Ok(()) => tracing::info!("port {port}: {peer} is done"),
@@ -40,10 +39,4 @@ pub(super) async fn serve(listener: TcpListener, service: impl Service, tasks: T
             }
         });
     }
-}
-
-/// Says that nothing more will come, and waits for the peer to say the same.
-async fn finish(stream: &mut TcpStream) -> io::Result<()> {
-    stream.shutdown().await?;
-    scratch::discard(stream).await
 }

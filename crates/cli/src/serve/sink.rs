@@ -5,15 +5,15 @@ use std::io;
 use handwave::TcpStream;
 use tokio::io::AsyncWriteExt as _;
 
-use super::scratch;
 use super::service::Service;
+use crate::streams;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sink;
 
 impl Service for Sink {
     async fn serve(&self, stream: &mut TcpStream) -> io::Result<()> {
-        scratch::discard(stream).await?;
+        streams::discard(stream).await?;
         stream.shutdown().await
     }
 }

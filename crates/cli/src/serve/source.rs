@@ -5,8 +5,8 @@ use std::io;
 use handwave::TcpStream;
 use tokio::io::AsyncWriteExt as _;
 
-use super::scratch;
 use super::service::Service;
+use crate::streams;
 
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
@@ -16,7 +16,7 @@ pub(super) struct Source;
 impl Service for Source {
     async fn serve(&self, stream: &mut TcpStream) -> io::Result<()> {
         tokio::select! {
-            ended = scratch::discard(stream) => ended?,
+            ended = streams::discard(stream) => ended?,
             Err(error) = pour(stream) => return Err(error),
         }
         stream.shutdown().await

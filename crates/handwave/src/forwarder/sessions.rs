@@ -196,6 +196,15 @@ impl UdpSession {
     ///
     /// [`TimedOut`](io::ErrorKind::TimedOut) when the session is over.
     pub async fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(self.recv_payload().await?.copy_to_slice(buffer))
+    }
+
+    /// Waits for the client's next datagram, which is not copied.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub async fn recv_payload(&self) -> io::Result<Payload> {
         let id = self.id;
         let received = self.handle.wait_at(Place::Datagram(id), |inner, _| {
             let Some(session) = inner.sessions.table.get_mut(&id) else {
@@ -206,7 +215,7 @@ impl UdpSession {
                 None => Poll::Pending,
             }
         });
-        Ok(received.await?.copy_to_slice(buffer))
+        received.await
     }
 
     /// Sends a datagram to the client, from the address and port that it wrote to.
@@ -216,11 +225,22 @@ impl UdpSession {
     /// [`TimedOut`](io::ErrorKind::TimedOut) when the session is over; otherwise as
     /// [`UdpSocket::send_to`](crate::UdpSocket::send_to).
     pub async fn send(&self, data: &[u8]) -> io::Result<usize> {
+        self.send_as(self.flow.destination, data).await
+    }
+
+    /// Sends a datagram to the client from another address or port, as a server does that answers from a fresh port (TFTP,
+    /// RFC 1350 4). What the client writes back to it is a session of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn send_from(&self, source: SocketAddr, data: &[u8]) -> io::Result<usize> {
+        self.send_as(source.into(), data).await
+    }
+
+    async fn send_as(&self, source: Endpoint, data: &[u8]) -> io::Result<usize> {
         let payload = Payload::from(Bytes::copy_from_slice(data));
-        let SessionFlow {
-            client,
-            destination,
-        } = self.flow;
+        let client = self.flow.client;
         let sent = self.handle.wait_at(Place::Send, |inner, now| {
             let Some(session) = inner.sessions.table.get_mut(&self.id) else {
                 return Poll::Ready(Err(over()));
@@ -228,7 +248,7 @@ impl UdpSession {
             session.last_used = now;
             let sent = inner
                 .stack
-                .udp_send_from(now, destination, client, payload.clone());
+                .udp_send_from(now, source, client, payload.clone());
             poll_sent(sent, data.len())
         });
         sent.await

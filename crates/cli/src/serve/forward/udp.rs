@@ -9,8 +9,8 @@ use std::time::Duration;
 use handwave::UdpSocket;
 use tokio::net::UdpSocket as HostSocket;
 
-use super::super::scratch;
 use crate::live::Tasks;
+use crate::streams;
 
 /// Clients at a time; datagrams of others are dropped.
 const CLIENTS_MAX: usize = 4_096;
@@ -113,7 +113,7 @@ async fn answers(
     host: Arc<HostSocket>,
     clients: Clients,
 ) {
-    while let Ok(Ok(datagram)) = tokio::time::timeout(IDLE, scratch::receive(&host)).await {
+    while let Ok(Ok((datagram, _))) = tokio::time::timeout(IDLE, streams::receive(&host)).await {
         if socket.send_to(&datagram, client).await.is_err() {
             break;
         }

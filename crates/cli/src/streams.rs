@@ -1,9 +1,13 @@
-//! Reading into memory that all connections share, so that one that waits owns no buffer.
+//! What is done with streams everywhere: reading without a buffer of one's own, and ending in order.
+//!
+//! Octets are read into memory that all connections share, so that one that waits owns none.
 
 use std::cell::RefCell;
 use std::io;
+use std::net::SocketAddr;
 
 use handwave::TcpStream;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::UdpSocket;
 
 /// As long as the longest datagram, too.
@@ -16,7 +20,7 @@ thread_local! {
 /// Waits for octets and looks at those that have arrived; `None` is the end.
 ///
 /// Dropping the future loses nothing.
-pub(super) async fn read<R>(
+pub(crate) async fn read<R>(
     stream: &TcpStream,
     look: impl Fn(&[u8]) -> R,
 ) -> io::Result<Option<R>> {
@@ -34,18 +38,24 @@ pub(super) async fn read<R>(
 }
 
 /// Reads and forgets, to the end.
-pub(super) async fn discard(stream: &TcpStream) -> io::Result<()> {
+pub(crate) async fn discard(stream: &TcpStream) -> io::Result<()> {
     while read(stream, |_| ()).await?.is_some() {}
     Ok(())
 }
 
-/// Waits for a datagram.
-pub(super) async fn receive(socket: &UdpSocket) -> io::Result<Vec<u8>> {
+/// Says that nothing more will come, and waits for the peer to say the same.
+pub(crate) async fn finish(stream: &mut TcpStream) -> io::Result<()> {
+    stream.shutdown().await?;
+    discard(stream).await
+}
+
+/// Waits for a datagram, and says from whom it is.
+pub(crate) async fn receive(socket: &UdpSocket) -> io::Result<(Vec<u8>, SocketAddr)> {
     loop {
         socket.readable().await?;
         let received = SCRATCH.with_borrow_mut(|scratch| {
-            let count = socket.try_recv(scratch)?;
-            Ok(scratch.get(..count).unwrap_or_default().to_vec())
+            let (count, from) = socket.try_recv_from(scratch)?;
+            Ok((scratch.get(..count).unwrap_or_default().to_vec(), from))
         });
         match received {
             Err(error) if is_early(&error) => {}
