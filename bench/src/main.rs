@@ -11,6 +11,8 @@ mod bulk;
 mod crowd;
 mod handshakes;
 mod idle;
+#[cfg(target_os = "linux")]
+mod live;
 mod ours;
 mod report;
 mod scale;
@@ -84,6 +86,18 @@ enum Benchmark {
         #[arg(long, value_delimiter = ',', default_value = "1000,1000000")]
         connections: Vec<usize>,
     },
+    /// One connection over a real TUN as fast as it goes, both ways, without and with offload; the kernel is the peer. Needs root.
+    #[cfg(target_os = "linux")]
+    Tun(Live),
+    /// A message of 64 octets there and back over a real TUN. Needs root.
+    #[cfg(target_os = "linux")]
+    Rr(Live),
+    /// Connections over a real TUN: connect, one octet, close. Needs root.
+    #[cfg(target_os = "linux")]
+    Conn(Live),
+    /// An axum application over a real TUN, loaded by `wrk`. Needs root.
+    #[cfg(target_os = "linux")]
+    Http(Live),
     /// A fixed amount of work and nothing else, for profilers that count: `valgrind --tool=callgrind`, `perf record`.
     Profile {
         /// Megabytes to move.
@@ -95,6 +109,34 @@ enum Benchmark {
     },
     /// Everything.
     All,
+}
+
+/// How long and how often to measure what runs over a real TUN.
+#[cfg(target_os = "linux")]
+#[derive(Debug, clap::Args)]
+struct Live {
+    /// Rounds in which everybody has a turn; the median counts.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Milliseconds of each turn.
+    #[arg(long, default_value_t = 500)]
+    millis: u64,
+}
+
+#[cfg(target_os = "linux")]
+impl Live {
+    /// What `all` takes.
+    const USUAL: Self = Self {
+        rounds: 5,
+        millis: 500,
+    };
+
+    fn settings(&self) -> live::Settings {
+        live::Settings {
+            rounds: self.rounds,
+            span: Duration::from_millis(self.millis),
+        }
+    }
 }
 
 fn main() {
@@ -134,6 +176,14 @@ fn main() {
             rounds,
             connections,
         } => timers::run(&mut report, rounds, &connections),
+        #[cfg(target_os = "linux")]
+        Benchmark::Tun(live) => live::tun(&mut report, live.settings()),
+        #[cfg(target_os = "linux")]
+        Benchmark::Rr(live) => live::rr(&mut report, live.settings()),
+        #[cfg(target_os = "linux")]
+        Benchmark::Conn(live) => live::conn(&mut report, live.settings()),
+        #[cfg(target_os = "linux")]
+        Benchmark::Http(live) => live::http(&mut report, live.settings()),
         Benchmark::Profile { megabytes, slices } => {
             let crossing = if slices {
                 ours::Crossing::Slices
@@ -142,23 +192,28 @@ fn main() {
             };
             return bulk::profile(megabytes << 20, crossing);
         }
-        Benchmark::All => {
-            let settings = bulk::Settings {
-                rounds: 7,
-                span: Duration::from_millis(300),
-                idle: vec![0, 10_000],
-            };
-            bulk::run(&mut report, &settings);
-            idle::run(&mut report, &[1_000, 10_000]);
-            handshakes::run(&mut report, 7, Duration::from_millis(300));
-            let settings = scale::Settings {
-                rounds: 5,
-                span: Duration::from_millis(200),
-                connections: vec![1_000, 100_000, 1_000_000],
-            };
-            scale::run(&mut report, &settings);
-            timers::run(&mut report, 7, &[1_000, 1_000_000]);
-        }
+        Benchmark::All => everything(&mut report),
     }
     report.table();
+}
+
+/// Runs every benchmark with its usual settings.
+fn everything(report: &mut Report) {
+    let settings = bulk::Settings {
+        rounds: 7,
+        span: Duration::from_millis(300),
+        idle: vec![0, 10_000],
+    };
+    bulk::run(report, &settings);
+    idle::run(report, &[1_000, 10_000]);
+    handshakes::run(report, 7, Duration::from_millis(300));
+    let settings = scale::Settings {
+        rounds: 5,
+        span: Duration::from_millis(200),
+        connections: vec![1_000, 100_000, 1_000_000],
+    };
+    scale::run(report, &settings);
+    timers::run(report, 7, &[1_000, 1_000_000]);
+    #[cfg(target_os = "linux")]
+    live::all(report, Live::USUAL.settings());
 }

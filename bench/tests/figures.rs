@@ -97,3 +97,39 @@ fn timers_are_counted_against_the_budget() {
     let figures = figures(&["timers", "--rounds", "1", "--connections", "50"]);
     figures.iter().for_each(|figure| check(figure, "timers"));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn everybody_has_a_turn_over_a_real_tun_or_the_benchmark_says_why_not() {
+    for (bench, cases) in [
+        ("tun", ["mtu1500-in", "offload-out"]),
+        ("rr", ["mtu1500", "offload-p99"]),
+        ("conn", ["1-at-a-time", "plain-64-at-a-time"]),
+    ] {
+        let run = Command::new(env!("CARGO_BIN_EXE_handwave-bench"))
+            .args([bench, "--rounds", "1", "--millis", "20"])
+            .output()
+            .expect("the benchmark starts");
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert!(run.status.success(), "{bench}: {said}");
+        if let Some(skipped) = said.lines().find(|line| line.starts_with("SKIPPED")) {
+            use std::io::Write;
+            let _told = writeln!(std::io::stderr(), "{skipped}");
+            continue;
+        }
+        let lines = String::from_utf8(run.stdout).expect("JSON is UTF-8");
+        let figures: Vec<serde_json::Value> = lines
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("each line is one JSON object"))
+            .collect();
+        figures.iter().for_each(|figure| check(figure, bench));
+        for case in cases {
+            for peer in ["floor", "the kernel, two TUNs"] {
+                let has = figures
+                    .iter()
+                    .any(|figure| figure["case"] == case && figure["peer_name"] == peer);
+                assert!(has, "{bench} {case} beside {peer}: {said}");
+            }
+        }
+    }
+}

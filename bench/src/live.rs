@@ -1,0 +1,194 @@
+//! `tun`, `rr`, `conn`, `http`: over a real TUN, with the kernel as the peer.
+//!
+//! The benchmark moves into a network namespace of its own, and whoever is measured serves four ports at one end of a TUN in it:
+//! discard, chargen, echo, and one that says one octet and closes. The kernel's sockets at the other end are the clients, and all
+//! figures are taken there, the same way for everybody. In each round everybody has a turn, on a TUN made for it.
+
+mod clients;
+mod contestant;
+mod floor;
+mod handwave_async;
+mod http;
+mod namespace;
+mod smoltcp_tun;
+mod two_tuns;
+
+use std::io;
+use std::time::Duration;
+
+use crate::report::{Better, Report, median};
+use clients::Latencies;
+use contestant::{Contestant, Mode};
+
+pub(crate) use http::run as http;
+
+/// How long and how often to measure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) rounds: u32,
+    pub(crate) span: Duration,
+}
+
+const OURS: &str = "handwave";
+
+/// Everybody who can be measured in this mode, ourselves first.
+fn contestants(mode: Mode) -> Vec<Box<dyn Contestant>> {
+    let mut all: Vec<Box<dyn Contestant>> = vec![Box::new(handwave_async::Handwave)];
+    all.extend(floor::variants());
+    all.push(Box::new(two_tuns::TwoTuns));
+    if mode == Mode::Plain {
+        all.push(Box::new(smoltcp_tun::Smoltcp));
+    }
+    all
+}
+
+/// One figure of each contestant: the median of its turns. The floor's variants count as one, with its best.
+fn measure(
+    settings: Settings,
+    mode: Mode,
+    better: Better,
+    take: impl Fn(Duration) -> io::Result<f64>,
+) -> Vec<(&'static str, f64)> {
+    let all = contestants(mode);
+    let mut samples = vec![Vec::new(); all.len()];
+    for _ in 0..settings.rounds {
+        for (one, sample) in all.iter().zip(&mut samples) {
+            let turn = one.start(mode).and_then(|running| {
+                let taken = take(settings.span);
+                drop(running);
+                taken
+            });
+            match turn {
+                Ok(figure) => sample.push(figure),
+                Err(error) => eprintln!("{} missed a turn: {error}", one.name()),
+            }
+        }
+    }
+    let mut figures: Vec<(&'static str, f64)> = Vec::new();
+    for (one, mut sample) in all.iter().zip(samples) {
+        let figure = median(&mut sample);
+        eprintln!("{} ({}): {figure:.3}", one.name(), one.variant());
+        if figure.is_nan() {
+            continue;
+        }
+        let Some(known) = figures.iter_mut().find(|(name, _)| *name == one.name()) else {
+            figures.push((one.name(), figure));
+            continue;
+        };
+        known.1 = match better {
+            Better::More => known.1.max(figure),
+            Better::Less => known.1.min(figure),
+        };
+    }
+    figures
+}
+
+fn add(
+    report: &mut Report,
+    bench: &'static str,
+    (case, unit, better): (&str, &'static str, Better),
+    figures: &[(&'static str, f64)],
+) {
+    let Some((_, ours)) = figures.iter().find(|(name, _)| *name == OURS) else {
+        eprintln!("{bench} {case}: no figure of ours");
+        return;
+    };
+    for (name, figure) in figures.iter().filter(|(name, _)| *name != OURS) {
+        report.add(bench, case.to_owned(), unit, better, (*ours, *figure, name));
+    }
+}
+
+/// Moves into a namespace of its own; says why not where that is impossible.
+fn ready(bench: &str) -> bool {
+    let entered = namespace::enter();
+    if let Err(error) = &entered {
+        eprintln!("SKIPPED {bench}: this needs root, and a network namespace: {error}");
+    }
+    entered.is_ok()
+}
+
+/// All of these.
+pub(crate) fn all(report: &mut Report, settings: Settings) {
+    tun(report, settings);
+    rr(report, settings);
+    conn(report, settings);
+    http(report, settings);
+}
+
+/// One connection as fast as it goes, in both directions, without and with offload.
+pub(crate) fn tun(report: &mut Report, settings: Settings) {
+    if !ready("tun") {
+        return;
+    }
+    for mode in [Mode::Plain, Mode::Offload] {
+        let figures = measure(settings, mode, Better::More, clients::send);
+        let case = format!("{}-in", mode.name());
+        add(report, "tun", (&case, "Gbit/s", Better::More), &figures);
+        let figures = measure(settings, mode, Better::More, clients::receive);
+        let case = format!("{}-out", mode.name());
+        add(report, "tun", (&case, "Gbit/s", Better::More), &figures);
+    }
+}
+
+/// 64 octets there and back.
+pub(crate) fn rr(report: &mut Report, settings: Settings) {
+    if !ready("rr") {
+        return;
+    }
+    for mode in [Mode::Plain, Mode::Offload] {
+        let name = mode.name();
+        let each = std::cell::RefCell::new(Vec::<Latencies>::new());
+        let figures = measure(settings, mode, Better::More, |span| {
+            let taken = clients::ping_pong(span)?;
+            let rate = taken.rate;
+            each.borrow_mut().push(taken);
+            Ok(rate)
+        });
+        add(report, "rr", (name, "trans/s", Better::More), &figures);
+        let each = each.into_inner();
+        for (quantile, of) in Latencies::QUANTILES {
+            let figures = latencies(&each, mode, of);
+            let case = format!("{name}-{quantile}");
+            add(report, "rr", (&case, "us", Better::Less), &figures);
+        }
+    }
+}
+
+/// The median of one quantile for each contestant, from samples taken in turns.
+fn latencies(
+    each: &[Latencies],
+    mode: Mode,
+    of: fn(&Latencies) -> f64,
+) -> Vec<(&'static str, f64)> {
+    let all = contestants(mode);
+    let mut figures: Vec<(&'static str, f64)> = Vec::new();
+    for (index, one) in all.iter().enumerate() {
+        let turns = each.iter().skip(index).step_by(all.len());
+        let figure = median(&mut turns.map(of).collect::<Vec<_>>());
+        match figures.iter_mut().find(|(name, _)| *name == one.name()) {
+            Some(known) => known.1 = known.1.min(figure),
+            None => figures.push((one.name(), figure)),
+        }
+    }
+    figures
+}
+
+/// Connect, one octet, close.
+pub(crate) fn conn(report: &mut Report, settings: Settings) {
+    if !ready("conn") {
+        return;
+    }
+    for at_a_time in [1, 64] {
+        let take = |span| clients::connections(span, at_a_time);
+        let figures = measure(settings, Mode::Offload, Better::More, take);
+        let case = format!("{at_a_time}-at-a-time");
+        add(report, "conn", (&case, "conn/s", Better::More), &figures);
+    }
+    // Those without offload have their turn on a plain TUN.
+    for at_a_time in [1, 64] {
+        let take = |span| clients::connections(span, at_a_time);
+        let figures = measure(settings, Mode::Plain, Better::More, take);
+        let case = format!("plain-{at_a_time}-at-a-time");
+        add(report, "conn", (&case, "conn/s", Better::More), &figures);
+    }
+}

@@ -1,0 +1,104 @@
+//! Who is measured, and what it has to serve.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use handwave_device::{InterfaceAddress, Offload, Tun, TunBuilder};
+
+/// The ports of RFC 863, RFC 864 and RFC 862, and of one that says one octet and closes.
+pub(super) const DISCARD: u16 = 9;
+pub(super) const CHARGEN: u16 = 19;
+pub(super) const ECHO: u16 = 7;
+pub(super) const ONE_OCTET: u16 = 13;
+/// Where an HTTP server is.
+pub(super) const HTTP: u16 = 80;
+/// Who serves them.
+pub(super) const SERVER: [u8; 4] = [10, 77, 0, 2];
+pub(super) const PREFIX_LEN: u8 = 24;
+const CLIENT: [u8; 4] = [10, 77, 0, 1];
+
+/// Octets of the buffers that applications read to and write from, the same for everybody.
+pub(super) const APPLICATION_BUFFER: usize = 256 << 10;
+
+/// What passes between the kernel and a contestant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Packets of at most 1500 octets with complete checksums.
+    Plain,
+    /// Super-segments, with `IFF_VNET_HDR`.
+    Offload,
+}
+
+impl Mode {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "mtu1500",
+            Self::Offload => "offload",
+        }
+    }
+}
+
+/// Somebody who can serve the ports.
+pub(super) trait Contestant {
+    fn name(&self) -> &'static str;
+
+    /// Which of several settings of the same contestant this is.
+    fn variant(&self) -> &'static str {
+        "the only variant"
+    }
+
+    /// Opens a TUN and serves until the result is dropped.
+    fn start(&self, mode: Mode) -> io::Result<Running>;
+}
+
+/// A TUN whose end at the kernel is the client's.
+pub(super) fn client_tun(mode: Mode) -> io::Result<Tun> {
+    open(mode, CLIENT)
+}
+
+/// A TUN whose end at the kernel is the server's, in the namespace of the calling thread.
+pub(super) fn server_tun(mode: Mode) -> io::Result<Tun> {
+    open(mode, SERVER)
+}
+
+fn open(mode: Mode, kernels: [u8; 4]) -> io::Result<Tun> {
+    let offload = match mode {
+        Mode::Plain => Offload::Off,
+        Mode::Offload => Offload::On,
+    };
+    let address =
+        InterfaceAddress::new(kernels.into(), PREFIX_LEN).ok_or(io::ErrorKind::InvalidInput)?;
+    let builder = TunBuilder::new().name("bench%d").address(address);
+    Ok(builder.offload(offload).create()?)
+}
+
+/// Threads that serve; dropping it ends them.
+#[derive(Default)]
+pub(super) struct Running {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    /// Ends a runtime.
+    pub(super) shutdown: Option<tokio::sync::oneshot::Sender<()>>,
+}
+
+impl Running {
+    /// Runs something on a thread that is asked to end by the flag it is given.
+    pub(super) fn spawn(&mut self, work: impl FnOnce(&AtomicBool) + Send + 'static) {
+        let stop = Arc::clone(&self.stop);
+        self.threads.push(std::thread::spawn(move || work(&stop)));
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        drop(self.shutdown.take());
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                eprintln!("a contestant panicked");
+            }
+        }
+    }
+}
