@@ -39,10 +39,18 @@ pub struct Config {
     pub mss_max: Option<u16>,
     /// Hold back small segments while others are unacknowledged (RFC 9293 3.7.4 [MUST-17] [SHLD-7]).
     pub nagle: bool,
+    /// Hold back every segment that is not full, for as long as the persist timer lets it.
+    pub cork: bool,
+    /// How text is cut into segments, and which of them wait.
+    pub segmentation: Segmentation,
     /// Initial congestion window in segments (RFC 6928).
     pub initial_window: u8,
+    /// Most segments by which one acknowledgment opens the window in slow start (RFC 3465 2.3, RFC 9406 4.3).
+    pub slow_start_segments: u32,
     /// Congestion control.
     pub congestion: Algorithm,
+    /// What decides how soon to acknowledge.
+    pub acknowledging: Acknowledging,
     /// Longest time an acknowledgment is held back; below 500 ms (RFC 9293 3.8.6.3 [MUST-40]).
     pub delayed_ack: Duration,
     /// How many segments are acknowledged at once at the start, while the peer's slow start needs it.
@@ -63,6 +71,8 @@ pub struct Config {
     pub user_timeout: Option<Duration>,
     /// Longest time between two zero-window probes.
     pub persist_max: Duration,
+    /// What a zero-window probe carries.
+    pub window_probe: WindowProbe,
     /// Probe a silent peer; off by default (RFC 9293 3.8.4 [MAY-5] [MUST-24] [MUST-25]).
     pub keepalive: Option<KeepAlive>,
     /// 2 MSL (RFC 9293 3.6.1 [MUST-13]).
@@ -96,6 +106,41 @@ impl Config {
     }
 }
 
+/// How text is cut into segments, which of them wait, and which carry PSH.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Segmentation {
+    /// Text is a stream: a segment takes what both windows admit, a small one waits while anything is unacknowledged
+    /// (RFC 9293 3.7.4), and the last octet buffered carries PSH.
+    #[default]
+    Stream,
+    /// Writes leave their mark, as in Linux's queues of socket buffers: the last octet of each carries PSH; a segment is sent whole
+    /// or not at all; a small one waits only while another small one is unacknowledged (Minshall); super-segments are as long as the
+    /// pacing rate sends in about a millisecond, at least two segments and at most half of the congestion window, and the odd one
+    /// waits for the next acknowledgment.
+    Records,
+}
+
+/// What decides how soon a segment is acknowledged (RFC 9293 3.8.6.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acknowledging {
+    /// Every second full segment at once, others after [`Config::delayed_ack`]; the first [`Config::quick_acks`] at once.
+    #[default]
+    EverySecond,
+    /// As Linux: the first segments and those after trouble at once, others after a time that follows the gaps between segments,
+    /// from 40 to 200 ms; what answers text is expected to carry the acknowledgment.
+    Adaptive,
+}
+
+/// What a probe of a window that is shut carries (RFC 9293 3.8.6.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WindowProbe {
+    /// One octet of text: delivered at once if the window has opened meanwhile.
+    #[default]
+    Octet,
+    /// Nothing, at SND.UNA - 1, as Linux does it.
+    Empty,
+}
+
 /// When and how often to probe a silent peer (RFC 9293 3.8.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
@@ -127,8 +172,12 @@ impl Default for Config {
             window_scaling: true,
             mss_max: None,
             nagle: true,
+            cork: false,
+            segmentation: Segmentation::Stream,
             initial_window: 10,
+            slow_start_segments: 8,
             congestion: Algorithm::Reno,
+            acknowledging: Acknowledging::EverySecond,
             delayed_ack: Duration::from_millis(100),
             quick_acks: 16,
             rto_initial: Duration::from_secs(1),
@@ -139,6 +188,7 @@ impl Default for Config {
             r2_syn: Duration::from_secs(180),
             user_timeout: None,
             persist_max: Duration::from_secs(60),
+            window_probe: WindowProbe::Octet,
             keepalive: None,
             time_wait: Duration::from_secs(240),
             time_wait_ignores_rst: true,
@@ -223,6 +273,10 @@ impl Profile {
     pub fn linux() -> Self {
         let connection = Config {
             receive_buffer: 128 * 1024,
+            segmentation: Segmentation::Records,
+            slow_start_segments: u32::MAX,
+            window_probe: WindowProbe::Empty,
+            acknowledging: Acknowledging::Adaptive,
             delayed_ack: Duration::from_millis(40),
             rto_min: Duration::from_millis(200),
             rto_max: Duration::from_secs(120),

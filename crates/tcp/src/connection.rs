@@ -14,6 +14,7 @@ use crate::host::Context;
 use crate::notice::Events;
 use crate::output;
 use crate::phase::Phase;
+use crate::records::WriteOptions;
 use crate::segment::{Path, SegmentIn, SegmentOut};
 use crate::status::TcpInfo;
 use crate::tcb::{Tcb, octets};
@@ -257,9 +258,24 @@ impl Connection {
     /// [`SendError::Closing`] after [`close`](Self::close), because a FIN has been promised; [`SendError::Lost`] carries the
     /// cause.
     pub fn write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Result<usize, SendError> {
+        self.write_with(cx, data, WriteOptions::default())
+    }
+
+    /// Writes as [`write`](Self::write) does, and says more about it. Where text is a stream
+    /// ([`Segmentation::Stream`](crate::Segmentation::Stream)), the options change nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &[u8],
+        options: WriteOptions,
+    ) -> Result<usize, SendError> {
         let before = self.phase();
         let taken = match &mut self.state {
-            State::Known(tcb) => calls::write(tcb, data)?,
+            State::Known(tcb) => calls::write(tcb, data, options)?,
             State::SynSent(opening) => {
                 let taken = opening
                     .send

@@ -26,6 +26,7 @@ pub mod trace;
 
 mod config;
 mod connection;
+mod delayed_ack;
 mod error;
 mod events;
 mod host;
@@ -36,6 +37,7 @@ mod options;
 mod output;
 mod phase;
 mod rate;
+mod records;
 mod segment;
 mod status;
 mod tcb;
@@ -44,7 +46,9 @@ mod timer;
 mod tuple;
 mod vars;
 
-pub use config::{Config, KeepAlive, ListenerConfig, Profile};
+pub use config::{
+    Acknowledging, Config, KeepAlive, ListenerConfig, Profile, Segmentation, WindowProbe,
+};
 pub use connection::Connection;
 pub use error::{ConnectionError, DropReason, ReceiveError, SendError, Unreachable};
 pub use events::icmp::{IcmpError, IcmpKind};
@@ -58,6 +62,7 @@ pub use listener::{
 pub use notice::Events;
 pub use phase::{Cause, Phase};
 pub use rate::RateLimit;
+pub use records::WriteOptions;
 pub use segment::{Path, SegmentIn, SegmentOut};
 pub use status::TcpInfo;
 pub use time::Instant;

@@ -5,6 +5,7 @@ mod header;
 mod reset;
 mod silly_window;
 mod text;
+mod trains;
 mod window;
 
 use handwave_packet::Payload;
@@ -20,7 +21,8 @@ use crate::trace::{SendReason, TraceEvent, Verdict};
 pub(crate) use header::{Bare, bare_segment};
 pub(crate) use reset::reset_for;
 pub(crate) use text::{has_text_to_send, restart_retransmission_timer};
-pub(crate) use window::{opens_enough_to_tell, syn_window};
+pub(crate) use trains::{is_window_unused, update_rate};
+pub(crate) use window::{keeps_window_open, opens_enough_to_tell, syn_window};
 
 /// What handlers want sent; each is taken when the segment is built.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +95,7 @@ pub(crate) fn poll(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
     let before = tcb.phase();
     let Some((segment, reason)) = next(tcb, cx) else {
         settle(tcb, cx);
-        tcb.check_invariants();
+        tcb.check_invariants(cx.now);
         return None;
     };
     tcb.stats.segments_out += 1;

@@ -7,14 +7,16 @@ use core::time::Duration;
 use handwave_wire::SeqNum;
 
 use crate::buffer::{ReceiveBuffer, SendBuffer};
-use crate::config::Config;
+use crate::config::{Acknowledging, Config, Segmentation};
 use crate::congestion::{CongestionControl, initial_window};
+use crate::delayed_ack::DelayedAck;
 use crate::error::ConnectionError;
 use crate::host::Context;
 use crate::notice::Events;
 use crate::options::{Mss, Negotiated, TimestampClock};
 use crate::output::Intents;
 use crate::phase::{Cause, Phase};
+use crate::records::Records;
 use crate::recovery::{RttEstimator, Scoreboard};
 use crate::segment::Path;
 use crate::time::Instant;
@@ -36,6 +38,8 @@ pub(crate) struct Tcb {
     pub(crate) negotiated: Negotiated,
     pub(crate) clock: TimestampClock,
     pub(crate) send: SendBuffer,
+    /// Where writes ended, if they leave a mark on segments.
+    pub(crate) records: Option<Box<Records>>,
     pub(crate) receive: ReceiveBuffer,
     pub(crate) rtt: RttEstimator,
     /// The octet whose acknowledgment is being timed, and when it was sent (RFC 6298 3, Karn's algorithm).
@@ -72,6 +76,8 @@ pub(crate) enum LossState {
 pub(crate) struct AckState {
     /// Octets received in order and not acknowledged.
     pub(crate) pending: u32,
+    /// The adaptive receiver's memory, if that is what decides.
+    pub(crate) adaptive: Option<Box<DelayedAck>>,
     /// Segments to acknowledge at once while the peer is in slow start.
     pub(crate) quick_left: u8,
     /// Duplicate acknowledgments in a row (RFC 5681 2).
@@ -167,6 +173,12 @@ impl Tcb {
         } else {
             config.initial_window
         };
+        let adaptive = (config.acknowledging == Acknowledging::Adaptive).then(|| {
+            let size = u32::from(mss.announced().min(mss.send));
+            Box::new(DelayedAck::new(now, size, edge.since(irs), irs))
+        });
+        let records =
+            (config.segmentation == Segmentation::Records).then(|| Box::new(Records::new(iss + 1)));
         let congestion = config
             .congestion
             .build(initial_window(segments, u32::from(mss.send)));
@@ -174,6 +186,7 @@ impl Tcb {
             phase: Phase::SynReceived,
             ack: AckState {
                 quick_left: config.quick_acks,
+                adaptive,
                 ..AckState::default()
             },
             patience: Patience {
@@ -191,6 +204,7 @@ impl Tcb {
             negotiated,
             clock,
             send: SendBuffer::default(),
+            records,
             receive: ReceiveBuffer::default(),
             rtt,
             timed: None,
@@ -426,7 +440,7 @@ impl Tcb {
     }
 
     /// What must hold between any two calls; checked in tests, simulation and fuzzing.
-    pub(crate) fn check_invariants(&self) {
+    pub(crate) fn check_invariants(&self, now: Instant) {
         if !cfg!(debug_assertions) || self.phase == Phase::Closed {
             return;
         }
@@ -460,14 +474,14 @@ impl Tcb {
         let owes = self.is_outstanding() || (self.phase.is_synchronized() && self.has_unsent());
         let armed = self.timers.is_set(Timer::Retransmission) || self.timers.is_set(Timer::Persist);
         assert!(
-            !owes || armed || self.intents.is_pending() || self.may_transmit(),
+            !owes || armed || self.intents.is_pending() || self.may_transmit(now),
             "something is owed and no timer runs"
         );
     }
 
     /// Whether `poll_transmit` would find text to send.
-    fn may_transmit(&self) -> bool {
-        crate::output::has_text_to_send(self)
+    fn may_transmit(&self, now: Instant) -> bool {
+        crate::output::has_text_to_send(self, now)
     }
 }
 

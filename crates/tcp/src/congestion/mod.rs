@@ -36,6 +36,8 @@ pub struct AckEvent {
     pub rtt: Option<Duration>,
     /// Sender maximum segment size.
     pub smss: u32,
+    /// Most segments by which slow start may open the window for it (RFC 3465 2.3, RFC 9406 4.3).
+    pub segments_max: u32,
     /// Octets in flight before this ACK.
     pub in_flight: u32,
     /// What is in flight was bounded by the application or the peer's window rather than by `cwnd`.

@@ -7,10 +7,8 @@ use core::time::Duration;
 
 use super::{AckEvent, CongestionControl, Loss, LossEvent, WINDOW_MAX};
 
-/// How far one ACK may open the window in slow start, in segments: the `L` of RFC 3465 2.3, at the value that RFC 9406 4.3
-/// gives senders without pacing. Receivers that merge segments acknowledge many at once; less would make the start linear.
-const SLOW_START_SEGMENTS: u32 = 8;
-/// The same in the slow start after a timeout, where an ACK often covers what arrived long ago.
+/// How far one ACK may open the window, in segments, in the slow start after a timeout, where an ACK often covers what arrived
+/// long ago: the `L` of RFC 3465 2.3. Elsewhere [`AckEvent::segments_max`] says it.
 const SLOW_START_SEGMENTS_AFTER_TIMEOUT: u32 = 1;
 
 /// Slow start, congestion avoidance and halving (RFC 5681).
@@ -43,13 +41,14 @@ impl Reno {
     }
 
     /// Opens the window by what was acknowledged, up to a limit; returns what congestion avoidance counts.
-    fn slow_start(&mut self, acked: u32, smss: u32) -> u32 {
-        let segments = if self.after_timeout {
+    fn slow_start(&mut self, ack: &AckEvent) -> u32 {
+        // A sender without that limit has none after a timeout either.
+        let segments = if self.after_timeout && ack.segments_max != u32::MAX {
             SLOW_START_SEGMENTS_AFTER_TIMEOUT
         } else {
-            SLOW_START_SEGMENTS
+            ack.segments_max
         };
-        let growth = acked.min(segments.saturating_mul(smss));
+        let growth = ack.acked.min(segments.saturating_mul(ack.smss));
         let until_threshold = self.ssthresh - self.cwnd;
         if growth < until_threshold {
             self.grow(growth);
@@ -96,7 +95,7 @@ impl CongestionControl for Reno {
         }
         let mut acked = ack.acked;
         if self.cwnd < self.ssthresh {
-            acked = self.slow_start(acked, ack.smss);
+            acked = self.slow_start(ack);
         }
         if acked > 0 {
             self.avoid_congestion(acked, ack.smss);

@@ -3,35 +3,62 @@
 use alloc::sync::Arc;
 
 use bytes::Bytes;
+use handwave_wire::SeqNum;
 
 use crate::config::Config;
+use crate::delayed_ack;
 use crate::error::{ConnectionError, ReceiveError, SendError};
 use crate::host::Context;
 use crate::output::opens_enough_to_tell;
 use crate::phase::{Cause, Phase};
+use crate::records::{self, WriteOptions};
 use crate::tcb::{Tcb, octets};
 use crate::timer::Timer;
 
 /// SEND (RFC 9293 3.10.2).
-pub(crate) fn write(tcb: &mut Tcb, data: &[u8]) -> Result<usize, SendError> {
+pub(crate) fn write(tcb: &mut Tcb, data: &[u8], options: WriteOptions) -> Result<usize, SendError> {
     check_sendable(tcb)?;
+    let start = tcb.text_end();
     let taken = tcb.send.write(data, tcb.config.send_buffer as usize);
     tcb.app.wants_write |= taken < data.len();
+    // Whoever has to wait for room has nothing more for the moment.
+    let options = if taken < data.len() {
+        WriteOptions::default()
+    } else {
+        options
+    };
+    note_record(tcb, start, options);
     Ok(taken)
+}
+
+/// Notes where a write ended.
+fn note_record(tcb: &mut Tcb, start: SeqNum, options: WriteOptions) {
+    let (end, nxt, first) = (tcb.text_end(), tcb.snd.nxt, tcb.text_start());
+    let window_max = tcb.snd.wnd_max;
+    let limits = (
+        records::size_max(u32::from(tcb.mss.send), window_max),
+        window_max,
+    );
+    if let Some(records) = tcb.records.as_deref_mut() {
+        records.cover(first, start);
+        records.append((start, end), nxt, limits, options);
+    }
 }
 
 /// SEND without a copy.
 pub(crate) fn write_chunk(tcb: &mut Tcb, chunk: Bytes) -> Result<usize, SendError> {
     check_sendable(tcb)?;
     let len = chunk.len();
+    let start = tcb.text_end();
     let taken = tcb.send.write_chunk(chunk, tcb.config.send_buffer as usize);
     tcb.app.wants_write |= taken < len;
+    note_record(tcb, start, WriteOptions::default());
     Ok(taken)
 }
 
 /// SEND with the urgent flag: the pointer follows the last octet (RFC 9293 3.8.5).
 pub(crate) fn write_urgent(tcb: &mut Tcb, data: &[u8]) -> Result<usize, SendError> {
-    let taken = write(tcb, data)?;
+    let taken = write(tcb, data, WriteOptions::default())?;
     if taken > 0 {
         tcb.snd.up = Some(tcb.text_end());
     }
@@ -56,7 +83,7 @@ pub(crate) fn read(tcb: &mut Tcb, buffer: &mut [u8]) -> Result<usize, ReceiveErr
         return at_end(tcb);
     }
     let taken = tcb.receive.read(buffer);
-    after_read(tcb);
+    after_read(tcb, taken);
     Ok(taken)
 }
 
@@ -64,7 +91,7 @@ pub(crate) fn read(tcb: &mut Tcb, buffer: &mut [u8]) -> Result<usize, ReceiveErr
 pub(crate) fn read_chunk(tcb: &mut Tcb, max: usize) -> Result<Bytes, ReceiveError> {
     match tcb.receive.read_chunk(max) {
         Some(chunk) => {
-            after_read(tcb);
+            after_read(tcb, chunk.len());
             Ok(chunk)
         }
         None => at_end(tcb).map(|_| Bytes::new()),
@@ -85,7 +112,7 @@ fn at_end(tcb: &Tcb) -> Result<usize, ReceiveError> {
 }
 
 /// Tells the peer when reading has opened the window far enough (RFC 9293 3.8.6.2.2).
-fn after_read(tcb: &mut Tcb) {
+fn after_read(tcb: &mut Tcb, taken: usize) {
     if tcb
         .rcv
         .up
@@ -93,7 +120,8 @@ fn after_read(tcb: &mut Tcb) {
     {
         tcb.rcv.up = None;
     }
-    if tcb.phase().can_receive() && tcb.phase() != Phase::SynReceived && opens_enough_to_tell(tcb) {
+    let told = opens_enough_to_tell(tcb) || delayed_ack::on_read(tcb, taken);
+    if tcb.phase().can_receive() && tcb.phase() != Phase::SynReceived && told {
         tcb.intents.ack = true;
     }
 }
@@ -150,7 +178,11 @@ pub(crate) fn abort(tcb: &mut Tcb, cx: &mut Context<'_>) {
 
 /// Replaces the settings of a running connection; timers that they switch on or off follow.
 pub(crate) fn set_config(tcb: &mut Tcb, cx: &Context<'_>, config: Arc<Config>) {
+    let stopped_waiting = tcb.config.nagle && !config.nagle;
     tcb.config = config;
+    if let Some(records) = tcb.records.as_deref_mut() {
+        records.push_once |= stopped_waiting;
+    }
     if tcb.phase() == Phase::Closed || tcb.phase() == Phase::TimeWait {
         return;
     }

@@ -1,6 +1,7 @@
 //! Timeouts (RFC 9293 3.10.8): what each expired timer does.
 
 use crate::congestion::{Loss, LossEvent};
+use crate::delayed_ack;
 use crate::error::ConnectionError;
 use crate::host::{Context, Pressure};
 use crate::notice::Events;
@@ -32,7 +33,7 @@ fn expire(tcb: &mut Tcb, cx: &mut Context<'_>, timer: Timer) {
         Timer::Retransmission if tcb.syn_unacknowledged() => on_handshake_timeout(tcb, cx),
         Timer::Retransmission => on_retransmission_timeout(tcb, cx),
         Timer::Persist => on_persist_timeout(tcb, cx),
-        Timer::DelayedAck => tcb.intents.ack = true,
+        Timer::DelayedAck => delayed_ack::on_timeout(tcb),
         Timer::KeepAlive => on_keepalive(tcb, cx),
         Timer::UserTimeout => on_user_timeout(tcb, cx),
         Timer::FinWait2 => tcb.advance(cx, Cause::FinWait2Elapsed),
@@ -85,6 +86,9 @@ fn on_retransmission_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
 /// memory is short (RFC 6429).
 fn on_persist_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
     if tcb.snd.wnd > 0 {
+        if tcb.records.is_some() {
+            tcb.patience.tries = tcb.patience.tries.saturating_add(1);
+        }
         tcb.intents.override_silly_window = true;
         return;
     }

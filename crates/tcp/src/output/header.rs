@@ -5,6 +5,7 @@ use handwave_wire::{Ecn, SeqNum, TcpFlags, TcpHeader, TcpOptions};
 
 use super::window;
 use crate::config::Config;
+use crate::delayed_ack;
 use crate::host::Context;
 use crate::options::syn_options;
 use crate::segment::SegmentOut;
@@ -22,6 +23,7 @@ pub(super) fn segment(
 ) -> SegmentOut {
     let options = options(tcb, cx);
     let window = window::offer(tcb);
+    delayed_ack::on_sent(tcb, cx.now, !payload.is_empty());
     acknowledged(tcb);
     let (flags, urgent) = urgent(tcb, seq, flags);
     let header = TcpHeader {

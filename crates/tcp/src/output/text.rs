@@ -1,9 +1,12 @@
 //! Text on its way out: what is lost first, then what is new, as much as both windows admit.
 
+use handwave_packet::Payload;
 use handwave_wire::{SeqNum, TcpFlags};
 
 use super::header;
 use super::silly_window::{Offer, is_worth_sending};
+use super::trains;
+use crate::config::WindowProbe;
 use crate::host::Context;
 use crate::notice::Events;
 use crate::phase::Phase;
@@ -63,14 +66,10 @@ fn may_retransmit(tcb: &Tcb, seq: SeqNum, len: u32) -> bool {
 
 /// Sends text, or a FIN, or both, for the first time. Text of several writes shares segments [MUST-60] [MAY-16].
 pub(super) fn fresh(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
-    let offer = offer(tcb)?;
-    if !is_worth_sending(tcb, offer) {
-        return None;
-    }
+    let offer = offer(tcb, cx.now)?;
     if !tcb.is_outstanding() {
         restart_after_idle(tcb, cx.now);
     }
-    tcb.intents.override_silly_window = false;
     let seq = tcb.snd.nxt;
     let len = offer.len + u32::from(offer.fin);
     tcb.snd.nxt = seq + len;
@@ -78,7 +77,9 @@ pub(super) fn fresh(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
         tcb.events |= Events::FIN_SENT;
     }
     let segment = build(tcb, cx, seq, len);
+    tcb.intents.override_silly_window = false;
     tcb.patience.last_sent = cx.now;
+    trains::note_sent(tcb, cx, offer.len, offer.mss);
     if tcb.timed.is_none() && tcb.loss == LossState::Open {
         tcb.timed = Some((tcb.snd.nxt, cx.now));
     }
@@ -91,6 +92,10 @@ pub(super) fn fresh(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
 /// One octet into a window that is shut, or the first unacknowledged one again (RFC 9293 3.8.6.1 [MUST-35] [MUST-36]).
 pub(super) fn window_probe(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
     let seq = tcb.snd.una;
+    if !tcb.is_outstanding() && tcb.config.window_probe == WindowProbe::Empty {
+        let empty = Payload::new();
+        return Some(header::segment(tcb, cx, seq - 1, TcpFlags::ACK, empty));
+    }
     if !tcb.is_outstanding() {
         if !tcb.has_unsent() {
             return None;
@@ -105,12 +110,12 @@ pub(super) fn window_probe(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut
 }
 
 /// Whether polling would find text to send.
-pub(crate) fn has_text_to_send(tcb: &Tcb) -> bool {
+pub(crate) fn has_text_to_send(tcb: &Tcb, now: Instant) -> bool {
     let lost = tcb.scoreboard.next_lost(tcb.snd.una, tcb.snd.nxt);
     let again = lost.is_some_and(|(seq, missing)| {
         may_retransmit(tcb, seq, missing.min(u32::from(segment_size(tcb))))
     });
-    again || offer(tcb).is_some_and(|offer| is_worth_sending(tcb, offer))
+    again || offer(tcb, now).is_some()
 }
 
 /// Arms the retransmission timer anew (RFC 6298 5.1, 5.3).
@@ -119,14 +124,17 @@ pub(crate) fn restart_retransmission_timer(tcb: &mut Tcb, now: Instant) {
     tcb.timers.set(Timer::Retransmission, now + rto);
 }
 
-/// What could leave in the next segment.
-fn offer(tcb: &Tcb) -> Option<Offer> {
+/// What leaves in the next segment, if anything is worth sending.
+fn offer(tcb: &Tcb, now: Instant) -> Option<Offer> {
     let sends = matches!(
         tcb.phase(),
         Phase::Established | Phase::CloseWait | Phase::FinWait1 | Phase::Closing | Phase::LastAck
     );
     if !sends || !tcb.has_unsent() {
         return None;
+    }
+    if tcb.records.is_some() {
+        return trains::next(tcb, now);
     }
     let unsent = tcb.unsent();
     let usable = tcb.snd.usable();
@@ -138,17 +146,18 @@ fn offer(tcb: &Tcb) -> Option<Offer> {
         len -= len % mss;
     }
     let fin = tcb.app.closing && len == unsent && usable > len;
-    Some(Offer {
+    let offer = Offer {
         unsent,
         len,
         mss,
         usable,
         fin,
-    })
+    };
+    is_worth_sending(tcb, offer).then_some(offer)
 }
 
 /// Octets of text one segment carries beside its options.
-fn segment_size(tcb: &Tcb) -> u16 {
+pub(super) fn segment_size(tcb: &Tcb) -> u16 {
     tcb.mss
         .send
         .saturating_sub(header::extra_options_len(tcb))
@@ -173,7 +182,11 @@ fn build(tcb: &mut Tcb, cx: &Context<'_>, seq: SeqNum, len: u32) -> SegmentOut {
         flags |= TcpFlags::FIN;
     }
     // Without PUSH in the interface the last octet that is buffered carries it (RFC 9293 3.9.1.2 [MUST-61] [SHLD-27]).
-    if text_len > 0 && end == text_end {
+    let pushed = match tcb.records.as_deref() {
+        Some(records) => records.is_pushed(end) || tcb.intents.override_silly_window,
+        None => end == text_end,
+    };
+    if text_len > 0 && pushed {
         flags |= TcpFlags::PSH;
     }
     let mut segment = header::segment(tcb, cx, seq, flags, payload);

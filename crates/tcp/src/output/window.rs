@@ -41,6 +41,16 @@ pub(crate) fn opens_enough_to_tell(tcb: &Tcb) -> bool {
     grown >= half.max(1) || (grown >= worthwhile(tcb) && tcb.rcv.wnd() < half)
 }
 
+/// Whether the window that could be offered is no smaller than the one that is: the right edge advances with RCV.NXT.
+pub(crate) fn keeps_window_open(tcb: &Tcb) -> bool {
+    let candidate = right_edge(tcb);
+    let offered = tcb.rcv.edge.since(tcb.rcv.nxt) + tcb.rcv.nxt.since(tcb.rcv.last_ack_sent);
+    // What has been read since has made room; what has not shows in the room that is left.
+    candidate.since(tcb.rcv.nxt) + tcb.rcv.shift.unit()
+        >= offered.min(u32::from(u16::MAX) << tcb.rcv.shift.get())
+        || tcb.receive.is_empty()
+}
+
 /// Octets by which the right edge could move.
 fn growth(tcb: &Tcb) -> u32 {
     let candidate = right_edge(tcb);

@@ -15,6 +15,7 @@ fn ack(acked: u32) -> AckEvent {
         newly_sacked: 0,
         rtt: None,
         smss: SMSS,
+        segments_max: 8,
         in_flight: acked,
         app_limited: false,
         in_recovery: false,

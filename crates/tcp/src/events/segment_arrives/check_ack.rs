@@ -33,6 +33,10 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) ->
         una: tcb.snd.una,
     };
     take_window(tcb, segment);
+    if let Some(records) = tcb.records.as_deref_mut() {
+        // Whatever waits for more to follow has waited long enough.
+        records.more = false;
+    }
     let acked = take_acknowledgment(
         tcb,
         cx,
@@ -50,6 +54,7 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) ->
             sack: header.options.sack,
         },
     );
+    crate::output::update_rate(tcb);
     reopen(tcb, before.wnd);
     if tcb.phase() == Phase::Closed {
         return Break(Verdict::Accepted);
@@ -126,6 +131,9 @@ fn take_acknowledgment(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum, echo: O
     let text = (acked - u32::from(fin)).min(octets(tcb.send.len()));
     tcb.send.acknowledge(text as usize);
     tcb.snd.una = ack;
+    if let Some(records) = tcb.records.as_deref_mut() {
+        records.acknowledge(ack);
+    }
     tcb.stats.bytes_acked += u64::from(text);
     if tcb.snd.up.is_some_and(|up| up.at_or_before(ack)) {
         tcb.snd.up = None;

@@ -1,5 +1,6 @@
 //! Eighth check: the FIN bit (RFC 9293 3.10.7.4), once everything before it has arrived.
 
+use crate::delayed_ack;
 use crate::host::Context;
 use crate::notice::Events;
 use crate::phase::{Cause, Phase};
@@ -19,7 +20,11 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>) {
         tcb.rcv.nxt += 1;
     }
     tcb.rcv.edge = tcb.rcv.edge.later(tcb.rcv.nxt);
-    tcb.intents.ack = true;
+    if tcb.ack.adaptive.is_some() && tcb.phase() == Phase::Established {
+        delayed_ack::on_fin(tcb);
+    } else {
+        tcb.intents.ack = true;
+    }
     tcb.timers.stop(Timer::FinWait2);
     tcb.events |= Events::READABLE | Events::PEER_CLOSED;
     tcb.advance(cx, Cause::FinArrived);

@@ -6,6 +6,7 @@ use core::time::Duration;
 use handwave_wire::{SackBlock, SeqNum, TcpFlags};
 
 use super::other_states::Step;
+use crate::delayed_ack;
 use crate::error::DropReason;
 use crate::host::Context;
 use crate::phase::Phase;
@@ -136,6 +137,9 @@ fn fresh_timestamp(tcb: &Tcb, cx: &Context<'_>, segment: &SegmentIn, rst: bool) 
 /// Answers a segment outside the window with an acknowledgment.
 fn refuse(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -> Verdict {
     note_duplicate(tcb, segment);
+    if !segment.payload.is_empty() && segment.header.seq.before(tcb.rcv.nxt) {
+        delayed_ack::on_trouble(tcb);
+    }
     acknowledge_limited(tcb, cx, segment);
     Verdict::Acknowledged(DropReason::OutOfWindow)
 }

@@ -5,6 +5,7 @@ use core::ops::ControlFlow::{Break, Continue};
 use handwave_wire::TcpFlags;
 
 use super::other_states::Step;
+use crate::delayed_ack;
 use crate::error::{ConnectionError, DropReason};
 use crate::host::{Context, Pressure};
 use crate::notice::Events;
@@ -37,6 +38,7 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
         return Continue(());
     }
     let had_gap = tcb.receive.has_gap();
+    let adaptive = tcb.ack.adaptive.is_some();
     let offset = segment.header.seq.since(tcb.rcv.nxt) as usize;
     let payload = core::mem::take(&mut segment.payload);
     if tcb.receive.refuses(offset, payload.len()) {
@@ -50,7 +52,14 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
     if advanced > 0 {
         tcb.events |= Events::READABLE;
     }
-    if advanced == 0 {
+    delayed_ack::on_text(tcb, cx.now, segment, len, advanced > 0);
+    if adaptive {
+        if advanced == 0 {
+            cx.host.counters.out_of_order += 1;
+        } else if had_gap && !tcb.receive.has_gap() {
+            delayed_ack::on_gap_filled(tcb);
+        }
+    } else if advanced == 0 {
         out_of_order(tcb, cx);
     } else if had_gap {
         // A segment that fills a gap, wholly or in part, is acknowledged at once (RFC 5681 4.2).
@@ -69,6 +78,7 @@ fn remember_fin(tcb: &mut Tcb, segment: &SegmentIn) {
     }
     let fin = segment.header.seq + octets(segment.payload.len());
     if fin.after(tcb.rcv.nxt) && segment.payload.is_empty() {
+        delayed_ack::schedule(tcb);
         tcb.intents.ack = true;
     }
     tcb.rcv.fin.get_or_insert(fin);

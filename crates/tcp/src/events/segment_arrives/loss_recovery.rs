@@ -5,6 +5,7 @@ use handwave_wire::SackBlocks;
 
 use crate::congestion::{AckEvent, Loss, LossEvent};
 use crate::host::Context;
+use crate::output::is_window_unused;
 use crate::tcb::{LossState, Tcb};
 
 /// Duplicate acknowledgments, or segments SACKed above, that make a segment count as lost (RFC 5681 3.2).
@@ -132,9 +133,11 @@ fn grow(tcb: &mut Tcb, cx: &Context<'_>, ack: &AckedText, newly_sacked: u32) {
         newly_sacked,
         rtt: tcb.rtt.srtt(),
         smss: u32::from(tcb.mss.send),
+        segments_max: tcb.config.slow_start_segments,
         in_flight: ack.flight_before,
         // A flight that left most of the window unused says nothing about what the path can take.
-        app_limited: ack.flight_before.saturating_mul(2) < window,
+        app_limited: is_window_unused(tcb)
+            .unwrap_or_else(|| ack.flight_before.saturating_mul(2) < window),
         in_recovery: false,
     };
     tcb.congestion.on_ack(&event);

@@ -3,6 +3,7 @@
 use core::ops::ControlFlow;
 
 use super::{check_ack, check_fin, check_rst, check_sequence, check_syn, check_text, check_urg};
+use crate::delayed_ack;
 use crate::host::Context;
 use crate::phase::Phase;
 use crate::segment::SegmentIn;
@@ -33,6 +34,7 @@ fn steps(tcb: &mut Tcb, cx: &mut Context<'_>, mut segment: SegmentIn) -> Step {
     check_urg::check(tcb, &segment);
     check_text::check(tcb, cx, &mut segment)?;
     check_fin::check(tcb, cx);
+    delayed_ack::decide(tcb, cx.now);
     ControlFlow::Continue(())
 }
 
@@ -43,6 +45,7 @@ pub(crate) fn take_text(tcb: &mut Tcb, cx: &mut Context<'_>, mut segment: Segmen
     match check_text::check(tcb, cx, &mut segment) {
         ControlFlow::Continue(()) => {
             check_fin::check(tcb, cx);
+            delayed_ack::decide(tcb, cx.now);
             Verdict::Accepted
         }
         ControlFlow::Break(verdict) => verdict,
