@@ -35,11 +35,15 @@ mod files;
 mod options;
 mod readiness;
 mod socket;
+mod sysctl;
 mod system;
+mod tcp_info;
 
 pub use address::Address;
 pub use call::{Answer, Call, Control, Op, PollFd, Received};
 pub use errno::Errno;
 pub use files::Fd;
 pub use options::OptionValue;
+pub use sysctl::SysctlError;
 pub use system::{Environment, Posix, Settings};
+pub use tcp_info::LinuxTcpInfo;

@@ -8,7 +8,7 @@ use core::time::Duration;
 use crate::congestion::Algorithm;
 use crate::listener::{FloodThresholds, Limits, SynCookies};
 use crate::rate::RateLimit;
-use crate::recovery::RttConfig;
+use crate::recovery::{RttConfig, RttVariation};
 
 /// How a connection behaves. Shared between connections (`Arc<Config>`).
 ///
@@ -29,6 +29,12 @@ pub struct Config {
     pub send_buffer: u32,
     /// Most octets held for the application to read; the window offered never exceeds it.
     pub receive_buffer: u32,
+    /// How much of the receive buffer is offered.
+    pub receive_window: ReceiveWindow,
+    /// The buffer that the window scale must be able to express, should it grow; `None`: `receive_buffer`.
+    pub window_scale_for: Option<u32>,
+    /// Upper limit of the window offered, in octets.
+    pub window_clamp: Option<u32>,
     /// Offer the timestamps option (RFC 7323).
     pub timestamps: bool,
     /// Offer selective acknowledgments (RFC 2018).
@@ -67,6 +73,12 @@ pub struct Config {
     pub r2: Duration,
     /// R2 for a SYN (RFC 9293 3.8.3 [MUST-23]).
     pub r2_syn: Duration,
+    /// How often a SYN is sent again, if that and not `r2_syn` is the limit; timeouts that do not back off are not counted.
+    pub syn_retries: Option<u8>,
+    /// Timeouts of a SYN before the timer begins to back off.
+    pub syn_linear_timeouts: u8,
+    /// How the variation of the round-trip time enters the RTO.
+    pub rtt_variation: RttVariation,
     /// Give up when text stays unacknowledged for this long, whatever R2 says (RFC 9293 3.10.8).
     pub user_timeout: Option<Duration>,
     /// Longest time between two zero-window probes.
@@ -102,7 +114,23 @@ impl Config {
             initial_rto: self.rto_initial,
             min_rto: self.rto_min,
             max_rto: self.rto_max,
+            variation: self.rtt_variation,
         }
+    }
+
+    /// The largest window the buffer allows for.
+    pub(crate) fn window_max(&self) -> u32 {
+        let share = match self.receive_window {
+            ReceiveWindow::Buffer => self.receive_buffer,
+            ReceiveWindow::Growing => self.receive_buffer / 2,
+        };
+        share.min(self.window_clamp.unwrap_or(u32::MAX))
+    }
+
+    /// The buffer that the window scale is chosen for.
+    pub(crate) fn window_scale_for(&self) -> u32 {
+        let most = self.window_scale_for.unwrap_or(0).max(self.receive_buffer);
+        most.min(self.window_clamp.unwrap_or(u32::MAX))
     }
 }
 
@@ -118,6 +146,17 @@ pub enum Segmentation {
     /// pacing rate sends in about a millisecond, at least two segments and at most half of the congestion window, and the odd one
     /// waits for the next acknowledgment.
     Records,
+}
+
+/// How much of the receive buffer is offered as window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReceiveWindow {
+    /// All that is free.
+    #[default]
+    Buffer,
+    /// Half of it, the rest being counted for the overhead of packets: in whole segments at first, growing with each segment that
+    /// arrives, rounded up to the unit of the scale, as Linux does it.
+    Growing,
 }
 
 /// What decides how soon a segment is acknowledged (RFC 9293 3.8.6.3).
@@ -167,6 +206,9 @@ impl Default for Config {
         Self {
             send_buffer: 256 * 1024,
             receive_buffer: 256 * 1024,
+            receive_window: ReceiveWindow::Buffer,
+            window_scale_for: None,
+            window_clamp: None,
             timestamps: true,
             sack: true,
             window_scaling: true,
@@ -186,6 +228,9 @@ impl Default for Config {
             r1: 3,
             r2: Duration::from_secs(300),
             r2_syn: Duration::from_secs(180),
+            syn_retries: None,
+            syn_linear_timeouts: 0,
+            rtt_variation: RttVariation::Smoothed,
             user_timeout: None,
             persist_max: Duration::from_secs(60),
             window_probe: WindowProbe::Octet,
@@ -273,6 +318,11 @@ impl Profile {
     pub fn linux() -> Self {
         let connection = Config {
             receive_buffer: 128 * 1024,
+            receive_window: ReceiveWindow::Growing,
+            window_scale_for: Some(32 * 1024 * 1024),
+            syn_retries: Some(6),
+            syn_linear_timeouts: 4,
+            rtt_variation: RttVariation::Windowed,
             segmentation: Segmentation::Records,
             slow_start_segments: u32::MAX,
             window_probe: WindowProbe::Empty,

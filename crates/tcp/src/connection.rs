@@ -56,6 +56,10 @@ pub struct Connection {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most connections are known, and each has a box of its own"
+)]
 enum State {
     SynSent(SynSent),
     Known(Tcb),
@@ -460,6 +464,14 @@ impl Connection {
             before,
             Verdict::Accepted,
         );
+    }
+
+    /// Switches immediate acknowledgments on, and sends what is owed, or lets them wait for an answer; where acknowledging is
+    /// [`Adaptive`](crate::Acknowledging::Adaptive). It does not last: what happens next may switch back.
+    pub fn set_quick_ack(&mut self, on: bool) {
+        if let State::Known(tcb) = &mut self.state {
+            crate::delayed_ack::set_quick(tcb, on);
+        }
     }
 
     /// Replaces the settings; sizes already agreed with the peer stay [MUST-17] [MUST-21] [MUST-24] [SHLD-21].

@@ -58,7 +58,7 @@ pub(crate) struct DelayedAck {
 
 impl DelayedAck {
     pub(crate) fn new(now: Instant, mss: u32, window: u32, irs: handwave_wire::SeqNum) -> Self {
-        let segment = mss.min(window / 2).min(SEGMENT_FIRST).max(SEGMENT_MIN);
+        let segment = mss.min(window / 2).clamp(SEGMENT_MIN, SEGMENT_FIRST);
         Self {
             quick: 0,
             pingpong: false,

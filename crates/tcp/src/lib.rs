@@ -47,7 +47,8 @@ mod tuple;
 mod vars;
 
 pub use config::{
-    Acknowledging, Config, KeepAlive, ListenerConfig, Profile, Segmentation, WindowProbe,
+    Acknowledging, Config, KeepAlive, ListenerConfig, Profile, ReceiveWindow, Segmentation,
+    WindowProbe,
 };
 pub use connection::Connection;
 pub use error::{ConnectionError, DropReason, ReceiveError, SendError, Unreachable};
@@ -64,7 +65,7 @@ pub use phase::{Cause, Phase};
 pub use rate::RateLimit;
 pub use records::WriteOptions;
 pub use segment::{Path, SegmentIn, SegmentOut};
-pub use status::TcpInfo;
+pub use status::{Repair, TcpInfo};
 pub use time::Instant;
 pub use time_wait::{TimeWait, TimeWaitVerdict};
 pub use timer::Timer;

@@ -46,7 +46,7 @@ impl Negotiated {
             window_scaling: scale.is_some(),
             send_shift: scale.map_or(WindowShift::NONE, WindowShift::new),
             receive_shift: scale.map_or(WindowShift::NONE, |_| {
-                WindowShift::for_buffer(config.receive_buffer)
+                WindowShift::for_buffer(config.window_scale_for())
             }),
         }
     }
@@ -65,7 +65,7 @@ pub(crate) fn syn_options(
         sack: config.sack,
         window_scaling: config.window_scaling,
         send_shift: WindowShift::NONE,
-        receive_shift: WindowShift::for_buffer(config.receive_buffer),
+        receive_shift: WindowShift::for_buffer(config.window_scale_for()),
     };
     let use_of = answer.unwrap_or(&offer);
     TcpOptions {

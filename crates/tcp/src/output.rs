@@ -22,7 +22,7 @@ pub(crate) use header::{Bare, bare_segment};
 pub(crate) use reset::reset_for;
 pub(crate) use text::{has_text_to_send, restart_retransmission_timer};
 pub(crate) use trains::{is_window_unused, update_rate};
-pub(crate) use window::{keeps_window_open, opens_enough_to_tell, syn_window};
+pub(crate) use window::{FirstWindow, keeps_window_open, opens_enough_to_tell, syn_window};
 
 /// What handlers want sent; each is taken when the segment is built.
 #[derive(Clone, Debug, Default)]
@@ -98,9 +98,17 @@ pub(crate) fn poll(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
         tcb.check_invariants(cx.now);
         return None;
     };
-    tcb.stats.segments_out += 1;
+    let text = segment.payload.len() as u64;
+    let size = segment.segment_size.map_or(text, u64::from).max(1);
+    let segments = text.div_ceil(size).max(1);
+    tcb.stats.segments_out += segments;
+    if text > 0 {
+        tcb.stats.data_segments_out += segments;
+        tcb.stats.bytes_sent += text;
+    }
     match reason {
         SendReason::Retransmission => {
+            tcb.stats.bytes_retransmitted += text;
             tcb.stats.retransmissions += 1;
             cx.host.counters.segments_retransmitted += 1;
         }

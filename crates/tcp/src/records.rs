@@ -54,6 +54,10 @@ pub(crate) struct Records {
     /// Octets per second; `None` until a round trip has been measured.
     pub(crate) rate: Option<u64>,
     pub(crate) usage: WindowUsage,
+    /// When this is acknowledged, a round trip is over.
+    round_until: SeqNum,
+    /// After the last octet that was sent more than once.
+    pub(crate) resent: SeqNum,
 }
 
 /// How much of the congestion window was used, so that it grows only when it is (RFC 7661).
@@ -91,6 +95,8 @@ impl Records {
                 segments_max: 0,
                 until: start,
             },
+            round_until: start,
+            resent: start,
         }
     }
 
@@ -219,6 +225,12 @@ impl Records {
         if self.pushed.before(una) {
             self.pushed = una;
         }
+        if self.resent.before(una) {
+            self.resent = una;
+        }
+        if self.round_until.before(una - (1 << 30)) {
+            self.round_until = una;
+        }
         if self.small.before(una) {
             self.small = una;
         }
@@ -228,6 +240,21 @@ impl Records {
     pub(crate) fn note_sent(&mut self, now: Instant, end: SeqNum) {
         self.sent.push_back((end, now));
         self.last_sent = Some(now);
+    }
+
+    /// When the oldest segment that `ack` covers was sent, unless some of them were sent more than once.
+    pub(crate) fn sample(&self, una: SeqNum, ack: SeqNum) -> Option<Instant> {
+        let (end, sent) = self.sent.front()?;
+        (una.at_or_after(self.resent) && end.at_or_before(ack)).then_some(*sent)
+    }
+
+    /// Whether a measurement at `una` is the first of a round trip, which then ends at `nxt`.
+    pub(crate) fn round_over(&mut self, una: SeqNum, nxt: SeqNum) -> bool {
+        let over = una.after(self.round_until);
+        if over {
+            self.round_until = nxt;
+        }
+        over
     }
 
     /// When the oldest segment in flight was sent.

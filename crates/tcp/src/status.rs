@@ -2,11 +2,14 @@
 
 use core::time::Duration;
 
+use crate::delayed_ack::DelayedAck;
 use crate::phase::Phase;
-use crate::tcb::{Tcb, octets};
+use crate::tcb::{LossState, Tcb, octets};
+use crate::time::Instant;
 
 /// A connection's numbers at one moment, named as in Linux's `tcp_info` where it has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct TcpInfo {
     /// The state.
     pub phase: Phase,
@@ -20,6 +23,8 @@ pub struct TcpInfo {
     pub timestamps: bool,
     /// Selective acknowledgments are in use.
     pub sack: bool,
+    /// Window scaling is in use.
+    pub window_scaling: bool,
     /// Shift of the windows the peer offers.
     pub snd_wscale: u8,
     /// Shift of the windows we offer.
@@ -62,12 +67,54 @@ pub struct TcpInfo {
     pub segs_out: u64,
     /// Segments received in all.
     pub segs_in: u64,
+    /// Segments with text sent in all.
+    pub data_segs_out: u64,
+    /// Segments with text received in all.
+    pub data_segs_in: u64,
+    /// Octets of text sent in all, repetitions included.
+    pub bytes_sent: u64,
+    /// Octets of text sent again in all.
+    pub bytes_retrans: u64,
     /// Segments retransmitted in all.
     pub total_retrans: u32,
     /// Retransmission timeouts in all.
     pub timeouts: u32,
     /// Name of the congestion control.
     pub congestion: &'static str,
+    /// Whether lost segments are being repaired, and why.
+    pub repair: Repair,
+    /// Octets believed lost.
+    pub lost: u32,
+    /// Octets sent again that are believed to be in the network.
+    pub retrans: u32,
+    /// How long an acknowledgment waits, where that adapts.
+    pub ato: Duration,
+    /// Acknowledgments wait for an answer to carry them.
+    pub pingpong: bool,
+    /// The MSS that our SYN named.
+    pub advmss: u16,
+    /// Octets per second at which trains are paced; `None` before a round trip has been measured.
+    pub pacing_rate: Option<u64>,
+    /// When text was last sent.
+    pub last_sent: Option<Instant>,
+    /// When a segment last arrived.
+    pub last_heard: Option<Instant>,
+    /// Limit of the window we offer, in octets.
+    pub rcv_ssthresh: u32,
+}
+
+/// What the sender repairs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Repair {
+    /// Nothing.
+    #[default]
+    Open,
+    /// Duplicate acknowledgments or SACK blocks came, too few to tell.
+    Disorder,
+    /// Fast recovery.
+    Recovery,
+    /// What a timeout left.
+    Loss,
 }
 
 impl Default for TcpInfo {
@@ -79,6 +126,7 @@ impl Default for TcpInfo {
             backoff: 0,
             timestamps: false,
             sack: false,
+            window_scaling: false,
             snd_wscale: 0,
             rcv_wscale: 0,
             rto: Duration::ZERO,
@@ -100,9 +148,36 @@ impl Default for TcpInfo {
             bytes_received: 0,
             segs_out: 0,
             segs_in: 0,
+            data_segs_out: 0,
+            data_segs_in: 0,
+            bytes_sent: 0,
+            bytes_retrans: 0,
             total_retrans: 0,
             timeouts: 0,
             congestion: "",
+            repair: Repair::Open,
+            lost: 0,
+            retrans: 0,
+            ato: Duration::ZERO,
+            pingpong: false,
+            advmss: 0,
+            pacing_rate: None,
+            last_sent: None,
+            last_heard: None,
+            rcv_ssthresh: 0,
+        }
+    }
+}
+
+impl Repair {
+    fn of(tcb: &Tcb) -> Self {
+        match tcb.loss {
+            LossState::FastRecovery => Self::Recovery,
+            LossState::Timeout => Self::Loss,
+            LossState::Open if tcb.scoreboard.sacked() > 0 || tcb.ack.duplicates > 0 => {
+                Self::Disorder
+            }
+            LossState::Open => Self::Open,
         }
     }
 }
@@ -121,11 +196,18 @@ impl TcpInfo {
             backoff: tcb.rtt.backoff(),
             timestamps: tcb.negotiated.timestamps,
             sack: tcb.negotiated.sack,
+            window_scaling: tcb.negotiated.window_scaling,
             snd_wscale: tcb.snd.shift.get(),
             rcv_wscale: tcb.rcv.shift.get(),
             rto: tcb.rtt.rto(),
             snd_mss: tcb.mss.send,
-            rcv_mss: tcb.mss.receive,
+            rcv_mss: tcb
+                .ack
+                .adaptive
+                .as_deref()
+                .map_or(tcb.mss.receive, |policy| {
+                    u16::try_from(policy.segment()).unwrap_or(u16::MAX)
+                }),
             pmtu: tcb.mss.path_mtu(),
             rtt: tcb.rtt.srtt(),
             rttvar: tcb.rtt.rttvar(),
@@ -142,9 +224,31 @@ impl TcpInfo {
             bytes_received: tcb.stats.bytes_received,
             segs_out: tcb.stats.segments_out,
             segs_in: tcb.stats.segments_in,
+            data_segs_out: tcb.stats.data_segments_out,
+            data_segs_in: tcb.stats.data_segments_in,
+            bytes_sent: tcb.stats.bytes_sent,
+            bytes_retrans: tcb.stats.bytes_retransmitted,
             total_retrans: tcb.stats.retransmissions,
             timeouts: tcb.stats.timeouts,
             congestion: tcb.congestion.name(),
+            repair: Repair::of(tcb),
+            lost: tcb.scoreboard.lost(tcb.snd.una, tcb.snd.nxt),
+            retrans: tcb.scoreboard.retransmitted(tcb.snd.una, tcb.snd.nxt),
+            ato: tcb
+                .ack
+                .adaptive
+                .as_deref()
+                .map_or(tcb.config.delayed_ack, DelayedAck::ato),
+            pingpong: tcb
+                .ack
+                .adaptive
+                .as_deref()
+                .is_some_and(DelayedAck::is_pingpong),
+            advmss: tcb.mss.announced(),
+            pacing_rate: tcb.records.as_deref().and_then(|records| records.rate),
+            last_sent: Some(tcb.patience.last_sent),
+            last_heard: Some(tcb.patience.last_heard),
+            rcv_ssthresh: tcb.rcv.limit.min(tcb.config.window_max()),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::error::ConnectionError;
 use crate::host::Context;
 use crate::notice::Events;
 use crate::options::{Mss, Negotiated, TimestampClock};
-use crate::output::Intents;
+use crate::output::{FirstWindow, Intents};
 use crate::phase::{Cause, Phase};
 use crate::records::Records;
 use crate::recovery::{RttEstimator, Scoreboard};
@@ -103,6 +103,19 @@ pub(crate) struct Patience {
     pub(crate) last_sent: Instant,
 }
 
+impl Patience {
+    /// All is well.
+    const fn new(now: Instant) -> Self {
+        Self {
+            tries: 0,
+            since: None,
+            keepalive_probes: 0,
+            last_heard: now,
+            last_sent: now,
+        }
+    }
+}
+
 /// What the application has said and may still do.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AppState {
@@ -121,6 +134,10 @@ pub(crate) struct Stats {
     pub(crate) bytes_received: u64,
     pub(crate) segments_in: u64,
     pub(crate) segments_out: u64,
+    pub(crate) data_segments_in: u64,
+    pub(crate) data_segments_out: u64,
+    pub(crate) bytes_sent: u64,
+    pub(crate) bytes_retransmitted: u64,
     pub(crate) retransmissions: u32,
     pub(crate) timeouts: u32,
 }
@@ -164,6 +181,7 @@ impl Tcb {
         rcv.edge = edge;
         rcv.granted = edge;
         let mss = Mss::new(&tuple, path, peer_mss, negotiated.timestamps, &config);
+        rcv.limit = FirstWindow::of(&config).octets(mss.receive);
         let mut rtt = RttEstimator::new(config.rtt());
         if handshake_retransmitted {
             rtt.on_syn_retransmitted();
@@ -189,13 +207,7 @@ impl Tcb {
                 adaptive,
                 ..AckState::default()
             },
-            patience: Patience {
-                tries: 0,
-                since: None,
-                keepalive_probes: 0,
-                last_heard: now,
-                last_sent: now,
-            },
+            patience: Patience::new(now),
             config,
             tuple,
             snd,
@@ -429,9 +441,11 @@ impl Tcb {
 
     /// Room left in the receive buffer beyond RCV.NXT.
     pub(crate) fn receive_room(&self) -> u32 {
-        self.config
-            .receive_buffer
-            .saturating_sub(octets(self.receive.len()))
+        let room = self
+            .config
+            .window_max()
+            .saturating_sub(octets(self.receive.len()));
+        room.min(self.rcv.limit)
     }
 
     /// Time after which the retransmission timer expires if armed at `now`.

@@ -116,6 +116,8 @@ pub(crate) struct ReceiveVars {
     pub(crate) edge: SeqNum,
     /// Right edge as the buffer allowed it when it last moved. `edge` lies up to one unit of the scale beyond.
     pub(crate) granted: SeqNum,
+    /// Most octets to offer, whatever the buffer has room for.
+    pub(crate) limit: u32,
     /// The octet after the peer's last urgent one.
     pub(crate) up: Option<SeqNum>,
     /// Where the peer's FIN stands, once seen.
@@ -134,6 +136,7 @@ impl ReceiveVars {
             nxt,
             edge: nxt,
             granted: nxt,
+            limit: u32::MAX,
             up: None,
             fin: None,
             last_ack_sent: nxt,

@@ -230,6 +230,7 @@ impl Call {
     /// [`Poll::Ready`] the call is over and must not be attempted again. Drain [`Posix::poll_transmit`] after each attempt.
     pub fn attempt(&mut self, posix: &mut Posix, now: Instant) -> Poll<Result<Answer, Errno>> {
         let started = *self.started.get_or_insert(now);
+        posix.now = posix.now.max(now);
         posix.absorb_events();
         match posix.attempt(now, &self.op, &mut self.progress) {
             Step::Ready(result) => Poll::Ready(result),

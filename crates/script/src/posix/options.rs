@@ -7,8 +7,10 @@ pub use value::OptionValue;
 use super::address::Domain;
 use super::constants::*;
 use super::socket::{Kind, Socket, State};
-use super::{Errno, Fd, Posix};
-use handwave_tcp::{Config, Instant, KeepAlive};
+use super::tcp_info::LinuxTcpInfo;
+use super::{Errno, Fd, Posix, Settings};
+use handwave_tcp::congestion::Algorithm;
+use handwave_tcp::{Config, Instant, KeepAlive, Phase, TcpInfo};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,16 +38,30 @@ pub(super) struct Options {
     pub(super) inq: bool,
     pub(super) keepalive: bool,
     pub(super) keepalive_times: KeepAlive,
+    /// `SO_SNDBUF` was set; until then the buffer grows by itself.
+    pub(super) send_buffer_set: bool,
+    /// Limits of `SO_SNDBUF` and `SO_RCVBUF`, before doubling.
+    pub(super) buffer_limits: (u32, u32),
+    pub(super) notsent_low_water: u32,
+    /// `TCP_DEFER_ACCEPT`, in retries of a SYN+ACK.
+    pub(super) defer_accept: u8,
+    /// `TCP_QUICKACK`, for a connection to come.
+    pub(super) quick_ack: Option<bool>,
     /// Numbers that are kept, told again, and change nothing here.
     pub(super) kept: BTreeMap<(i32, i32), i32>,
 }
 
 impl Options {
-    pub(super) fn new(connection: &Config) -> Self {
+    pub(super) fn new(settings: &Settings) -> Self {
         Self {
-            keepalive: connection.keepalive.is_some(),
-            keepalive_times: connection.keepalive.unwrap_or_default(),
-            connection: connection.clone(),
+            keepalive: settings.connection.keepalive.is_some(),
+            keepalive_times: settings.keepalive,
+            connection: settings.connection.clone(),
+            send_buffer_set: false,
+            buffer_limits: (settings.send_buffer_max, settings.receive_buffer_max),
+            notsent_low_water: settings.notsent_low_water,
+            defer_accept: 0,
+            quick_ack: None,
             reuse_address: false,
             reuse_port: false,
             v6_only: false,
@@ -68,6 +84,9 @@ impl Options {
         })
     }
 }
+
+/// What Linux tells of a send buffer that nobody has set.
+const SEND_BUFFER_FIRST: i32 = 16_384;
 
 /// Options that are kept and told again without effect, each with the value it has at first.
 const KEPT: &[(i32, i32, i32)] = &[
@@ -118,10 +137,14 @@ impl Posix {
             _ => return Err(Errno::ENOPROTOOPT),
         }
         let (state, config) = (socket.state, socket.options.config());
+        let quick_ack = socket.options.quick_ack.take();
         if let State::Open(id) = state {
             let _gone = self.stack.with_connection(now, id, |connection, cx| {
                 if **connection.config() != *config {
                     connection.set_config(cx, config);
+                }
+                if let Some(on) = quick_ack {
+                    connection.set_quick_ack(on);
                 }
             });
         }
@@ -141,8 +164,38 @@ impl Posix {
             SOL_SOCKET => socket_option(socket, name),
             SOL_IP => ip_option(socket, name),
             SOL_IPV6 => ipv6_option(socket, name),
-            SOL_TCP if socket.kind == Kind::Stream => tcp_option(socket, name),
+            SOL_TCP if socket.kind == Kind::Stream => {
+                let state = socket.state;
+                match self.connection_option(state, name) {
+                    Some(value) => Ok(value),
+                    None => tcp_option(self.socket_at(place)?, name),
+                }
+            }
             _ => Err(Errno::ENOPROTOOPT),
+        }
+    }
+}
+
+impl Posix {
+    /// The options that a connection knows better than its socket.
+    fn connection_option(&self, state: State, name: i32) -> Option<OptionValue> {
+        let info = match state {
+            State::Open(id) => self.stack.connection(id)?.info(),
+            State::Listening(id) => TcpInfo {
+                phase: Phase::Listen,
+                unacked: u32::try_from(self.stack.listener(id)?.waiting()).unwrap_or(u32::MAX),
+                snd_mss: 1,
+                ..TcpInfo::default()
+            },
+            State::Closed | State::Udp(..) => TcpInfo::default(),
+        };
+        match name {
+            TCP_INFO => Some(OptionValue::Info(LinuxTcpInfo::new(&info, self.now))),
+            TCP_QUICKACK => Some(OptionValue::Int(i32::from(!info.pingpong))),
+            TCP_MAXSEG if matches!(state, State::Open(_)) && info.snd_mss > 0 => {
+                Some(OptionValue::Int(i32::from(info.snd_mss)))
+            }
+            _ => None,
         }
     }
 }
@@ -155,10 +208,12 @@ fn set_socket_option(socket: &mut Socket, name: i32, value: &OptionValue) -> Res
         SO_KEEPALIVE => options.keepalive = value.flag()?,
         SO_OOBINLINE => options.oob_inline = value.flag()?,
         SO_SNDBUF | SO_SNDBUFFORCE => {
-            options.connection.send_buffer = doubled(value.int()?, 4608);
+            options.send_buffer_set = true;
+            options.connection.send_buffer = doubled(value.int()?, options.buffer_limits.0, 4608);
         }
         SO_RCVBUF | SO_RCVBUFFORCE => {
-            options.connection.receive_buffer = doubled(value.int()?, 2304);
+            options.connection.receive_buffer =
+                doubled(value.int()?, options.buffer_limits.1, 2304);
         }
         SO_LINGER => options.linger = value.linger()?,
         SO_RCVTIMEO => options.receive_timeout = value.timeout()?,
@@ -180,11 +235,9 @@ fn set_socket_option(socket: &mut Socket, name: i32, value: &OptionValue) -> Res
 }
 
 /// Buffers are accounted with their overhead: what is asked for is doubled, and never less than a floor.
-fn doubled(asked: i32, floor: u32) -> u32 {
-    u32::try_from(asked)
-        .unwrap_or(0)
-        .saturating_mul(2)
-        .max(floor)
+fn doubled(asked: i32, most: u32, floor: u32) -> u32 {
+    // A negative number is a large one to the kernel.
+    asked.cast_unsigned().min(most).saturating_mul(2).max(floor)
 }
 
 fn socket_option(socket: &mut Socket, name: i32) -> Result<OptionValue, Errno> {
@@ -197,7 +250,8 @@ fn socket_option(socket: &mut Socket, name: i32) -> Result<OptionValue, Errno> {
         SO_KEEPALIVE => flag(options.keepalive),
         SO_OOBINLINE => flag(options.oob_inline),
         SO_ZEROCOPY => flag(options.zerocopy),
-        SO_SNDBUF => number(options.connection.send_buffer),
+        SO_SNDBUF if options.send_buffer_set => number(options.connection.send_buffer),
+        SO_SNDBUF => Ok(OptionValue::Int(SEND_BUFFER_FIRST)),
         SO_RCVBUF => number(options.connection.receive_buffer),
         SO_LINGER => Ok(OptionValue::Linger(options.linger)),
         SO_RCVTIMEO => Ok(OptionValue::Timeout(
@@ -304,6 +358,33 @@ fn set_tcp_option(socket: &mut Socket, name: i32, value: &OptionValue) -> Result
     };
     match name {
         TCP_NODELAY => options.connection.nagle = !value.flag()?,
+        TCP_CORK => options.connection.cork = value.flag()?,
+        TCP_QUICKACK => options.quick_ack = Some(value.flag()?),
+        TCP_NOTSENT_LOWAT => options.notsent_low_water = value.int()?.cast_unsigned(),
+        TCP_CONGESTION => {
+            let OptionValue::Name(name) = value else {
+                return Err(Errno::EINVAL);
+            };
+            options.connection.congestion = Algorithm::parse(name).ok_or(Errno::ENOENT)?;
+        }
+        TCP_DEFER_ACCEPT => options.defer_accept = retries_in(value.int()?),
+        TCP_SYNCNT => match value.int()? {
+            n @ 1..=127 => options.connection.syn_retries = u8::try_from(n).ok(),
+            _ => return Err(Errno::EINVAL),
+        },
+        TCP_LINGER2 => {
+            options.connection.fin_wait2_timeout = match value.int()? {
+                n if n < 0 => Duration::ZERO,
+                n => Duration::from_secs(u64::from(n.unsigned_abs()).min(120)),
+            };
+        }
+        TCP_WINDOW_CLAMP => {
+            options.connection.window_clamp = match value.int()? {
+                0 if socket.state != State::Closed => return Err(Errno::EINVAL),
+                0 => None,
+                n => Some(n.cast_unsigned().max(1152)),
+            };
+        }
         TCP_MAXSEG => match value.int()? {
             0 => options.connection.mss_max = None,
             mss => {
@@ -344,6 +425,22 @@ fn tcp_option(socket: &Socket, name: i32) -> Result<OptionValue, Errno> {
     };
     match name {
         TCP_NODELAY => Ok(OptionValue::Int(i32::from(!options.connection.nagle))),
+        TCP_CORK => Ok(OptionValue::Int(i32::from(options.connection.cork))),
+        TCP_NOTSENT_LOWAT => Ok(OptionValue::Int(options.notsent_low_water.cast_signed())),
+        TCP_CONGESTION => Ok(OptionValue::Name(
+            options.connection.congestion.name().to_owned(),
+        )),
+        TCP_DEFER_ACCEPT => Ok(OptionValue::Int(seconds_of(options.defer_accept))),
+        TCP_SYNCNT => Ok(OptionValue::Int(i32::from(
+            options.connection.syn_retries.unwrap_or(6),
+        ))),
+        TCP_LINGER2 => seconds(options.connection.fin_wait2_timeout),
+        TCP_WINDOW_CLAMP => Ok(OptionValue::Int(
+            options
+                .connection
+                .window_clamp
+                .map_or(0, |clamp| i32::try_from(clamp).unwrap_or(i32::MAX)),
+        )),
         TCP_MAXSEG => Ok(OptionValue::Int(i32::from(
             options.connection.mss_max.unwrap_or(536),
         ))),
@@ -358,6 +455,30 @@ fn tcp_option(socket: &Socket, name: i32) -> Result<OptionValue, Errno> {
         TCP_INQ => Ok(OptionValue::Int(i32::from(options.inq))),
         _ => kept(socket, SOL_TCP, name),
     }
+}
+
+/// Retries of a SYN+ACK that fit into so many seconds, as Linux counts them: at 1, 3, 7, .. s.
+fn retries_in(seconds: i32) -> u8 {
+    let (mut retries, mut timeout, mut period) = (0_u8, 1_i64, 1_i64);
+    if seconds > 0 {
+        retries = 1;
+        while i64::from(seconds) > period && retries < u8::MAX {
+            retries += 1;
+            timeout = (timeout * 2).min(120);
+            period += timeout;
+        }
+    }
+    retries
+}
+
+/// The seconds that so many retries take.
+fn seconds_of(retries: u8) -> i32 {
+    let (mut timeout, mut period) = (1, i32::from(retries > 0));
+    for _ in 1..retries {
+        timeout = (timeout * 2).min(120);
+        period += timeout;
+    }
+    period
 }
 
 /// Keeps a number that changes nothing here.

@@ -94,8 +94,10 @@ impl Posix {
             connection.sendable(),
             connection.config().send_buffer as usize,
         );
+        let low_water = socket.options.notsent_low_water;
+        let queues = low_water == u32::MAX || connection.info().notsent < low_water;
         // As long as a third of the buffer is free, and for ever once nothing can be written.
-        if socket.write_shut || (room > 0 && room >= limit.saturating_sub(room) / 2) {
+        if socket.write_shut || (queues && room > 0 && room >= limit.saturating_sub(room) / 2) {
             bits |= WRITABLE;
         }
         if connection.urgent_pending() > 0 {

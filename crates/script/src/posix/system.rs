@@ -4,12 +4,13 @@ use super::epoll::Epoll;
 use super::files::{File, Files};
 use super::socket::{Kind, Socket, State, errno_of};
 use super::{Errno, Fd};
-use handwave_packet::PacketBuf;
+use handwave_packet::{ChecksumMark, PacketBuf};
 use handwave_stack::{
     ConnectionId, InterfaceConfig, InterfaceError, InterfaceId, ListenerConfig, Prefix, Route,
     SocketId, Stack, StackConfig,
 };
-use handwave_tcp::{Config, Events, Instant, Phase, Profile, Secrets};
+use handwave_tcp::{ChallengeBudget, Config, Events, Instant, KeepAlive, Phase, Profile, Secrets};
+use handwave_wire::{Sum, TcpHeader};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -34,7 +35,10 @@ impl Environment {
         Self {
             profile,
             stack: StackConfig::default(),
-            interface: InterfaceConfig::ip(1500, addresses.into_iter().map(prefix)),
+            interface: InterfaceConfig {
+                super_segment_max: 65_535,
+                ..InterfaceConfig::ip(1500, addresses.into_iter().map(prefix))
+            },
             secrets: Secrets::from_seed(0),
         }
     }
@@ -47,8 +51,32 @@ pub struct Settings {
     pub connection: Config,
     /// Settings of listeners.
     pub listener: ListenerConfig,
+    /// Times of keep-alive, for sockets that switch it on.
+    pub keepalive: KeepAlive,
     /// `net.core.somaxconn`: the longest accept queue a program may ask for.
     pub backlog_max: u32,
+    /// `net.core.rmem_max`: the largest `SO_RCVBUF`, before doubling.
+    pub receive_buffer_max: u32,
+    /// `net.core.wmem_max`: the largest `SO_SNDBUF`, before doubling.
+    pub send_buffer_max: u32,
+    /// Octets not sent from which on a socket is not writable.
+    pub notsent_low_water: u32,
+}
+
+impl Settings {
+    /// What Linux adds to a profile.
+    #[must_use]
+    pub fn new(profile: Profile) -> Self {
+        Self {
+            keepalive: profile.connection.keepalive.unwrap_or_default(),
+            connection: profile.connection,
+            listener: profile.listener,
+            backlog_max: 4096,
+            receive_buffer_max: 212_992,
+            send_buffer_max: 212_992,
+            notsent_low_water: u32::MAX,
+        }
+    }
 }
 
 /// One program's sockets and the stack under them; the module's documentation shows how calls are made.
@@ -65,6 +93,8 @@ pub struct Posix {
     pub(super) files: Files,
     pub(super) sockets: Vec<Option<Socket>>,
     pub(super) epolls: Vec<Option<Epoll>>,
+    /// The latest time that anybody named.
+    pub(super) now: Instant,
     by_connection: BTreeMap<ConnectionId, usize>,
 }
 
@@ -82,7 +112,9 @@ impl Posix {
             secrets,
         } = environment;
         stack.tcp = profile.connection.clone().into();
-        let mut stack = Stack::new(stack, secrets, now);
+        let mut stack = Stack::new(stack, secrets.clone(), now);
+        // Linux limits challenge ACKs per connection only.
+        stack.host_mut().challenge = ChallengeBudget::new(&secrets, u32::MAX);
         let interface = stack.add_interface(interface)?;
         let everything = [
             Prefix::new(Ipv4Addr::UNSPECIFIED.into(), 0),
@@ -98,11 +130,8 @@ impl Posix {
         Ok(Self {
             stack,
             interface,
-            settings: Settings {
-                connection: profile.connection,
-                listener: profile.listener,
-                backlog_max: 4096,
-            },
+            settings: Settings::new(profile),
+            now,
             files: Files::default(),
             sockets: Vec::new(),
             epolls: Vec::new(),
@@ -112,16 +141,20 @@ impl Posix {
 
     /// Takes an IP packet that arrived.
     pub fn handle_packet(&mut self, now: Instant, packet: PacketBuf) {
+        self.now = self.now.max(now);
         self.stack.handle_packet(now, self.interface, packet);
     }
 
     /// The next IP packet to send; `None` when there is nothing more.
+    ///
+    /// As a capture on Linux shows it: a train of segments that Linux hands to its device as one is one packet here, its checksum
+    /// that of the whole. Use [`handwave_packet::split`] to cut it for a real link.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<PacketBuf> {
         let next = self.stack.poll_transmit(now);
         if next.is_none() {
             self.absorb_events();
         }
-        next.map(|(_, packet)| packet)
+        next.map(|(_, packet)| finished(packet))
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called; `None` if nothing waits for time to pass.
@@ -132,6 +165,7 @@ impl Posix {
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = self.now.max(now);
         self.stack.handle_timeout(now);
     }
 
@@ -318,4 +352,25 @@ impl Posix {
             socket.write_shut = true;
         }
     }
+}
+
+/// A packet whose checksum is complete: super-segments come without.
+fn finished(packet: PacketBuf) -> PacketBuf {
+    if packet.checksum() != ChecksumMark::Partial {
+        return packet;
+    }
+    let mut octets = packet.to_vec();
+    let ipv4 = octets.first().is_some_and(|first| first >> 4 == 4);
+    let header = match octets.first() {
+        Some(first) if ipv4 => usize::from(first & 0xf) * 4,
+        _ => 40,
+    };
+    // What stands in the field is the sum of the pseudo header.
+    if let Some(segment) = octets.get_mut(header..)
+        && segment.len() >= TcpHeader::LEN_MIN
+    {
+        let checksum = Sum::default().add_bytes(segment).finish();
+        TcpHeader::set_checksum(segment, checksum);
+    }
+    PacketBuf::from_bytes(octets.into())
 }

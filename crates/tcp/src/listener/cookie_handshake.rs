@@ -11,7 +11,9 @@ use super::{ListenVerdict, Listener, SynCookies, drop_segment, record_entry};
 use crate::connection::Connection;
 use crate::error::DropReason;
 use crate::host::Context;
-use crate::options::{Negotiated, TimestampClock, announced_mss, default_mss, syn_options};
+use crate::options::{
+    Negotiated, TIMESTAMPS_LEN, TimestampClock, announced_mss, default_mss, syn_options,
+};
 use crate::output::{Bare, bare_segment, syn_window};
 use crate::phase::Phase;
 use crate::segment::{Path, SegmentIn, SegmentOut};
@@ -68,7 +70,7 @@ impl Listener {
                 seq: cookie.iss,
                 ack: Some(syn.seq + 1),
                 flags: TcpFlags::SYN,
-                window: syn_window(self.config.receive_buffer),
+                window: syn_window(&self.config, full_segment(mss, &negotiated)),
                 options: syn_options(&self.config, mss, stamp, Some(&negotiated)),
             },
         );
@@ -159,6 +161,8 @@ impl Listener {
             recent: stamps.map_or(0, |stamp| stamp.value),
             ..clock.unwrap_or_else(|| own_clock(cx, &tuple))
         };
+        let negotiated = Negotiated::new(&self.config, &offered);
+        let mss = full_segment(announced_mss(&self.config, &tuple, path), &negotiated);
         let tcb = Tcb::new(
             cx.now,
             Origin {
@@ -167,9 +171,9 @@ impl Listener {
                 irs,
                 path,
                 peer_mss: Some(offer.mss),
-                negotiated: Negotiated::new(&self.config, &offered),
+                negotiated,
                 clock,
-                edge: irs + 1 + u32::from(syn_window(self.config.receive_buffer)),
+                edge: irs + 1 + u32::from(syn_window(&self.config, mss)),
                 handshake_retransmitted: false,
                 config: Arc::clone(&self.config),
             },
@@ -179,6 +183,15 @@ impl Listener {
         self.count_established(cx);
         connection
     }
+}
+
+/// The text of the peer's full segments.
+fn full_segment(mss: u16, negotiated: &Negotiated) -> u16 {
+    mss.saturating_sub(if negotiated.timestamps {
+        TIMESTAMPS_LEN
+    } else {
+        0
+    })
 }
 
 /// The clock that every segment on this tuple carries.

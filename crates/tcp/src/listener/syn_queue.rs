@@ -12,8 +12,8 @@ use table::{AnyKey, Key, KeyV4, KeyV6, Record, Table, flag};
 
 use crate::config::{Config, ListenerConfig};
 use crate::host::{Context, Host};
-use crate::options::{Negotiated, TimestampClock, announced_mss, syn_options};
-use crate::output::{Bare, bare_segment, syn_window};
+use crate::options::{Negotiated, TIMESTAMPS_LEN, TimestampClock, announced_mss, syn_options};
+use crate::output::{Bare, FirstWindow, bare_segment};
 use crate::segment::{Path, SegmentOut};
 use crate::time::Instant;
 use crate::tuple::Tuple;
@@ -51,15 +51,17 @@ impl HalfOpen {
         syn: &TcpHeader,
         iss: SeqNum,
     ) -> Self {
+        let negotiated = Negotiated::new(config, &syn.options);
+        let mss = announced_mss(config, tuple, path);
         Self {
             iss,
             irs: syn.seq,
             ts_recent: syn.options.timestamps.map_or(0, |stamp| stamp.value),
-            mss: announced_mss(config, tuple, path),
+            mss,
             peer_mss: syn.options.mss,
             peer_window: syn.window,
-            offered: syn_window(config.receive_buffer),
-            negotiated: Negotiated::new(config, &syn.options),
+            offered: offered(FirstWindow::of(config), mss, &negotiated),
+            negotiated,
             sent: 0,
             resent: false,
             due: now,
@@ -117,8 +119,18 @@ pub(super) struct SynQueue {
 struct Rules {
     retries: u8,
     timeout: Duration,
-    offered: u16,
+    window: FirstWindow,
     receive_shift: WindowShift,
+}
+
+/// The window field of the SYN+ACK.
+fn offered(window: FirstWindow, mss: u16, negotiated: &Negotiated) -> u16 {
+    let stamp_len = if negotiated.timestamps {
+        TIMESTAMPS_LEN
+    } else {
+        0
+    };
+    window.field(mss.saturating_sub(stamp_len))
 }
 
 /// Calls a generic function with the table that a tuple belongs in, and its key there.
@@ -148,8 +160,8 @@ impl SynQueue {
             rules: Rules {
                 retries: limits.synack_retries,
                 timeout: limits.synack_timeout,
-                offered: syn_window(config.receive_buffer),
-                receive_shift: WindowShift::for_buffer(config.receive_buffer),
+                window: FirstWindow::of(config),
+                receive_shift: WindowShift::for_buffer(config.window_scale_for()),
             },
         }
     }
@@ -285,6 +297,17 @@ impl Rules {
     fn unpack<K>(&self, record: &Record<K>) -> HalfOpen {
         let option = |bit: u8| record.options & bit != 0;
         let window_scaling = option(1 << 2);
+        let negotiated = Negotiated {
+            timestamps: option(1),
+            sack: option(1 << 1),
+            window_scaling,
+            send_shift: WindowShift::new(record.options >> 4),
+            receive_shift: if window_scaling {
+                self.receive_shift
+            } else {
+                WindowShift::NONE
+            },
+        };
         HalfOpen {
             iss: SeqNum::new(record.iss),
             irs: SeqNum::new(record.irs),
@@ -292,18 +315,8 @@ impl Rules {
             mss: record.mss,
             peer_mss: Some(record.peer_mss).filter(|&mss| mss != 0),
             peer_window: record.peer_window,
-            offered: self.offered,
-            negotiated: Negotiated {
-                timestamps: option(1),
-                sack: option(1 << 1),
-                window_scaling,
-                send_shift: WindowShift::new(record.options >> 4),
-                receive_shift: if window_scaling {
-                    self.receive_shift
-                } else {
-                    WindowShift::NONE
-                },
-            },
+            offered: offered(self.window, record.mss, &negotiated),
+            negotiated,
             sent: record.sent,
             resent: record.has(flag::RESENT),
             due: record.due(),

@@ -49,8 +49,7 @@ pub(super) fn syn_ack(tcb: &mut Tcb, cx: &Context<'_>) -> SegmentOut {
         Some(&tcb.negotiated),
     );
     acknowledged(tcb);
-    let room = tcb.receive_room();
-    let window = window::syn_window(room);
+    let window = window::syn_window(&tcb.config, tcb.mss.receive);
     tcb.rcv.edge = tcb.rcv.edge.later(tcb.rcv.nxt + u32::from(window));
     let header = TcpHeader {
         source_port: tcb.tuple.local.port,

@@ -25,6 +25,7 @@ pub(super) fn retransmission(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentO
     tcb.intents.retransmit = false;
     tcb.timed = None;
     let segment = build(tcb, cx, seq, len);
+    note_resent(tcb, seq + len);
     tcb.scoreboard.on_retransmit(seq, len);
     Some(segment)
 }
@@ -42,6 +43,7 @@ pub(super) fn uncertain(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
             return None;
         }
         tcb.timed = None;
+        note_resent(tcb, seq + len);
         tcb.scoreboard.on_retransmit(seq, len);
         return Some(build(tcb, cx, seq, len));
     }
@@ -50,8 +52,16 @@ pub(super) fn uncertain(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
         return None;
     }
     tcb.timed = None;
+    note_resent(tcb, seq + len);
     tcb.scoreboard.on_rescue(tcb.recover);
     Some(build(tcb, cx, seq, len))
+}
+
+/// Round trips are not measured over what was sent more than once.
+fn note_resent(tcb: &mut Tcb, end: SeqNum) {
+    if let Some(records) = tcb.records.as_deref_mut() {
+        records.resent = records.resent.later(end);
+    }
 }
 
 /// Text beyond a window that the peer shrank waits for it to reopen, the first octet excepted (RFC 9293 3.8.6 [SHLD-16]).

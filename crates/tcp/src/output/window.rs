@@ -3,11 +3,44 @@
 
 use handwave_wire::SeqNum;
 
+use crate::config::{Config, ReceiveWindow};
+
 use crate::tcb::Tcb;
 
-/// The window field of a SYN or SYN+ACK: never scaled (RFC 7323 2.2).
-pub(crate) fn syn_window(room: u32) -> u16 {
-    u16::try_from(room).unwrap_or(u16::MAX)
+/// The window field of a SYN or SYN+ACK: never scaled (RFC 7323 2.2). `mss` is the text of the peer's full segments.
+pub(crate) fn syn_window(config: &Config, mss: u16) -> u16 {
+    FirstWindow::of(config).field(mss)
+}
+
+/// The window a connection begins with, before the size of its segments is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FirstWindow {
+    room: u32,
+    whole_segments: bool,
+}
+
+impl FirstWindow {
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            room: config.window_max(),
+            whole_segments: config.receive_window == ReceiveWindow::Growing,
+        }
+    }
+
+    /// In octets, for segments that carry `mss` octets of text.
+    pub(crate) fn octets(self, mss: u16) -> u32 {
+        let mss = u32::from(mss).max(1);
+        if self.whole_segments && self.room > mss {
+            self.room - self.room % mss
+        } else {
+            self.room
+        }
+    }
+
+    /// As the field of a SYN.
+    pub(crate) fn field(self, mss: u16) -> u16 {
+        u16::try_from(self.octets(mss)).unwrap_or(u16::MAX)
+    }
 }
 
 /// The window field for a segment that leaves, moving the right edge if that is worth telling [MUST-39] [SHLD-14].
@@ -23,7 +56,8 @@ pub(super) fn offer(tcb: &mut Tcb) -> u16 {
     let reaches = |field: u32| nxt + (field << shift.get());
     // Rounding down must not take back what was offered. What rounding up adds is not granted: were it, each small segment
     // that is not a multiple of the unit would push the edge on, and a slow reader's buffer would have no limit.
-    let field = if reaches(rounded_down).before(edge) {
+    let rounds_up = tcb.config.receive_window == ReceiveWindow::Growing && octets > 0;
+    let field = if rounds_up || reaches(rounded_down).before(edge) {
         octets.div_ceil(shift.unit()).min(u32::from(u16::MAX))
     } else {
         rounded_down
@@ -36,6 +70,12 @@ pub(super) fn offer(tcb: &mut Tcb) -> u16 {
 ///
 /// While more than half of the buffer is still offered the peer is not waiting, and the next acknowledgment tells.
 pub(crate) fn opens_enough_to_tell(tcb: &Tcb) -> bool {
+    if tcb.config.receive_window == ReceiveWindow::Growing {
+        // Twice as much as before, and no small matter.
+        let (now, most) = (tcb.rcv.wnd(), tcb.config.window_max());
+        let could = right_edge(tcb).since(tcb.rcv.nxt);
+        return now.saturating_mul(2) <= most && could > 0 && could >= now.saturating_mul(2);
+    }
     let half = tcb.config.receive_buffer / 2;
     let grown = growth(tcb);
     grown >= half.max(1) || (grown >= worthwhile(tcb) && tcb.rcv.wnd() < half)

@@ -10,5 +10,5 @@
 pub mod rtt;
 pub mod scoreboard;
 
-pub use rtt::{RttConfig, RttEstimator};
+pub use rtt::{RttConfig, RttEstimator, RttVariation};
 pub use scoreboard::{SackUpdate, Scoreboard};

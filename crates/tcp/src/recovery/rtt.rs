@@ -19,6 +19,19 @@ pub struct RttConfig {
     pub min_rto: Duration,
     /// The largest RTO, backoff included (RFC 6298 2.5: at least 60 seconds).
     pub max_rto: Duration,
+    /// How the variation enters the RTO.
+    pub variation: RttVariation,
+}
+
+/// How the variation of the round-trip time enters the RTO.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum RttVariation {
+    /// Four times `RTTVAR`, smoothed over all measurements; the RTO itself is bounded below (RFC 6298).
+    #[default]
+    Smoothed,
+    /// The largest deviation of each round trip, raised at once and lowered by a quarter for each round trip, never below the least
+    /// RTO: so `RTO = SRTT + max(200 ms, ..)`, as Linux computes it.
+    Windowed,
 }
 
 impl Default for RttConfig {
@@ -27,6 +40,7 @@ impl Default for RttConfig {
             initial_rto: Duration::from_secs(1),
             min_rto: Duration::from_secs(1),
             max_rto: Duration::from_secs(60),
+            variation: RttVariation::Smoothed,
         }
     }
 }
@@ -59,6 +73,10 @@ pub struct RttEstimator {
     initial_rto: u32,
     min_rto: u32,
     max_rto: u32,
+    variation: RttVariation,
+    /// The largest deviation in this round trip and the variation that counts, microseconds; [`RttVariation::Windowed`] only.
+    round_max: u32,
+    windowed: u32,
     /// How many times the RTO has been doubled since the last measurement.
     backoff: u8,
     /// A SYN was retransmitted: data starts with [`RTO_AFTER_LOST_SYN`].
@@ -80,6 +98,9 @@ impl RttEstimator {
             initial_rto: micros(config.initial_rto),
             min_rto: micros(config.min_rto),
             max_rto: micros(config.max_rto),
+            variation: config.variation,
+            round_max: 0,
+            windowed: 0,
             backoff: 0,
             syn_lost: false,
         }
@@ -90,6 +111,9 @@ impl RttEstimator {
     /// For a sender that measures about once per round trip. One that measures with each ACK calls
     /// [`on_sample_among`](Self::on_sample_among).
     pub fn on_sample(&mut self, rtt: Duration) {
+        if self.variation == RttVariation::Windowed {
+            return self.on_sample_in_round(rtt, false);
+        }
         self.on_sample_among(rtt, 1);
     }
 
@@ -113,6 +137,41 @@ impl RttEstimator {
         self.backoff = 0;
     }
 
+    /// Takes one measurement for [`RttVariation::Windowed`]; `round_over` when it is the first of a round trip.
+    pub fn on_sample_in_round(&mut self, rtt: Duration, round_over: bool) {
+        let sample = micros(rtt).clamp(1, NO_SAMPLE - 1);
+        let first = self.min_rtt == NO_SAMPLE;
+        self.min_rtt = self.min_rtt.min(sample);
+        self.backoff = 0;
+        if first {
+            self.srtt = u64::from(sample) << FRACTION_BITS;
+            self.rttvar = self.srtt / 2;
+            self.windowed = self.min_rto.max(sample.saturating_mul(2));
+            self.round_max = self.windowed;
+            return;
+        }
+        let deviation = i64::from(sample) - whole_micros(self.srtt);
+        self.srtt = self
+            .srtt
+            .saturating_add_signed((deviation << FRACTION_BITS) / 8)
+            .max(1 << FRACTION_BITS);
+        let mut excess = deviation.abs() - whole_micros(self.rttvar);
+        if deviation < 0 && excess > 0 {
+            // A round trip that has become shorter says little about variation.
+            excess >>= 3;
+        }
+        self.rttvar = self
+            .rttvar
+            .saturating_add_signed((excess << FRACTION_BITS) / 4);
+        let spread = u32::try_from((self.rttvar * 4) >> FRACTION_BITS).unwrap_or(u32::MAX);
+        self.round_max = self.round_max.max(spread);
+        self.windowed = self.windowed.max(self.round_max);
+        if round_over {
+            self.windowed -= self.windowed.saturating_sub(self.round_max) / 4;
+            self.round_max = self.min_rto;
+        }
+    }
+
     /// The retransmission timeout, backoff applied, within the configured bounds.
     #[must_use]
     pub fn rto(&self) -> Duration {
@@ -125,6 +184,9 @@ impl RttEstimator {
     fn base_rto(&self) -> u64 {
         if self.min_rtt == NO_SAMPLE {
             return u64::from(self.initial_rto);
+        }
+        if self.variation == RttVariation::Windowed {
+            return (self.srtt >> FRACTION_BITS) + u64::from(self.windowed);
         }
         let variance = (self.rttvar * 4) >> FRACTION_BITS;
         let granularity = u64::from(micros(CLOCK_GRANULARITY));
@@ -194,6 +256,11 @@ impl RttEstimator {
     }
 }
 
+/// A fixed-point count of microseconds without what is below the point.
+fn whole_micros(fixed_point: u64) -> i64 {
+    i64::try_from(fixed_point >> FRACTION_BITS).unwrap_or(i64::MAX)
+}
+
 /// Moves `from` towards `to` by one `divisor`-th of the distance.
 fn approach(from: u64, to: u64, divisor: u64) -> u64 {
     let step = from.abs_diff(to) / divisor;
@@ -224,7 +291,7 @@ mod tests {
 
     #[test]
     fn is_small() {
-        assert!(size_of::<RttEstimator>() <= 40);
+        assert!(size_of::<RttEstimator>() <= 48);
     }
 
     #[test]
@@ -350,7 +417,7 @@ mod tests {
     proptest! {
         #[test]
         fn stays_within_bounds(samples in prop::collection::vec((0_u64..1 << 34, 0_u32..5_000, 0_u8..40), 1..50)) {
-            let config = RttConfig { initial_rto: ms(1_000), min_rto: ms(200), max_rto: ms(120_000) };
+            let config = RttConfig { initial_rto: ms(1_000), min_rto: ms(200), max_rto: ms(120_000), ..RttConfig::default() };
             let mut rtt = RttEstimator::new(config);
             let mut low = u64::MAX;
             let mut high = 0;

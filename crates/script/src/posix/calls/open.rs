@@ -36,7 +36,7 @@ impl Posix {
             (known, _) if (0..=10).contains(&known) => return Err(Errno::ESOCKTNOSUPPORT),
             _ => return Err(Errno::EINVAL),
         };
-        let mut socket = Socket::new(domain, kind, Options::new(&self.settings.connection));
+        let mut socket = Socket::new(domain, kind, Options::new(&self.settings));
         socket.nonblocking = nonblocking;
         self.open_socket(socket)
     }

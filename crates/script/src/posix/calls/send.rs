@@ -1,12 +1,12 @@
 //! `write`, `writev`, `send`, `sendto` and `sendmsg`.
 
 use crate::posix::call::{Answer, Progress, Step};
-use crate::posix::constants::MSG_OOB;
+use crate::posix::constants::{MSG_EOR, MSG_MORE, MSG_OOB};
 use crate::posix::socket::{Kind, State, errno_of_icmp};
 use crate::posix::{Address, Errno, Fd, Posix};
 use bytes::Bytes;
 use handwave_stack::{ConnectionId, UdpSendError};
-use handwave_tcp::{Instant, Phase};
+use handwave_tcp::{Instant, Phase, WriteOptions};
 
 impl Posix {
     pub(in crate::posix) fn try_send(
@@ -46,7 +46,9 @@ impl Posix {
         if matches!(self.phase_of(state), Phase::SynSent | Phase::SynReceived) {
             return Ok(Step::Wait(wait, Err(Errno::EAGAIN)));
         }
-        progress.sent += self.put_text(now, id, &data[sent..], flags)?;
+        if self.may_queue(place, id) {
+            progress.sent += self.put_text(now, id, &data[sent..], flags)?;
+        }
         if progress.sent == data.len() {
             return Ok(Answer::Count(progress.sent).into());
         }
@@ -56,6 +58,18 @@ impl Posix {
             Err(Errno::EAGAIN)
         };
         Ok(Step::Wait(wait, otherwise))
+    }
+
+    /// Whether less than `TCP_NOTSENT_LOWAT` waits to be sent.
+    pub(in crate::posix) fn may_queue(&mut self, place: usize, id: ConnectionId) -> bool {
+        let low_water = self
+            .socket_at(place)
+            .map_or(u32::MAX, |socket| socket.options.notsent_low_water);
+        low_water == u32::MAX
+            || self
+                .stack
+                .connection(id)
+                .is_none_or(|connection| connection.info().notsent < low_water)
     }
 
     fn put_text(
@@ -71,7 +85,11 @@ impl Posix {
                 if flags & MSG_OOB != 0 {
                     connection.write_urgent(cx, data)
                 } else {
-                    connection.write(cx, data)
+                    let options = WriteOptions {
+                        more: flags & MSG_MORE != 0,
+                        ends_record: flags & MSG_EOR != 0,
+                    };
+                    connection.write_with(cx, data, options)
                 }
             })
             .map_err(|_| Errno::EPIPE)?;

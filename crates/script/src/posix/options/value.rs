@@ -1,9 +1,9 @@
 //! The value of a socket option, and its octets in memory.
 
-use crate::posix::Errno;
 use crate::posix::constants::{
     SO_LINGER, SO_RCVTIMEO, SO_SNDTIMEO, SOL_SOCKET, SOL_TCP, TCP_CONGESTION,
 };
+use crate::posix::{Errno, LinuxTcpInfo};
 use std::time::Duration;
 
 /// What is passed to `setsockopt` or comes from `getsockopt`.
@@ -17,6 +17,8 @@ pub enum OptionValue {
     Timeout(Duration),
     /// A name, such as that of a congestion control.
     Name(String),
+    /// `struct tcp_info`.
+    Info(LinuxTcpInfo),
     /// Octets that have no form of their own here.
     Octets(Vec<u8>),
 }
@@ -82,6 +84,7 @@ impl OptionValue {
                 octets.resize(octets.len().max(16), 0);
                 octets
             }
+            Self::Info(info) => info.encode(),
             Self::Octets(octets) => octets.clone(),
         }
     }
@@ -90,7 +93,9 @@ impl OptionValue {
         match self {
             Self::Int(n) => Ok(*n),
             Self::Octets(octets) => int_at(octets, 0),
-            Self::Linger(_) | Self::Timeout(_) | Self::Name(_) => Err(Errno::EINVAL),
+            Self::Linger(_) | Self::Timeout(_) | Self::Name(_) | Self::Info(_) => {
+                Err(Errno::EINVAL)
+            }
         }
     }
 

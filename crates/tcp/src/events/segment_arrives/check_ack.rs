@@ -11,6 +11,7 @@ use crate::host::Context;
 use crate::notice::Events;
 use crate::output::restart_retransmission_timer;
 use crate::phase::{Cause, Phase};
+use crate::recovery::RttVariation;
 use crate::segment::SegmentIn;
 use crate::tcb::{Tcb, octets};
 use crate::timer::Timer;
@@ -162,6 +163,9 @@ fn take_acknowledgment(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum, echo: O
 
 /// Round-trip time: the octet being timed, else the echoed timestamp (RFC 6298 3, RFC 7323 4) [MUST-18].
 fn measure(tcb: &mut Tcb, cx: &Context<'_>, ack: SeqNum, echo: Option<u32>) {
+    if tcb.records.is_some() {
+        return measure_oldest(tcb, cx, ack, echo);
+    }
     if let Some((timed, sent_at)) = tcb.timed {
         if ack.at_or_after(timed) {
             tcb.rtt.on_sample(cx.now - sent_at);
@@ -180,6 +184,30 @@ fn measure(tcb: &mut Tcb, cx: &Context<'_>, ack: SeqNum, echo: Option<u32>) {
             .on_sample(core::time::Duration::from_millis(u64::from(millis.max(1))));
         tcb.rtt.reset_backoff();
     }
+}
+
+/// Round-trip time of the oldest segment acknowledged, else the echoed timestamp.
+fn measure_oldest(tcb: &mut Tcb, cx: &Context<'_>, ack: SeqNum, echo: Option<u32>) {
+    let (una, nxt) = (tcb.snd.una, tcb.snd.nxt);
+    let sent = tcb.records.as_deref().and_then(|it| it.sample(una, ack));
+    let echoed = echo
+        .filter(|&echo| tcb.negotiated.timestamps && echo != 0)
+        .map(|echo| tcb.clock.value(cx.now).wrapping_sub(echo))
+        .filter(|&millis| millis < 1 << 30)
+        .map(|millis| core::time::Duration::from_millis(u64::from(millis.max(1))));
+    let Some(rtt) = sent.map(|sent| cx.now - sent).or(echoed) else {
+        return;
+    };
+    let over = tcb
+        .records
+        .as_deref_mut()
+        .is_some_and(|records| records.round_over(ack, nxt));
+    if tcb.config.rtt_variation == RttVariation::Windowed {
+        tcb.rtt.on_sample_in_round(rtt, over);
+    } else {
+        tcb.rtt.on_sample(rtt);
+    }
+    tcb.rtt.reset_backoff();
 }
 
 /// A duplicate acknowledgment: nothing new in it but that a segment has left the network (RFC 5681 2).

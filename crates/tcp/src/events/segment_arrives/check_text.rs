@@ -5,6 +5,7 @@ use core::ops::ControlFlow::{Break, Continue};
 use handwave_wire::TcpFlags;
 
 use super::other_states::Step;
+use crate::config::ReceiveWindow;
 use crate::delayed_ack;
 use crate::error::{ConnectionError, DropReason};
 use crate::host::{Context, Pressure};
@@ -14,6 +15,9 @@ use crate::segment::SegmentIn;
 use crate::tcb::{Tcb, octets};
 use crate::timer::Timer;
 use crate::trace::Verdict;
+
+/// Text of fewer octets says nothing about how much the peer wants to send.
+const WORTH_GROWING: u32 = 128;
 
 /// Queues the text, moves RCV.NXT over what is in order, and decides how soon to acknowledge.
 pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn) -> Step {
@@ -37,6 +41,7 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
     if !tcb.phase().can_receive() {
         return Continue(());
     }
+    tcb.stats.data_segments_in += 1;
     let had_gap = tcb.receive.has_gap();
     let adaptive = tcb.ack.adaptive.is_some();
     let offset = segment.header.seq.since(tcb.rcv.nxt) as usize;
@@ -49,6 +54,7 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
     tcb.rcv.edge = tcb.rcv.edge.later(tcb.rcv.nxt);
     tcb.stats.bytes_received += u64::from(advanced);
     bound_memory(tcb, cx);
+    grow_window(tcb, len);
     if advanced > 0 {
         tcb.events |= Events::READABLE;
     }
@@ -123,6 +129,15 @@ fn acknowledge_in_order(tcb: &mut Tcb, cx: &Context<'_>, advanced: u32) {
     } else if !tcb.timers.is_set(Timer::DelayedAck) {
         tcb.timers
             .set(Timer::DelayedAck, cx.now + tcb.config.delayed_ack);
+    }
+}
+
+/// Segments of some size raise the limit of the window by two segments each.
+fn grow_window(tcb: &mut Tcb, len: u32) {
+    if tcb.config.receive_window == ReceiveWindow::Growing && len >= WORTH_GROWING {
+        let step = 2 * u32::from(tcb.mss.announced()).max(len);
+        let most = tcb.config.window_max();
+        tcb.rcv.limit = tcb.rcv.limit.saturating_add(step).min(most);
     }
 }
 

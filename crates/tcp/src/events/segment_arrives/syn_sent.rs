@@ -11,7 +11,9 @@ use crate::events::icmp::IcmpKind;
 use crate::host::Context;
 use crate::notice::Events;
 use crate::options::{Negotiated, TimestampClock, announced_mss, syn_options};
-use crate::output::{Bare, bare_segment, reset_for, restart_retransmission_timer, syn_window};
+use crate::output::{
+    Bare, bare_segment, reset_for, restart_retransmission_timer, syn_window, update_rate,
+};
 use crate::phase::Cause;
 use crate::segment::{Path, SegmentIn, SegmentOut};
 use crate::tcb::{Origin, Tcb};
@@ -89,7 +91,8 @@ impl SynSent {
         if !core::mem::take(&mut self.syn_wanted) {
             return None;
         }
-        let doublings = u32::from(self.attempts.min(16));
+        let linear = self.config.syn_linear_timeouts;
+        let doublings = u32::from(self.attempts.saturating_sub(linear).min(16));
         self.attempts = self.attempts.saturating_add(1);
         let rto = self
             .config
@@ -105,7 +108,7 @@ impl SynSent {
                 seq: self.iss,
                 ack: None,
                 flags: TcpFlags::SYN,
-                window: syn_window(self.config.receive_buffer),
+                window: syn_window(&self.config, mss),
                 options: syn_options(&self.config, mss, self.clock.stamp(now), None),
             },
         ))
@@ -117,7 +120,14 @@ impl SynSent {
             return Ok(());
         }
         self.deadline = None;
-        if now - self.opened_at >= self.config.r2_syn {
+        let retries = self
+            .config
+            .syn_retries
+            .map(|retries| u32::from(retries) + u32::from(self.config.syn_linear_timeouts) + 1);
+        let over = retries.map_or(now - self.opened_at >= self.config.r2_syn, |sent| {
+            u32::from(self.attempts) >= sent
+        });
+        if over {
             return Err(self.unreachable.unwrap_or(ConnectionError::TimedOut));
         }
         if self.attempts >= self.config.r1 {
@@ -176,7 +186,8 @@ impl SynSent {
         let mut clock = self.clock;
         clock.recent = syn.options.timestamps.map_or(0, |ts| ts.value);
         clock.recent_at = now;
-        let offered = u32::from(syn_window(self.config.receive_buffer));
+        let mss = announced_mss(&self.config, &self.tuple, self.path);
+        let offered = u32::from(syn_window(&self.config, mss));
         let mut tcb = Tcb::new(
             now,
             Origin {
@@ -193,6 +204,10 @@ impl SynSent {
             },
         );
         tcb.send = core::mem::take(&mut self.send);
+        let (start, end) = (tcb.text_start(), tcb.text_end());
+        if let Some(records) = tcb.records.as_deref_mut() {
+            records.cover(start, end);
+        }
         tcb.events = self.events;
         tcb.app.wants_write = self.wants_write;
         tcb
@@ -212,6 +227,7 @@ impl SynSent {
             tcb.snd.una = self.iss + 1;
             if self.attempts == 1 {
                 tcb.rtt.on_sample(cx.now - self.opened_at);
+                update_rate(tcb);
             }
             tcb.intents.ack = true;
             tcb.advance(cx, Cause::SynAcknowledged);
