@@ -20,10 +20,6 @@ use handwave_tcp::{
 
 /// One socket, copied.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most of what is copied is connections"
-)]
 pub enum SocketSnapshot {
     /// A listener with both its queues.
     Listener(ListenerSnapshot),
