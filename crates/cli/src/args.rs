@@ -1,6 +1,7 @@
 //! The command line: what all commands understand here, each command's own in a file of its own.
 
 mod connect;
+mod flood;
 mod forward;
 mod lab;
 mod link;
@@ -11,8 +12,9 @@ mod serve;
 mod tun;
 
 pub(crate) use connect::ConnectArgs;
+pub(crate) use flood::{FloodArgs, Spoof};
 pub(crate) use forward::ForwardArgs;
-pub(crate) use lab::{LabArgs, NetworkArgs, PayloadArgs};
+pub(crate) use lab::{LabArgs, LabCommand, NetworkArgs, PayloadArgs};
 pub(crate) use link::LinkArgs;
 pub(crate) use log::LogArgs;
 pub(crate) use path::PathArgs;

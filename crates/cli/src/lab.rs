@@ -1,5 +1,6 @@
 //! `handwave lab`: two stacks in memory, a virtual network, and the story of what happened.
 
+mod flood;
 mod payload;
 mod pcap;
 mod play;
@@ -15,16 +16,20 @@ use std::process::ExitCode;
 use handwave_story::{Side, Witness, tell};
 use handwave_tcp::Config;
 
+pub(crate) use self::flood::Defence;
 use self::payload::Payload;
 pub(crate) use self::scenario::Scenario;
 use self::summary::Summary;
 use self::world::World;
-use crate::args::{Common, LabArgs, NetworkArgs};
+use crate::args::{Common, LabArgs, LabCommand, NetworkArgs};
 use crate::failure::{Failure, Kind};
 use crate::screen::Screen;
 
 /// Runs the subcommand.
 pub(crate) fn run(args: &LabArgs, common: &Common) -> Result<ExitCode, Failure> {
+    if let Some(LabCommand::Flood(flood)) = &args.command {
+        return flood::run(flood, common);
+    }
     check(args)?;
     let language = common.language();
     let payload = payload(args)?;

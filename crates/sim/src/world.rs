@@ -7,9 +7,11 @@
 //!
 //! The same hosts, links, seeds and calls give the same packets at the same times.
 
+mod balancer;
 pub mod router;
 mod tap;
 
+pub use balancer::Balancer;
 pub use tap::{Crossing, Tap};
 
 use crate::{Fate, Link, LinkConfig, Rng};
@@ -60,6 +62,8 @@ pub struct World {
     wires: Vec<Wire>,
     /// Who owns an address.
     owners: BTreeMap<IpAddr, HostId>,
+    /// Who shares an address.
+    balancers: BTreeMap<IpAddr, Balancer>,
     /// The wire from one host to another.
     routes: BTreeMap<(HostId, HostId), usize>,
     tap: Option<Box<dyn Tap>>,
@@ -136,6 +140,32 @@ impl World {
             alarm: None,
         });
         host
+    }
+
+    /// Spreads what is sent to `addr` over several hosts, each of which has that address.
+    pub fn balance(&mut self, addr: IpAddr, balancer: Balancer) {
+        self.balancers.insert(addr, balancer);
+    }
+
+    /// Who takes a packet, judged by its destination.
+    #[must_use]
+    pub fn taker(&self, packet: &PacketBuf) -> Option<HostId> {
+        let addr = router::destination(packet)?;
+        match self.balancers.get(&addr) {
+            Some(balancer) => balancer.pick(packet),
+            None => self.owners.get(&addr).copied(),
+        }
+    }
+
+    /// Hands a packet from nowhere over to whoever takes it, at once, and carries the answer. Returns to whom.
+    pub fn hand_over(&mut self, packet: PacketBuf) -> Option<HostId> {
+        let to = self.taker(&packet)?;
+        let Host {
+            stack, interface, ..
+        } = &mut self.hosts[to.0];
+        stack.handle_packet(self.now, *interface, packet);
+        self.flush(to);
+        Some(to)
     }
 
     /// Joins two hosts by a link each way: `configs[0]` from `first` to `second`, `configs[1]` back.
@@ -301,7 +331,7 @@ impl World {
     }
 
     fn send(&mut self, from: HostId, packet: PacketBuf) {
-        let to = router::destination(&packet).and_then(|addr| self.owners.get(&addr).copied());
+        let to = self.taker(&packet);
         let wire = to.and_then(|to| self.routes.get(&(from, to)).copied());
         let (Some(to), Some(wire)) = (to, wire) else {
             self.unroutable += 1;

@@ -22,13 +22,17 @@ Examples:
   handwave lab teardown-3                          a close in three segments
   handwave lab lost-syn --lang zh-CN               一个丢失的 SYN
   handwave lab --file photo.jpg --pcap lab.pcapng  then open lab.pcapng in Wireshark
+  handwave lab flood --compare                     a SYN flood against each defence
   handwave lab simultaneous-open --json | jq .story.steps
 
 Exit codes: 0 the data arrived whole and the scenario ended as it should, 1 it did not, 2 usage, 3 bad input.";
 
 /// `handwave lab`.
 #[derive(clap::Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct LabArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<LabCommand>,
     /// What to play
     #[arg(value_enum, default_value_t = Scenario::Transfer, hide_default_value = true)]
     pub(crate) scenario: Scenario,
@@ -39,6 +43,14 @@ pub(crate) struct LabArgs {
     pub(crate) network: NetworkArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// What is a world of its own.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum LabCommand {
+    /// Flood a server with SYNs and see whether honest clients get through
+    #[command(long_about = super::flood::ABOUT, after_long_help = super::flood::EXAMPLES)]
+    Flood(super::FloodArgs),
 }
 
 /// What is sent.

@@ -9,4 +9,5 @@
 mod capture;
 mod command_line;
 mod common;
+mod flood;
 mod lab;
