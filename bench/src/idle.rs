@@ -31,7 +31,7 @@ pub(crate) fn run(report: &mut Report, connections: &[usize]) {
 }
 
 /// Octets of resident memory.
-fn resident() -> Option<u64> {
+pub(crate) fn resident() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
     Some(pages * 4096)

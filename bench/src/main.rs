@@ -17,6 +17,7 @@ mod ours;
 mod report;
 mod scale;
 mod smoltcp_pair;
+mod syn_flood;
 mod timers;
 
 use std::time::Duration;
@@ -98,6 +99,15 @@ enum Benchmark {
     /// An axum application over a real TUN, loaded by `wrk`. Needs root.
     #[cfg(target_os = "linux")]
     Http(Live),
+    /// Spoofed SYNs a second that one core answers with cookies, and what honest clients see of it.
+    SynFlood {
+        /// SYNs of the run that looks at memory and honest clients.
+        #[arg(long, default_value_t = 10_000_000)]
+        syns: u64,
+        /// Rounds of 262,144 SYNs; the median counts.
+        #[arg(long, default_value_t = 7)]
+        rounds: u32,
+    },
     /// A fixed amount of work and nothing else, for profilers that count: `valgrind --tool=callgrind`, `perf record`.
     Profile {
         /// Megabytes to move.
@@ -184,6 +194,9 @@ fn main() {
         Benchmark::Conn(live) => live::conn(&mut report, live.settings()),
         #[cfg(target_os = "linux")]
         Benchmark::Http(live) => live::http(&mut report, live.settings()),
+        Benchmark::SynFlood { syns, rounds } => {
+            syn_flood::run(&mut report, &syn_flood::Settings { syns, rounds });
+        }
         Benchmark::Profile { megabytes, slices } => {
             let crossing = if slices {
                 ours::Crossing::Slices

@@ -132,4 +132,23 @@ fn everybody_has_a_turn_over_a_real_tun_or_the_benchmark_says_why_not() {
             }
         }
     }
+#[test]
+fn a_syn_flood_is_answered_without_memory_while_honest_clients_are_served() {
+    let figures = figures(&["syn-flood", "--syns", "20000", "--rounds", "1"]);
+    for figure in &figures {
+        assert_eq!(figure["bench"], "syn-flood");
+        assert!(figure["ours"].is_number(), "{figure}");
+    }
+    let of = |case: &str| {
+        figures
+            .iter()
+            .find(|figure| {
+                figure["case"]
+                    .as_str()
+                    .is_some_and(|name| name.starts_with(case))
+            })
+            .unwrap_or_else(|| panic!("{case} in {figures:?}"))
+    };
+    assert_eq!(of("cookies")["unit"], "SYN/s");
+    assert_eq!(of("honest-served")["ours"], 100.0);
 }

@@ -187,7 +187,8 @@ impl<'a> Battle<'a> {
         let flood = begin + QUIET..begin + QUIET + self.args.duration;
         let end = flood.end + PATIENCE;
         let mut tick = begin;
-        while tick < end && self.attempts.iter().any(|attempt| !attempt.over) {
+        let waits = |battle: &Self| battle.attempts.iter().any(|attempt| !attempt.over);
+        while tick < flood.end || tick < end && waits(self) {
             self.let_pass(tick);
             self.begin_attempts(tick);
             self.give_up(tick);
@@ -378,7 +379,10 @@ impl<'a> Battle<'a> {
             let first = self.servers.first().copied().unwrap_or(self.clients);
             let listener = self.world.stack(first).listener(self.listeners[0]);
             let top = listener.map(|listener| listener.top_sources(now, 1));
-            self.outcome.top = top.unwrap_or_default().first().copied();
+            // Less than a hundredth of the flood is no source to name.
+            let least = f64::from(self.args.rate) / 100.0;
+            let stands_out = |top: &&TopSource| top.syns_per_second >= least.max(1.0);
+            self.outcome.top = top.unwrap_or_default().iter().find(stands_out).copied();
         }
         self.outcome.depths.push(depth);
         self.outcome.memory_max = self.outcome.memory_max.max(memory);

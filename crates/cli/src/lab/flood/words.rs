@@ -76,10 +76,11 @@ const fn spoof(language: Language, spoof: Spoof) -> &'static str {
 pub(super) const fn legend(language: Language) -> &'static [&'static str] {
     match language {
         Language::English => &[
-            "served: honest clients that got their answer within 10 s; half of them speak first,",
-            "half wait for the server. p50, p99: time to connect, of those served. memory: queues and",
-            "tables of the listeners, at their largest. SYN+ACKs: all that left, nearly all of them to",
-            "addresses that never asked. queue: half-open records over time, full height at the limit.",
+            "served: honest clients that got their answer within 10 s; half of them speak",
+            "first, half wait for the server. p50, p99: time to connect, of those served.",
+            "memory: queues and tables of the listeners, at their largest. SYN+ACKs: all that",
+            "left, nearly all of them to addresses that never asked. queue: half-open records",
+            "over time, full height at the limit.",
         ],
         Language::SimplifiedChinese => &[
             "得到服务：10 秒内收到应答的正常客户端，一半先发言，一半等服务器先发言。",
