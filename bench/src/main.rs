@@ -227,6 +227,7 @@ fn everything(report: &mut Report) {
     };
     scale::run(report, &settings);
     timers::run(report, 7, &[1_000, 1_000_000]);
+    syn_flood::run(report, &syn_flood::Settings::default());
     #[cfg(target_os = "linux")]
     live::all(report, Live::USUAL.settings());
 }

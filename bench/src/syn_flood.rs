@@ -27,6 +27,15 @@ pub(crate) struct Settings {
     pub(crate) rounds: u32,
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            syns: 10_000_000,
+            rounds: 7,
+        }
+    }
+}
+
 const SERVER: [u8; 4] = [10, 0, 0, 1];
 const PORT: u16 = 80;
 /// Packets handed over at a time, as many as a device gives.
@@ -163,7 +172,7 @@ impl Victim {
                 std::hint::black_box(packet.head());
             }
             busy += begin.elapsed();
-            self.now = self.now + std::time::Duration::from_micros(20);
+            self.now += std::time::Duration::from_micros(20);
         }
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let syns = syns as f64;
@@ -175,7 +184,7 @@ impl Victim {
         let source =
             u32::try_from(self.sent.wrapping_mul(2_654_435_761) & 0xffff_ffff).unwrap_or(0);
         let header = TcpHeader {
-            source_port: 1_024 | (source >> 7) as u16,
+            source_port: 1_024 | low_half(source >> 7),
             seq: SeqNum::new(source ^ 0x5a5a_5a5a),
             options: self.options(source),
             ..syn()
@@ -198,7 +207,7 @@ impl Victim {
     fn honest_clients(&mut self, count: u64) {
         for _ in 0..count {
             self.honest += 1;
-            let port = 10_000 | (self.honest % 50_000) as u16;
+            let port = 10_000 | u16::try_from(self.honest % 50_000).unwrap_or(0);
             let source = [20, 0, 0, 1];
             let first = TcpHeader {
                 source_port: port,
@@ -268,6 +277,11 @@ impl Victim {
         let octets: Bytes = self.arena.split().freeze();
         PacketBuf::from_bytes(octets)
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "any bits of it do")]
+const fn low_half(number: u32) -> u16 {
+    number as u16
 }
 
 fn syn() -> TcpHeader {

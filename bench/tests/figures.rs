@@ -132,6 +132,8 @@ fn everybody_has_a_turn_over_a_real_tun_or_the_benchmark_says_why_not() {
             }
         }
     }
+}
+
 #[test]
 fn a_syn_flood_is_answered_without_memory_while_honest_clients_are_served() {
     let figures = figures(&["syn-flood", "--syns", "20000", "--rounds", "1"]);

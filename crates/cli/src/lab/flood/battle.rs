@@ -135,19 +135,7 @@ impl<'a> Battle<'a> {
             world.join(clients, host, [link, link], &mut links);
             servers.push(host);
         }
-        if let [first, others @ ..] = &servers[..] {
-            let shared = world.stack_mut(*first).cookie_keys().export(now);
-            for other in others {
-                let keys = world.stack_mut(*other).cookie_keys();
-                keys.import(now, &shared, Duration::ZERO);
-            }
-            if !others.is_empty() {
-                world
-                    .stack_mut(*first)
-                    .cookie_keys()
-                    .import(now, &shared, Duration::ZERO);
-            }
-        }
+        share_keys(&mut world, &servers);
         let balancer = Balancer {
             nodes: servers.clone(),
             syns_apart: defence.syns_apart(),
@@ -196,7 +184,7 @@ impl<'a> Battle<'a> {
                 self.attack(tick - flood.start);
             }
             self.look(flood.start);
-            tick = tick + TICK;
+            tick += TICK;
         }
     }
 
@@ -404,6 +392,19 @@ impl<'a> Battle<'a> {
         }
         outcome.backscatter = self.world.unroutable();
         outcome
+    }
+}
+
+/// Lets servers that stand behind one address complete each other's handshakes.
+fn share_keys(world: &mut World, servers: &[HostId]) {
+    let now = world.now();
+    let [first, _, ..] = servers else {
+        return;
+    };
+    let shared = world.stack_mut(*first).cookie_keys().export(now);
+    for server in servers {
+        let keys = world.stack_mut(*server).cookie_keys();
+        keys.import(now, &shared, Duration::ZERO);
     }
 }
 
