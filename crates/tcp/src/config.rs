@@ -349,12 +349,36 @@ impl Profile {
         }
     }
 
+    /// What FreeBSD 14 does by default, as far as a setting says it.
+    #[must_use]
+    pub fn freebsd() -> Self {
+        let connection = Config {
+            send_buffer: 32 * 1024,
+            receive_buffer: 64 * 1024,
+            window_scale_for: Some(2 * 1024 * 1024 - 1),
+            delayed_ack: Duration::from_millis(40),
+            quick_acks: 0,
+            rto_min: Duration::from_millis(30),
+            rto_max: Duration::from_secs(64),
+            time_wait: Duration::from_secs(60),
+            time_wait_ignores_rst: false,
+            accept_missing_timestamps: true,
+            ..Config::default()
+        };
+        Self {
+            name: "freebsd",
+            connection,
+            listener: ListenerConfig::default(),
+        }
+    }
+
     /// The profile of that name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         match name {
             "handwave" => Some(Self::handwave()),
             "linux" => Some(Self::linux()),
+            "freebsd" => Some(Self::freebsd()),
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
 //! Two programs, each on a host of its own, and the wire between them, in virtual time.
 
+use handwave_packet::PacketBuf;
 use handwave_script::posix::constants::{AF_INET, SOCK_NONBLOCK, SOCK_STREAM};
 use handwave_script::posix::{Answer, Call, Environment, Errno, Fd, Op, Posix};
 use handwave_tcp::{Instant, Profile};
@@ -17,6 +18,38 @@ pub(crate) struct Wire {
     pub(crate) server: Posix,
     /// Nothing gets through.
     pub(crate) cut: bool,
+    /// Every packet that left, in order.
+    pub(crate) log: Vec<Packet>,
+}
+
+/// One packet on the wire, as far as the tests look at it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Packet {
+    pub(crate) at: Instant,
+    pub(crate) side: Side,
+    pub(crate) flags: String,
+    pub(crate) window: u16,
+    pub(crate) text: usize,
+    pub(crate) options: Vec<u8>,
+}
+
+impl Packet {
+    fn read(at: Instant, side: Side, packet: &PacketBuf) -> Self {
+        let octets = packet.to_vec();
+        let ip = if octets[0] >> 4 == 4 { 20 } else { 40 };
+        let segment = &octets[ip..];
+        let header = usize::from(segment[12] >> 4) * 4;
+        let letters = [(2, 'S'), (1, 'F'), (4, 'R'), (8, 'P'), (16, '.')];
+        let set = |(bit, letter): (u8, char)| (segment[13] & bit != 0).then_some(letter);
+        Self {
+            at,
+            side,
+            flags: letters.into_iter().filter_map(set).collect(),
+            window: u16::from_be_bytes([segment[14], segment[15]]),
+            text: segment.len() - header,
+            options: segment[20..header].to_vec(),
+        }
+    }
 }
 
 /// Which of the two.
@@ -45,6 +78,7 @@ impl Wire {
             client: host("192.0.2.1", "2001:db8::1"),
             server: host(SERVER, "2001:db8::2"),
             cut: false,
+            log: Vec::new(),
         }
     }
 
@@ -61,12 +95,14 @@ impl Wire {
             let mut quiet = true;
             while let Some(packet) = self.client.poll_transmit(self.now) {
                 quiet = false;
+                self.log.push(Packet::read(self.now, Side::Client, &packet));
                 if !self.cut {
                     self.server.handle_packet(self.now, packet);
                 }
             }
             while let Some(packet) = self.server.poll_transmit(self.now) {
                 quiet = false;
+                self.log.push(Packet::read(self.now, Side::Server, &packet));
                 if !self.cut {
                     self.client.handle_packet(self.now, packet);
                 }
@@ -75,6 +111,14 @@ impl Wire {
                 return;
             }
         }
+    }
+
+    /// What a side has sent since the log was cleared: flags and octets of text.
+    pub(crate) fn sent(&self, side: Side) -> Vec<(&str, usize)> {
+        let packets = self.log.iter().filter(|packet| packet.side == side);
+        packets
+            .map(|packet| (packet.flags.as_str(), packet.text))
+            .collect()
     }
 
     /// Lets `span` pass, timer by timer.

@@ -5,5 +5,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod errnos;
 mod happy_path;
 mod harness;
+mod linux;

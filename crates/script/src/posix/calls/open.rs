@@ -3,7 +3,7 @@
 use crate::posix::address::Domain;
 use crate::posix::call::{Answer, Progress, Step};
 use crate::posix::constants::{
-    AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK,
+    AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_RAW,
     SOCK_STREAM,
 };
 use crate::posix::options::Options;
@@ -32,7 +32,7 @@ impl Posix {
         let kind = match (kind & !(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol) {
             (SOCK_STREAM, 0 | IPPROTO_TCP) => Kind::Stream,
             (SOCK_DGRAM, 0 | IPPROTO_UDP) => Kind::Datagram,
-            (SOCK_STREAM | SOCK_DGRAM, _) => return Err(Errno::EPROTONOSUPPORT),
+            (SOCK_STREAM | SOCK_DGRAM | SOCK_RAW, _) => return Err(Errno::EPROTONOSUPPORT),
             (known, _) if (0..=10).contains(&known) => return Err(Errno::ESOCKTNOSUPPORT),
             _ => return Err(Errno::EINVAL),
         };
