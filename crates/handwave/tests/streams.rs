@@ -524,3 +524,27 @@ async fn small_settings_make_small_buffers() {
     .await;
     assert_eq!(count, 4_096);
 }
+
+/// A write that fills the buffer to the last octet is not short, and still somebody may wait for room.
+#[tokio::test]
+async fn a_buffer_filled_to_the_last_octet_becomes_writable_again() {
+    let (_stacks, ours, mut theirs) = connected().await;
+    let chunk = vec![7; 1_024];
+    let mut written = 0;
+    // The default buffer is a multiple of the chunk, so the last write is taken whole.
+    while let Ok(count) = ours.try_write(&chunk) {
+        written += count;
+        if count < chunk.len() {
+            break;
+        }
+        if written % (256 * 1_024) == 0 {
+            break;
+        }
+    }
+    let reader = tokio::spawn(async move {
+        let mut sink = vec![0; written];
+        theirs.read_exact(&mut sink).await
+    });
+    within(ours.writable()).await.unwrap();
+    within(reader).await.unwrap().unwrap();
+}

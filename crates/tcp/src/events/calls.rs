@@ -20,7 +20,8 @@ pub(crate) fn write(tcb: &mut Tcb, data: &[u8], options: WriteOptions) -> Result
     check_sendable(tcb)?;
     let start = tcb.text_end();
     let taken = tcb.send.write(data, tcb.config.send_buffer as usize);
-    tcb.app.wants_write |= taken < data.len();
+    // Writing nothing to a full buffer asks to be told when there is room.
+    tcb.app.wants_write |= taken < data.len() || (data.is_empty() && sendable(tcb) == 0);
     // Whoever has to wait for room has nothing more for the moment.
     let options = if taken < data.len() {
         WriteOptions::default()
