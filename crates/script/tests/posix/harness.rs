@@ -18,6 +18,8 @@ pub(crate) struct Wire {
     pub(crate) server: Posix,
     /// Nothing gets through.
     pub(crate) cut: bool,
+    /// One packet in ten is lost, as this number decides; none if it is 0.
+    pub(crate) luck: u64,
     /// Every packet that left, in order.
     pub(crate) log: Vec<Packet>,
 }
@@ -78,6 +80,7 @@ impl Wire {
             client: host("192.0.2.1", "2001:db8::1"),
             server: host(SERVER, "2001:db8::2"),
             cut: false,
+            luck: 0,
             log: Vec::new(),
         }
     }
@@ -96,14 +99,14 @@ impl Wire {
             while let Some(packet) = self.client.poll_transmit(self.now) {
                 quiet = false;
                 self.log.push(Packet::read(self.now, Side::Client, &packet));
-                if !self.cut {
+                if !self.cut && !self.is_lost() {
                     self.server.handle_packet(self.now, packet);
                 }
             }
             while let Some(packet) = self.server.poll_transmit(self.now) {
                 quiet = false;
                 self.log.push(Packet::read(self.now, Side::Server, &packet));
-                if !self.cut {
+                if !self.cut && !self.is_lost() {
                     self.client.handle_packet(self.now, packet);
                 }
             }
@@ -111,6 +114,18 @@ impl Wire {
                 return;
             }
         }
+    }
+
+    fn is_lost(&mut self) -> bool {
+        if self.luck == 0 {
+            return false;
+        }
+        // A linear congruential generator: the same losses for the same number.
+        self.luck = self
+            .luck
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.luck >> 33).is_multiple_of(10)
     }
 
     /// What a side has sent since the log was cleared: flags and octets of text.

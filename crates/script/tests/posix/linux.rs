@@ -148,3 +148,37 @@ fn tcp_info_counts_in_segments() {
     assert_eq!(octets[0], 1);
     assert_eq!(octets[16..20], 1_448_u32.to_le_bytes(), "tcpi_snd_mss");
 }
+
+#[test]
+fn nothing_is_lost_or_stuck_where_packets_are() {
+    for luck in 1..=40_u64 {
+        let mut wire = Wire::new();
+        let (_, client, server) = wire.connected();
+        wire.luck = luck;
+        let data: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        let (mut sent, mut got) = (0, Vec::new());
+        for turn in 0.. {
+            assert!(turn < 200_000, "luck {luck}: stuck at {}", got.len());
+            if sent < data.len() {
+                let len = 1 + (turn * 7_919) % 9_000;
+                let end = (sent + len).min(data.len());
+                if let Ok(Answer::Count(n)) = wire.send(Side::Client, client, &data[sent..end]) {
+                    sent += n;
+                }
+            }
+            wire.pass(Duration::from_millis(5));
+            if let Ok(text) = wire.receive(Side::Server, server, 20_000) {
+                got.extend(text);
+            }
+            if got.len() == data.len() {
+                break;
+            }
+        }
+        assert!(got == data, "luck {luck}");
+        wire.close(Side::Client, client);
+        wire.close(Side::Server, server);
+        wire.pass(Duration::from_secs(1_000));
+        let left = wire.client.stack().sockets().count();
+        assert_eq!(left, 0, "luck {luck}");
+    }
+}
