@@ -9,6 +9,8 @@ use handwave_stack::{InterfaceConfig, Prefix, Route, StackConfig};
 use handwave_tcp::{Config, Secrets};
 use handwave_wire::ethernet::MacAddr;
 
+#[cfg(all(unix, feature = "control"))]
+use crate::control::{Control, ControlOptions};
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::forwarder::Sessions;
@@ -29,6 +31,8 @@ pub struct Builder {
     config: StackConfig,
     secrets: Option<Secrets>,
     runtime: Option<Arc<dyn Runtime>>,
+    #[cfg(all(unix, feature = "control"))]
+    control: Option<ControlOptions>,
 }
 
 impl Builder {
@@ -41,6 +45,8 @@ impl Builder {
             config: StackConfig::default(),
             secrets: None,
             runtime: None,
+            #[cfg(all(unix, feature = "control"))]
+            control: None,
         }
     }
 
@@ -101,6 +107,16 @@ impl Builder {
         self
     }
 
+    /// Opens a control socket, for as long as the stack exists, through which `handwave ss`, `stats` and `top` see it.
+    ///
+    /// [`Control::open`] does it later, and says where the socket is.
+    #[cfg(all(unix, feature = "control"))]
+    #[must_use]
+    pub fn control(mut self, options: ControlOptions) -> Self {
+        self.control = Some(options);
+        self
+    }
+
     /// Builds the stack and runs its driver on the runtime.
     ///
     /// # Errors
@@ -155,8 +171,15 @@ impl Builder {
             next_port: first_port,
             driver: None,
             ended: false,
+            #[cfg(all(unix, feature = "control"))]
+            control: None,
         };
         let shared = Shared::new(inner, runtime);
+        #[cfg(all(unix, feature = "control"))]
+        if let Some(options) = self.control {
+            let control = Control::open_for(Arc::downgrade(&shared), options)?;
+            shared.look(|inner| inner.control = Some(control));
+        }
         let stack = Stack::new(Handle::new(Arc::clone(&shared)));
         Ok((stack, Driver::new(shared, device)))
     }

@@ -13,6 +13,7 @@
 //! - [`Driver`]: the task that moves packets; [`Runtime`] is all it needs of its surroundings.
 //! - [`Error`]: what is inside the [`std::io::Error`]s.
 //! - [`device`]: where packets come from.
+//! - `control` (feature `control`): how to look into a stack from another process.
 //! - `sim` (a feature): whole programs in virtual time, over links with delay and loss.
 //!
 //! The protocol is not here: connections are `handwave-tcp`, demultiplexing and IP are `handwave-stack`.
@@ -21,6 +22,8 @@
 #[cfg(feature = "axum")]
 mod axum;
 mod builder;
+#[cfg(all(unix, feature = "control"))]
+pub mod control;
 mod driver;
 mod error;
 mod forwarder;

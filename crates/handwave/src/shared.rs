@@ -40,6 +40,9 @@ pub(crate) struct Inner {
     pub(crate) driver: Option<Waker>,
     /// The driver has ended.
     pub(crate) ended: bool,
+    /// The control socket that came with the stack, if one did.
+    #[cfg(all(unix, feature = "control"))]
+    pub(crate) control: Option<crate::control::Control>,
 }
 
 impl Shared {
@@ -159,6 +162,14 @@ impl Handle {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         shared.handles.fetch_add(1, Ordering::Relaxed);
         Self(shared)
+    }
+}
+
+#[cfg(all(unix, feature = "control"))]
+impl Handle {
+    /// The same stack, not kept alive.
+    pub(crate) fn downgrade(&self) -> std::sync::Weak<Shared> {
+        Arc::downgrade(&self.0)
     }
 }
 
