@@ -14,8 +14,8 @@ use crate::udp::UdpCounters;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use handwave_tcp::{
-    FloodState, HalfOpenCursor, HalfOpenRecord, Instant, Listener, ListenerConfig,
-    ListenerCounters, TcpInfo, Timer, Tuple,
+    FloodState, HalfOpenCursor, HalfOpenRecord, Instant, ListenerConfig, ListenerCounters, TcpInfo,
+    Timer, Tuple,
 };
 
 /// One socket, copied.
@@ -206,11 +206,6 @@ impl Stack {
             cursor.slot += 1;
         }
         false
-    }
-
-    /// Every listener, to look at. Costs what there is.
-    pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
-        self.listening.iter().map(|(_, entry)| &*entry.listener)
     }
 
     fn slots_of(&self, table: Table) -> usize {

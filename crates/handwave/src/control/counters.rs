@@ -12,19 +12,13 @@ use super::look::named;
 pub(super) fn all(stack: &Stack) -> BTreeMap<String, u64> {
     let mut all = named(stack.counters().iter());
     all.extend(named(of_connections(stack)));
-    let mut listeners = named(listener_pairs(&ListenerCounters::default()));
-    for socket in stack.listeners() {
-        for (name, value) in listener_pairs(socket.counters()) {
-            *listeners.entry(name.to_owned()).or_default() += value;
-        }
-    }
-    all.extend(listeners);
+    all.extend(named(stack.listener_counters().iter()));
     all
 }
 
 /// The counters of one listener.
 pub(super) fn of_listener(counters: &ListenerCounters) -> BTreeMap<String, u64> {
-    named(listener_pairs(counters))
+    named(counters.iter())
 }
 
 fn of_connections(stack: &Stack) -> [(&'static str, u64); 17] {
@@ -51,19 +45,5 @@ fn of_connections(stack: &Stack) -> [(&'static str, u64); 17] {
         ("TcpExtTCPOFOQueue", counters.out_of_order),
         ("TcpExtTCPOFODrop", counters.out_of_order_refused),
         ("TcpExtOfoPruned", counters.out_of_order_pruned),
-    ]
-}
-
-fn listener_pairs(counters: &ListenerCounters) -> [(&'static str, u64); 9] {
-    [
-        ("ListenSyns", counters.syns_received),
-        ("ListenSynsRepeated", counters.syns_repeated),
-        ("ListenSynAckRetrans", counters.synack_retransmissions),
-        ("TcpExtTCPReqQFullDrop", counters.syn_queue_full),
-        ("TcpExtListenOverflows", counters.accept_queue_full),
-        ("TcpExtListenDrops", counters.drops),
-        ("ListenHandshakesExpired", counters.expired),
-        ("ListenHandshakesReset", counters.reset),
-        ("ListenEstablished", counters.established),
     ]
 }
