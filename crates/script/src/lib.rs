@@ -1,6 +1,8 @@
 //! Scripts in the packetdrill language, run against the stack in virtual time.
 //!
+//! - [`language`]: the text of a script and what it says.
 //! - [`posix`]: sockets as a POSIX program sees them, over a stack of ours.
 #![forbid(unsafe_code)]
 
+pub mod language;
 pub mod posix;
