@@ -24,7 +24,7 @@ pub mod ast;
 mod defines;
 mod diagnostic;
 mod parse;
-mod print;
+pub(crate) mod print;
 #[cfg(test)]
 mod tests;
 

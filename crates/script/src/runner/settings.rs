@@ -1,0 +1,159 @@
+//! What a run starts from: the profile, and what the options at the head of a script change.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use handwave_tcp::Profile;
+
+use crate::language::Diagnostic;
+use crate::language::ast::{OptionLine, Script};
+
+/// Which IP a script speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpVersion {
+    /// IPv4 on the wire, `AF_INET` sockets.
+    V4,
+    /// IPv6 on the wire, `AF_INET6` sockets.
+    V6,
+    /// IPv4 on the wire, `AF_INET6` sockets.
+    V4Mapped,
+}
+
+/// How to run scripts.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What the stack does by default.
+    pub profile: Profile,
+    /// Run shell commands that are not known.
+    pub allow_shell: bool,
+    /// By how much an event may be early or late.
+    pub tolerance: Duration,
+    /// The same as a share of the time since the event before, in hundredths; whichever is more counts.
+    pub tolerance_percent: u32,
+    /// Which IP.
+    pub ip_version: IpVersion,
+    /// The MTU of the stack's interface.
+    pub mtu: u16,
+    /// The stack's address; `None`: 192.168.0.1, or fd3d:a0b:17d6::1.
+    pub local: Option<IpAddr>,
+    /// The peer's address; `None`: 192.0.2.1, or 2001:db8::1.
+    pub remote: Option<IpAddr>,
+    /// What `bind(..., ...)` binds to.
+    pub bind_port: u16,
+    /// What `connect(..., ...)` connects to.
+    pub connect_port: u16,
+    /// How long a timestamp unit of the stack is; `None`: timestamps in expected packets are names and not compared.
+    pub timestamp_tick: Option<Duration>,
+    /// Words that stand for others in every script.
+    pub defines: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// The defaults of packetdrill, with the defaults of `profile` underneath.
+    #[must_use]
+    pub const fn new(profile: Profile) -> Self {
+        Self {
+            profile,
+            allow_shell: false,
+            tolerance: Duration::from_millis(4),
+            tolerance_percent: 1,
+            ip_version: IpVersion::V4,
+            mtu: 1500,
+            local: None,
+            remote: None,
+            bind_port: 8080,
+            connect_port: 8080,
+            timestamp_tick: None,
+            defines: Vec::new(),
+        }
+    }
+
+    pub(super) fn local_address(&self) -> IpAddr {
+        let usual = match self.ip_version {
+            IpVersion::V6 => [0xfd3d, 0x0a0b, 0x17d6, 0, 0, 0, 0, 1].into(),
+            IpVersion::V4 | IpVersion::V4Mapped => [192, 168, 0, 1].into(),
+        };
+        self.local.unwrap_or(usual)
+    }
+
+    pub(super) fn remote_address(&self) -> IpAddr {
+        let usual = match self.ip_version {
+            IpVersion::V6 => [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(),
+            IpVersion::V4 | IpVersion::V4Mapped => [192, 0, 2, 1].into(),
+        };
+        self.remote.unwrap_or(usual)
+    }
+
+    /// These settings with the options of `script`, whose text is `text`.
+    pub(super) fn with_options(mut self, script: &Script, text: &str) -> Result<Self, Diagnostic> {
+        for option in &script.options {
+            self.set(option).map_err(|(message, help)| {
+                let diagnostic = Diagnostic::new(text, option.place.span.clone(), message);
+                match help {
+                    Some(help) => diagnostic.help(help),
+                    None => diagnostic,
+                }
+            })?;
+        }
+        Ok(self)
+    }
+
+    fn set(&mut self, option: &OptionLine) -> Result<(), (String, Option<&'static str>)> {
+        let name = option.name.as_str();
+        let text = option.value.as_deref().unwrap_or_default();
+        let wrong = |what: &str| (format!("`{text}` is not {what}, which --{name} needs"), None);
+        let number = || text.parse::<u32>().map_err(|_| wrong("a number"));
+        let port = || text.parse::<u16>().map_err(|_| wrong("a port"));
+        let address = || {
+            // A prefix behind the address says nothing that matters here.
+            let address = text.split('/').next().unwrap_or_default();
+            address.parse::<IpAddr>().map_err(|_| wrong("an IP address"))
+        };
+        match name {
+            "tolerance_usecs" => self.tolerance = Duration::from_micros(number()?.into()),
+            "tolerance_percent" => {
+                let percent: f64 = text.parse().map_err(|_| wrong("a number"))?;
+                // Whole percents are fine enough, and at most all of the time.
+                self.tolerance_percent = (0..=100).rev().find(|n| f64::from(*n) <= percent).unwrap_or(0);
+            }
+            "tcp_ts_tick_usecs" => {
+                self.timestamp_tick =
+                    Some(Duration::from_micros(number()?.into())).filter(|tick| !tick.is_zero());
+            }
+            "ip_version" => {
+                self.ip_version = match text {
+                    "ipv4" => IpVersion::V4,
+                    "ipv6" => IpVersion::V6,
+                    "ipv4-mapped-ipv6" => IpVersion::V4Mapped,
+                    _ => return Err(wrong("ipv4, ipv6 or ipv4-mapped-ipv6")),
+                };
+            }
+            "mtu" => {
+                self.mtu = text
+                    .parse()
+                    .ok()
+                    .filter(|mtu| *mtu >= 68)
+                    .ok_or_else(|| wrong("an MTU from 68 to 65535"))?;
+            }
+            "local_ip" => self.local = Some(address()?),
+            "remote_ip" => self.remote = Some(address()?),
+            "bind_port" => self.bind_port = port()?,
+            "connect_port" => self.connect_port = port()?,
+            "profile" => {
+                self.profile = Profile::by_name(text).ok_or_else(|| wrong("the name of a profile"))?;
+            }
+            "init_scripts" | "define" | "non_fatal" | "so_filename" | "so_flags" | "send_omit_free"
+            | "verbose" | "v" | "dry_run" | "gateway_ip" | "netmask_ip" | "speed" | "strict"
+            | "wire_client" | "wire_server" | "wire_server_port" | "wire_client_dev"
+            | "wire_server_dev" | "wire_server_ip" | "code_command" | "code_format" | "code_sockopt"
+            | "is_anyip" | "no_cleanup" | "local_linkaddr" | "debug" => {}
+            _ => {
+                let help = "options that mean something here: tolerance_usecs, tolerance_percent, \
+                    tcp_ts_tick_usecs, ip_version, mtu, local_ip, remote_ip, bind_port, connect_port, \
+                    profile, define";
+                return Err((format!("there is no option --{name}"), Some(help)));
+            }
+        }
+        Ok(())
+    }
+}
