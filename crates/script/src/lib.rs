@@ -2,7 +2,9 @@
 //!
 //! - [`language`]: the text of a script and what it says.
 //! - [`posix`]: sockets as a POSIX program sees them, over a stack of ours.
+//! - [`runner`]: a script and a stack, in virtual time.
 #![forbid(unsafe_code)]
 
 pub mod language;
 pub mod posix;
+pub mod runner;

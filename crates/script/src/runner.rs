@@ -26,8 +26,6 @@ mod python;
 mod report;
 mod settings;
 mod shell;
-#[cfg(test)]
-mod tests;
 
 pub use report::{Failure, Happening, HappeningKind, Outcome, Verdict};
 pub use settings::{IpVersion, Settings};
@@ -90,6 +88,8 @@ struct Runner {
     /// The next packet of the peer opens a connection: a program listens.
     listening: bool,
     files: Descriptors,
+    /// The connection that a call has just accepted, until it has its descriptor.
+    accepting: Option<usize>,
     waiting: Option<Waiting>,
     python: python::Scope,
     trace: Vec<Happening>,
@@ -103,8 +103,7 @@ struct Sent {
 }
 
 impl Runner {
-    fn new(mut settings: Settings) -> Result<Self, String> {
-        shell::prepare(&mut settings);
+    fn new(settings: Settings) -> Result<Self, String> {
         let mut environment =
             Environment::new(settings.profile.clone(), [settings.local_address()]);
         environment.interface.mtu = settings.mtu;
@@ -119,6 +118,7 @@ impl Runner {
             current: None,
             listening: false,
             files: Descriptors::default(),
+            accepting: None,
             waiting: None,
             python: python::Scope::default(),
             trace: Vec::new(),

@@ -14,8 +14,6 @@ use super::{Diagnostic, defines};
 use grammar::{Grammar, Rule};
 
 mod grammar {
-    #![expect(missing_docs, reason = "the derived names are those of the grammar")]
-
     #[derive(pest_derive::Parser)]
     #[grammar = "language/packetdrill.pest"]
     pub(super) struct Grammar;

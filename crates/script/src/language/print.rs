@@ -1,6 +1,6 @@
 //! Scripts as text: what is printed parses to the same script again.
 
-use core::fmt::{self, Display, Formatter, Result, Write as _};
+use core::fmt::{Display, Formatter, Result, Write as _};
 
 use super::ast::{
     Action, Body, Call, CallResult, Code, Command, Direction, Event, Expression, Field, Icmp,
@@ -330,7 +330,7 @@ impl Display for Field {
     }
 }
 
-fn write_quoted(f: &mut Formatter<'_>, text: &str) -> fmt::Result {
+fn write_quoted(f: &mut Formatter<'_>, text: &str) -> Result {
     f.write_char('"')?;
     for c in text.chars() {
         match c {

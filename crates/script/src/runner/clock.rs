@@ -75,7 +75,8 @@ impl Runner {
         }
     }
 
-    fn drain(&mut self) {
+    /// Takes what the stack sends.
+    pub(super) fn drain(&mut self) {
         while let Some(sent) = self.posix.poll_transmit(self.now) {
             let packet = packet::decode(&sent);
             self.sent.push_back(Sent {
@@ -87,8 +88,14 @@ impl Runner {
 
     /// The next thing that happens by itself.
     fn next_deadline(&self) -> Option<Instant> {
-        let call = self.waiting.as_ref().and_then(|waiting| waiting.call.deadline());
-        [self.posix.poll_timeout(), call].into_iter().flatten().min()
+        let call = self
+            .waiting
+            .as_ref()
+            .and_then(|waiting| waiting.call.deadline());
+        [self.posix.poll_timeout(), call]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Goes to the next thing that happens by itself, if that is not after `end`; says whether there was one.

@@ -27,12 +27,18 @@ pub(super) fn differences(wanted: &Packet, got: &Packet, rule: TimestampRule) ->
     found.unless_given("flow label", wanted.ip.flow_label, got.ip.flow_label);
     if let (Some(wanted), Some(got)) = (&wanted.ports, &got.ports) {
         found.unless_same("source port", wanted.source.port, got.source.port);
-        found.unless_same("destination port", wanted.destination.port, got.destination.port);
+        found.unless_same(
+            "destination port",
+            wanted.destination.port,
+            got.destination.port,
+        );
         let (source, destination) = (wanted.source.address, wanted.destination.address);
         if source.is_some_and(|address| Some(address) != got.source.address)
             || destination.is_some_and(|address| Some(address) != got.destination.address)
         {
-            found.0.push(format!("addresses: expected {wanted}, got {got}"));
+            found
+                .0
+                .push(format!("addresses: expected {wanted}, got {got}"));
         }
     }
     let is_ipv6 = got.ip.flow_label.is_some();
@@ -51,11 +57,17 @@ struct Differences(Vec<String>);
 impl Differences {
     fn unless_same<T: Display + PartialEq>(&mut self, field: &str, wanted: T, got: T) {
         if wanted != got {
-            self.0.push(format!("{field}: expected {wanted}, got {got}"));
+            self.0
+                .push(format!("{field}: expected {wanted}, got {got}"));
         }
     }
 
-    fn unless_given<T: Display + PartialEq>(&mut self, field: &str, wanted: Option<T>, got: Option<T>) {
+    fn unless_given<T: Display + PartialEq>(
+        &mut self,
+        field: &str,
+        wanted: Option<T>,
+        got: Option<T>,
+    ) {
         match (wanted, got) {
             (Some(wanted), Some(got)) => self.unless_same(field, wanted, got),
             (Some(wanted), None) => self.0.push(format!("{field}: expected {wanted}, got none")),
@@ -83,7 +95,11 @@ fn segments(found: &mut Differences, wanted: &Segment, got: &Segment, rule: Time
     found.unless_same("length", wanted.len, got.len);
     if wanted.flags & got.flags & ACK != 0 || wanted.ack.is_some() {
         // Who leaves the number out says 0.
-        found.unless_given("acknowledgment number", Some(wanted.ack.unwrap_or(0)), got.ack);
+        found.unless_given(
+            "acknowledgment number",
+            Some(wanted.ack.unwrap_or(0)),
+            got.ack,
+        );
     }
     found.unless_given("window", wanted.window, got.window);
     found.unless_given("urgent pointer", wanted.urgent, got.urgent);
@@ -91,9 +107,16 @@ fn segments(found: &mut Differences, wanted: &Segment, got: &Segment, rule: Time
         return;
     };
     let same = wanted.len() == got.len()
-        && wanted.iter().zip(got).all(|(wanted, got)| is_same_option(wanted, got, rule));
+        && wanted
+            .iter()
+            .zip(got)
+            .all(|(wanted, got)| is_same_option(wanted, got, rule));
     if !same {
-        found.0.push(format!("options: expected <{}>, got <{}>", list(wanted), list(got)));
+        found.0.push(format!(
+            "options: expected <{}>, got <{}>",
+            list(wanted),
+            list(got)
+        ));
     }
 }
 

@@ -155,8 +155,12 @@ impl Connection {
 
 /// The timestamp a segment carries.
 pub(super) fn timestamp_of(segment: &Segment) -> Option<u32> {
-    segment.options.iter().flatten().find_map(|option| match option {
-        TcpOption::Timestamps { value, .. } => Some(*value),
-        _ => None,
-    })
+    segment
+        .options
+        .iter()
+        .flatten()
+        .find_map(|option| match option {
+            TcpOption::Timestamps { value, .. } => Some(*value),
+            _ => None,
+        })
 }

@@ -75,9 +75,11 @@ impl Runner {
         self.advance(span.start)?;
         let last = span.end.saturating_add(self.tolerance(span.end));
         if self.now > last {
-            return Err(Failure::new("the script is late: what came before took too long")
-                .expected(format!("at {} s", Seconds(self.micros(span.start))))
-                .actual(format!("at {} s", Seconds(self.micros(self.now)))));
+            return Err(
+                Failure::new("the script is late: what came before took too long")
+                    .expected(format!("at {} s", Seconds(self.micros(span.start))))
+                    .actual(format!("at {} s", Seconds(self.micros(self.now)))),
+            );
         }
         Ok(())
     }
@@ -123,7 +125,10 @@ impl Runner {
     /// The connection a packet of the script belongs to; one from a peer that is not known yet gets a new one.
     fn connection_for(&mut self, packet: &Packet) -> Result<usize, Failure> {
         if let Some(fd) = packet.socket {
-            let known = self.connections.iter().position(|connection| connection.fd == Some(fd));
+            let known = self
+                .connections
+                .iter()
+                .position(|connection| connection.fd == Some(fd));
             return known.ok_or_else(|| Failure::new(format!("descriptor {fd} has no connection")));
         }
         if let Some(ports) = &packet.ports {
@@ -140,7 +145,8 @@ impl Runner {
                 .rposition(|connection| connection.remote == remote && connection.local == local);
             return Ok(known.unwrap_or_else(|| self.add_connection(local, remote)));
         }
-        let opens = matches!(&packet.body, Body::Tcp(segment) if segment.flags & (SYN | ACK) == SYN);
+        let opens =
+            matches!(&packet.body, Body::Tcp(segment) if segment.flags & (SYN | ACK) == SYN);
         match self.current {
             Some(current) if !(self.listening && opens) => Ok(current),
             _ => {
@@ -167,7 +173,12 @@ impl Runner {
 
     // ----- packets of the stack -----
 
-    fn expect(&mut self, wanted: &Packet, span: Option<Span>, place: &Place) -> Result<(), Failure> {
+    fn expect(
+        &mut self,
+        wanted: &Packet,
+        span: Option<Span>,
+        place: &Place,
+    ) -> Result<(), Failure> {
         let last = match span {
             Some(span) => span.end.saturating_add(self.tolerance(span.end)),
             None => self.now.saturating_add(LONG),
@@ -261,7 +272,10 @@ impl Runner {
         if wanted.socket.is_some() || wanted.ports.is_some() {
             return self.connection_for(wanted).ok();
         }
-        let by_ends = self.connections.iter().rposition(|connection| connection.sends(got));
+        let by_ends = self
+            .connections
+            .iter()
+            .rposition(|connection| connection.sends(got));
         self.current.or(by_ends)
     }
 
@@ -277,7 +291,10 @@ impl Runner {
                 format!("{} to {} s", time(span.start), time(span.end))
             };
             let word = if early { "early" } else { "late" };
-            format!("time: expected at {when}, got at {} s, too {word}", time(at))
+            format!(
+                "time: expected at {when}, got at {} s, too {word}",
+                time(at)
+            )
         })
     }
 
@@ -306,7 +323,9 @@ impl Runner {
             _ => "nothing, and nothing would come later".to_owned(),
         };
         self.now = failed_at;
-        let when = deadline.map_or_else(String::new, |at| format!(" by {} s", Seconds(self.micros(at))));
+        let when = deadline.map_or_else(String::new, |at| {
+            format!(" by {} s", Seconds(self.micros(at)))
+        });
         Failure::new(format!("the stack has sent no packet{when}"))
             .expected(wanted)
             .actual(next)
@@ -335,7 +354,10 @@ impl Runner {
     }
 
     fn roughly_in_script_numbers(&mut self, packet: Packet) -> Packet {
-        let owner = self.connections.iter().rposition(|connection| connection.sends(&packet));
+        let owner = self
+            .connections
+            .iter()
+            .rposition(|connection| connection.sends(&packet));
         match (&packet.body, owner) {
             (Body::Tcp(live), Some(index)) => Packet {
                 body: Body::Tcp(self.connections[index].to_script(live, live)),
@@ -374,7 +396,10 @@ fn bare_outbound(wanted: &Packet, got: &Packet) -> String {
     short.ip.ecn = short.ip.ecn.filter(|_| wanted.ip.ecn.is_some());
     short.ip.tos = short.ip.tos.filter(|_| wanted.ip.tos.is_some());
     short.ip.ttl = short.ip.ttl.filter(|_| wanted.ip.ttl.is_some());
-    short.ip.flow_label = short.ip.flow_label.filter(|_| wanted.ip.flow_label.is_some());
+    short.ip.flow_label = short
+        .ip
+        .flow_label
+        .filter(|_| wanted.ip.flow_label.is_some());
     short.to_string()
 }
 

@@ -33,6 +33,11 @@ impl Descriptors {
         known.map_or(i64::from(fd), |(script, _)| *script)
     }
 
+    /// The descriptor with the highest number.
+    pub(super) fn newest(&self) -> Option<Fd> {
+        self.0.values().next_back().copied()
+    }
+
     /// The number is free again.
     pub(super) fn forget(&mut self, script: i64) {
         self.0.remove(&script);

@@ -120,7 +120,9 @@ impl Outcome {
             lines += &format!("      ... {first} earlier\n");
         }
         for happening in &self.trace[first..] {
-            let line = happening.line.map_or_else(String::new, |line| line.to_string());
+            let line = happening
+                .line
+                .map_or_else(String::new, |line| line.to_string());
             let time = Seconds(happening.micros).to_string();
             let text = &happening.text;
             lines += &match happening.kind {
@@ -145,7 +147,13 @@ impl fmt::Display for Outcome {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: at {} s: {}", self.place.line, Seconds(self.micros), self.message)?;
+        write!(
+            f,
+            "line {}: at {} s: {}",
+            self.place.line,
+            Seconds(self.micros),
+            self.message
+        )?;
         if let Some(expected) = &self.expected {
             write!(f, "\n  expected: {expected}")?;
         }

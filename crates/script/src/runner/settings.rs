@@ -101,20 +101,30 @@ impl Settings {
     fn set(&mut self, option: &OptionLine) -> Result<(), (String, Option<&'static str>)> {
         let name = option.name.as_str();
         let text = option.value.as_deref().unwrap_or_default();
-        let wrong = |what: &str| (format!("`{text}` is not {what}, which --{name} needs"), None);
+        let wrong = |what: &str| {
+            (
+                format!("`{text}` is not {what}, which --{name} needs"),
+                None,
+            )
+        };
         let number = || text.parse::<u32>().map_err(|_| wrong("a number"));
         let port = || text.parse::<u16>().map_err(|_| wrong("a port"));
         let address = || {
             // A prefix behind the address says nothing that matters here.
             let address = text.split('/').next().unwrap_or_default();
-            address.parse::<IpAddr>().map_err(|_| wrong("an IP address"))
+            address
+                .parse::<IpAddr>()
+                .map_err(|_| wrong("an IP address"))
         };
         match name {
             "tolerance_usecs" => self.tolerance = Duration::from_micros(number()?.into()),
             "tolerance_percent" => {
                 let percent: f64 = text.parse().map_err(|_| wrong("a number"))?;
                 // Whole percents are fine enough, and at most all of the time.
-                self.tolerance_percent = (0..=100).rev().find(|n| f64::from(*n) <= percent).unwrap_or(0);
+                self.tolerance_percent = (0..=100)
+                    .rev()
+                    .find(|n| f64::from(*n) <= percent)
+                    .unwrap_or(0);
             }
             "tcp_ts_tick_usecs" => {
                 self.timestamp_tick =
@@ -140,13 +150,15 @@ impl Settings {
             "bind_port" => self.bind_port = port()?,
             "connect_port" => self.connect_port = port()?,
             "profile" => {
-                self.profile = Profile::by_name(text).ok_or_else(|| wrong("the name of a profile"))?;
+                self.profile =
+                    Profile::by_name(text).ok_or_else(|| wrong("the name of a profile"))?;
             }
-            "init_scripts" | "define" | "non_fatal" | "so_filename" | "so_flags" | "send_omit_free"
-            | "verbose" | "v" | "dry_run" | "gateway_ip" | "netmask_ip" | "speed" | "strict"
-            | "wire_client" | "wire_server" | "wire_server_port" | "wire_client_dev"
-            | "wire_server_dev" | "wire_server_ip" | "code_command" | "code_format" | "code_sockopt"
-            | "is_anyip" | "no_cleanup" | "local_linkaddr" | "debug" => {}
+            "init_scripts" | "define" | "non_fatal" | "so_filename" | "so_flags"
+            | "send_omit_free" | "verbose" | "v" | "dry_run" | "gateway_ip" | "netmask_ip"
+            | "speed" | "strict" | "wire_client" | "wire_server" | "wire_server_port"
+            | "wire_client_dev" | "wire_server_dev" | "wire_server_ip" | "code_command"
+            | "code_format" | "code_sockopt" | "is_anyip" | "no_cleanup" | "local_linkaddr"
+            | "debug" => {}
             _ => {
                 let help = "options that mean something here: tolerance_usecs, tolerance_percent, \
                     tcp_ts_tick_usecs, ip_version, mtu, local_ip, remote_ip, bind_port, connect_port, \

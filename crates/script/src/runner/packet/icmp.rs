@@ -33,7 +33,11 @@ const IPV4: &[Kind] = &[
     ("echo_reply", 0, &[]),
     ("unreachable", 3, UNREACHABLE),
     ("source_quench", 4, &[]),
-    ("redirect", 5, &[("net", 0), ("host", 1), ("tos_net", 2), ("tos_host", 3)]),
+    (
+        "redirect",
+        5,
+        &[("net", 0), ("host", 1), ("tos_net", 2), ("tos_host", 3)],
+    ),
     ("echo_request", 8, &[]),
     ("time_exceeded", 11, TIME_EXCEEDED),
     ("parameter_problem", 12, &[]),
@@ -104,7 +108,11 @@ fn numbers(icmp: &Icmp, is_ipv6: bool) -> Result<(u8, u8), String> {
     let known = kinds.iter().find(|(name, ..)| *name == icmp.kind);
     let (_, kind, codes) = known.ok_or_else(|| {
         let names: Vec<&str> = kinds.iter().map(|(name, ..)| *name).collect();
-        format!("`{}` is no ICMP type; there are {}", icmp.kind, names.join(", "))
+        format!(
+            "`{}` is no ICMP type; there are {}",
+            icmp.kind,
+            names.join(", ")
+        )
     })?;
     let Some(code) = &icmp.code else {
         return Ok((*kind, 0));
@@ -112,7 +120,11 @@ fn numbers(icmp: &Icmp, is_ipv6: bool) -> Result<(u8, u8), String> {
     let number = codes.iter().find(|(name, _)| name == code);
     let number = number.map(|(_, number)| *number).ok_or_else(|| {
         let names: Vec<&str> = codes.iter().map(|(name, _)| *name).collect();
-        format!("`{code}` is no code of `{}`; there are {}", icmp.kind, names.join(", "))
+        format!(
+            "`{code}` is no code of `{}`; there are {}",
+            icmp.kind,
+            names.join(", ")
+        )
     })?;
     Ok((*kind, number))
 }
@@ -133,8 +145,8 @@ pub(super) fn decode(octets: &[u8], protocol: IpProtocol) -> Result<Icmp, String
     let word = u32::from_be_bytes([*w0, *w1, *w2, *w3]);
     let name = name.map_or_else(|| format!("type_{kind}"), str::to_owned);
     let is_echo = name.starts_with("echo");
-    let tells_mtu = code_name.is_some_and(|(name, _)| *name == "frag_needed")
-        || name == "packet_too_big";
+    let tells_mtu =
+        code_name.is_some_and(|(name, _)| *name == "frag_needed") || name == "packet_too_big";
     Ok(Icmp {
         code: code_name.map(|(name, _)| (*name).to_owned()),
         mtu: tells_mtu.then_some(word),
@@ -151,6 +163,7 @@ pub(in crate::runner) fn is_same(wanted: &Icmp, got: &Icmp, is_ipv6: bool) -> bo
         (Ok((kind, code)), Ok((other, found))) => kind == other && (!code_matters || code == found),
         _ => false,
     };
-    same_numbers && wanted.mtu.is_none_or(|mtu| got.mtu == Some(mtu))
+    same_numbers
+        && wanted.mtu.is_none_or(|mtu| got.mtu == Some(mtu))
         && wanted.id.is_none_or(|id| got.id == Some(id))
 }

@@ -95,7 +95,11 @@ fn decode_one(kind: u8, value: &[u8]) -> Option<TcpOption> {
         (4, []) => Some(TcpOption::SackPermitted),
         (5, blocks) if blocks.len() % 8 == 0 => {
             let block = |at| Some((word(at)?, word(at + 4)?));
-            (0..blocks.len()).step_by(8).map(block).collect::<Option<_>>().map(TcpOption::Sack)
+            (0..blocks.len())
+                .step_by(8)
+                .map(block)
+                .collect::<Option<_>>()
+                .map(TcpOption::Sack)
         }
         (8, _) if value.len() == 8 => Some(TcpOption::Timestamps {
             value: word(0)?,

@@ -1,0 +1,84 @@
+//! Ancillary data of `recvmsg` against what a script says of it.
+
+use super::arguments::{integer, members};
+use crate::language::ast::Expression;
+use crate::posix::Control;
+use crate::posix::constants as c;
+
+/// What `control` says under the name of a member.
+fn member(control: &Control, name: &str) -> Option<i64> {
+    let (level, kind) = match control {
+        Control::Inq(_) => (c::SOL_TCP, c::TCP_CM_INQ),
+        Control::Error { ipv6: false, .. } => (c::SOL_IP, c::IP_RECVERR),
+        Control::Error { ipv6: true, .. } => (c::SOL_IPV6, c::IPV6_RECVERR),
+    };
+    match (name, control) {
+        ("cmsg_level", _) => Some(level.into()),
+        ("cmsg_type", _) => Some(kind.into()),
+        ("cmsg_data", Control::Inq(octets)) => Some((*octets).into()),
+        (_, Control::Inq(_)) => None,
+        (
+            _,
+            Control::Error {
+                errno,
+                origin,
+                kind,
+                code,
+                info,
+                data,
+                ..
+            },
+        ) => match name {
+            "ee_errno" => Some((*errno).into()),
+            "ee_origin" => Some((*origin).into()),
+            "ee_type" => Some((*kind).into()),
+            "ee_code" => Some((*code).into()),
+            "ee_info" => Some((*info).into()),
+            "ee_data" => Some((*data).into()),
+            _ => None,
+        },
+    }
+}
+
+/// The members in which `got` is not what `wanted` says.
+pub(super) fn differences(wanted: &Expression, got: &[Control]) -> Vec<String> {
+    let items = match wanted {
+        Expression::List(items) => &items[..],
+        Expression::Ellipsis => return Vec::new(),
+        only => std::slice::from_ref(only),
+    };
+    if items.len() != got.len() {
+        return vec![format!(
+            "msg_control: expected {} items, got {}: {got:?}",
+            items.len(),
+            got.len()
+        )];
+    }
+    let mut found = Vec::new();
+    for (item, control) in items.iter().zip(got) {
+        compare(item, control, &mut found);
+    }
+    found
+}
+
+fn compare(wanted: &Expression, got: &Control, found: &mut Vec<String>) {
+    let fields = match members(Some(wanted)) {
+        Ok(fields) => fields,
+        Err(wrong) => return found.push(wrong),
+    };
+    for (name, value) in fields {
+        match value {
+            Expression::Structure(_) => compare(value, got, found),
+            Expression::Ellipsis => {}
+            _ if name == "cmsg_len" => {}
+            _ => match (integer(value), member(got, name)) {
+                (Ok(wanted), Some(got)) if wanted == got => {}
+                (Ok(wanted), Some(got)) => {
+                    found.push(format!("{name}: expected {wanted}, got {got}"))
+                }
+                (Ok(_), None) => found.push(format!("{name} is no member of {got:?}")),
+                (Err(wrong), _) => found.push(format!("{name}: {wrong}")),
+            },
+        }
+    }
+}
