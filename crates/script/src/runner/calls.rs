@@ -221,19 +221,7 @@ impl Runner {
                 let result = self.posix.fcntl(fd, command, argument);
                 Ok(returned(result.map(|value| Reply::Value(value.into()))))
             }
-            "ioctl" => {
-                let (fd, request) = (self.fd(&arguments, 0)?, arguments.int(1)?);
-                let argument = match arguments.0.get(2) {
-                    Some(Expression::List(items)) if request == c::FIONBIO => match items.first() {
-                        Some(item) => arguments::as_int(integer(item)?)?,
-                        None => 0,
-                    },
-                    Some(value @ Expression::Integer(_)) => arguments::as_int(integer(value)?)?,
-                    _ => 0,
-                };
-                let result = self.posix.ioctl(fd, request, argument);
-                Ok(returned(result.map(Reply::Stored)))
-            }
+            "ioctl" => self.make_ioctl(&arguments),
             "poll" => self.make_poll(&arguments),
             "epoll_create" | "epoll_create1" => {
                 let result = self.posix.epoll_create();
@@ -382,6 +370,20 @@ impl Runner {
         Ok(returned(result.map(|()| Reply::Value(0))))
     }
 
+    fn make_ioctl(&mut self, arguments: &Arguments<'_>) -> Result<Made, String> {
+        let (fd, request) = (self.fd(arguments, 0)?, arguments.int(1)?);
+        let argument = match arguments.0.get(2) {
+            Some(Expression::List(items)) if request == c::FIONBIO => match items.first() {
+                Some(item) => arguments::as_int(integer(item)?)?,
+                None => 0,
+            },
+            Some(value @ Expression::Integer(_)) => arguments::as_int(integer(value)?)?,
+            _ => 0,
+        };
+        let result = self.posix.ioctl(fd, request, argument);
+        Ok(returned(result.map(Reply::Stored)))
+    }
+
     fn make_poll(&mut self, arguments: &Arguments<'_>) -> Result<Made, String> {
         let Some(Expression::List(items)) = arguments.0.first() else {
             return Err("poll needs a list such as [{fd=3, events=POLLIN, revents=0}]".to_owned());
@@ -421,10 +423,10 @@ impl Runner {
             Some(value) => integer(value)?.cast_unsigned(),
             None => 0,
         };
-        let events = (events & 0xffff_ffff) as u32;
-        let result =
-            self.posix
-                .epoll_ctl(epoll, arguments.int(1)?, fd, (events.cast_signed(), data));
+        let events = arguments::as_int(events)?;
+        let result = self
+            .posix
+            .epoll_ctl(epoll, arguments.int(1)?, fd, (events, data));
         Ok(returned(result.map(|()| Reply::Value(0))))
     }
 

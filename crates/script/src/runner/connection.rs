@@ -58,7 +58,7 @@ impl Connection {
     }
 
     /// What an inbound segment says on the wire.
-    pub(super) fn to_wire(&mut self, segment: &Segment) -> Segment {
+    pub(super) fn wire_segment(&mut self, segment: &Segment) -> Segment {
         if segment.flags & (SYN | ACK) == SYN {
             self.may_restart = true;
         }
@@ -96,7 +96,7 @@ impl Connection {
     }
 
     /// What a segment of the stack says in the script's numbers, given what the script expects there.
-    pub(super) fn to_script(&mut self, live: &Segment, wanted: &Segment) -> Segment {
+    pub(super) fn script_segment(&mut self, live: &Segment, wanted: &Segment) -> Segment {
         let is_first = live.flags & SYN != 0 && (self.offset.is_none() || self.may_restart);
         if is_first {
             self.offset = Some(live.seq.wrapping_sub(wanted.seq));

@@ -106,7 +106,7 @@ impl Runner {
         let (source, destination) = ends(packet, connection.remote, connection.local);
         let mut live = packet.clone();
         if let Body::Tcp(segment) = &packet.body {
-            live.body = Body::Tcp(connection.to_wire(segment));
+            live.body = Body::Tcp(connection.wire_segment(segment));
         }
         let quoted = match &packet.body {
             Body::Icmp(icmp) => match icmp.quoted {
@@ -191,9 +191,8 @@ impl Runner {
         let at = sent.at;
         let mut got = sent.packet?;
         self.join_parts(wanted, &mut got, at);
-        let index = match self.owner(wanted, &got) {
-            Some(index) => index,
-            None => return Err(self.mismatch(wanted, &got, vec!["no such connection".to_owned()])),
+        let Some(index) = self.owner(wanted, &got) else {
+            return Err(self.mismatch(wanted, &got, vec!["no such connection".to_owned()]));
         };
         let got = self.in_script_numbers(index, wanted, got);
         self.note_sent(place, at, bare(&got));
@@ -227,7 +226,7 @@ impl Runner {
             let is_name = self.settings.timestamp_tick.is_none() || !connection.knows_timestamps();
             connection.learn_timestamp(said, live, is_name);
         }
-        let segment = connection.to_script(live, said);
+        let segment = connection.script_segment(live, said);
         Packet {
             body: Body::Tcp(segment),
             ..got
@@ -360,7 +359,7 @@ impl Runner {
             .rposition(|connection| connection.sends(&packet));
         match (&packet.body, owner) {
             (Body::Tcp(live), Some(index)) => Packet {
-                body: Body::Tcp(self.connections[index].to_script(live, live)),
+                body: Body::Tcp(self.connections[index].script_segment(live, live)),
                 ..packet
             },
             _ => packet,

@@ -35,9 +35,9 @@ pub struct Failure {
     /// What went wrong, in one line.
     pub message: String,
     /// What the script expects.
-    pub expected: Option<String>,
+    pub expected: Option<Box<str>>,
     /// What came instead.
-    pub actual: Option<String>,
+    pub actual: Option<Box<str>>,
     /// The single differences.
     pub differences: Vec<String>,
 }
@@ -51,12 +51,12 @@ impl Failure {
     }
 
     pub(super) fn expected(mut self, expected: impl ToString) -> Self {
-        self.expected = Some(expected.to_string());
+        self.expected = Some(expected.to_string().into());
         self
     }
 
     pub(super) fn actual(mut self, actual: impl ToString) -> Self {
-        self.actual = Some(actual.to_string());
+        self.actual = Some(actual.to_string().into());
         self
     }
 }
