@@ -8,6 +8,7 @@ mod link;
 mod log;
 mod path;
 mod place;
+mod script;
 mod serve;
 mod tun;
 
@@ -19,6 +20,7 @@ pub(crate) use link::LinkArgs;
 pub(crate) use log::LogArgs;
 pub(crate) use path::PathArgs;
 pub(crate) use place::{HostPort, Port};
+pub(crate) use script::ScriptArgs;
 pub(crate) use serve::{Backend, Protocol, ServeArgs, ServedDirectory};
 pub(crate) use tun::{TunArgs, TunName};
 
@@ -118,4 +120,7 @@ pub(crate) enum Command {
     /// Join two TUN interfaces by a path with delay, loss, a rate and a queue
     #[command(long_about = link::ABOUT, after_long_help = link::EXAMPLES, after_help = link::SHORT)]
     Link(LinkArgs),
+    /// Run scripts in the packetdrill language against the stack, in virtual time
+    #[command(long_about = script::ABOUT, after_long_help = script::EXAMPLES, after_help = script::SHORT)]
+    Script(ScriptArgs),
 }

@@ -14,6 +14,7 @@ mod live;
 mod log;
 mod relay;
 mod screen;
+mod script;
 mod serve;
 mod streams;
 mod tun;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Connect(connect) => connect::run(connect, &args.common),
         Command::Forward(forward) => forward::run(forward, &args.common),
         Command::Link(link) => link::run(link, &args.common),
+        Command::Script(script) => script::run(script, &args.common),
     });
     match outcome {
         Ok(Ok(code)) => code,
