@@ -19,7 +19,9 @@ use handwave_packet::PacketBuf;
 use handwave_stack::{Event, SocketId, SocketSummary};
 use handwave_tcp::{Events, Instant};
 
-use crate::runtime::{Timer, Watch};
+use crate::runtime::Timer;
+#[cfg(unix)]
+use crate::runtime::Watch;
 use crate::shared::{Inner, Shared};
 use crate::waiting::{Place, Waiting};
 

@@ -55,7 +55,8 @@ impl Default for ForwarderConfig {
 /// succeeded. A UDP flow is a session between a client and the address it wrote to; answers bear that address.
 ///
 /// What is for the stack's own addresses goes to its own listeners and sockets. One stack has one forwarder; dropping it drops
-/// what is undecided, while streams that were accepted go on.
+/// what is undecided. Keep it for as long as the streams it has given: without it the stack takes nothing for the addresses of others,
+/// so they hear nothing any more.
 ///
 /// # Examples
 ///

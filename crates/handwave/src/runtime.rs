@@ -9,6 +9,7 @@ pub use self::tokio::TokioRuntime;
 
 use std::fmt;
 use std::future::Future;
+#[cfg(unix)]
 use std::io;
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
@@ -53,6 +54,7 @@ pub trait Timer: Send {
 }
 
 /// Readiness of one descriptor, told once each time it comes about (edge-triggered).
+#[cfg(unix)]
 pub trait Watch: Send {
     /// Ready if the descriptor may have become readable since this was last ready.
     ///

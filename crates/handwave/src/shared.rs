@@ -100,7 +100,9 @@ impl Shared {
                 Poll::Ready(result) => (result, inner.driver.take()),
                 Poll::Pending if inner.ended => (Err(Error::StackGone.into()), None),
                 Poll::Pending => {
-                    inner.waiting.register(place, ticket, cx.waker());
+                    let replaced = inner.waiting.register(place, ticket, cx.waker());
+                    drop(inner);
+                    drop(replaced);
                     return Poll::Pending;
                 }
             }
@@ -141,16 +143,17 @@ struct Waiter<'a> {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.shared
+        // The waker is dropped when the lock has been given back.
+        let _waker = self
+            .shared
             .look(|inner| inner.waiting.withdraw(self.place, self.ticket));
     }
 }
 
 impl Inner {
-    /// Forgets who waits for a connection that its program lets go of.
-    pub(crate) fn forget(&mut self, id: ConnectionId) {
-        self.waiting.withdraw(Place::Read(id), Ticket::POLL);
-        self.waiting.withdraw(Place::Write(id), Ticket::POLL);
+    /// Forgets who waits for a connection that its program lets go of; the wakers are to be dropped outside the lock.
+    pub(crate) fn forget(&mut self, id: ConnectionId) -> [Option<Waker>; 2] {
+        [Place::Read(id), Place::Write(id)].map(|place| self.waiting.withdraw(place, Ticket::POLL))
     }
 }
 

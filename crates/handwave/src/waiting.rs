@@ -59,34 +59,44 @@ impl Waiting {
     }
 
     /// Leaves `waker` at `place`, instead of the one left with the same ticket before.
-    pub(crate) fn register(&mut self, place: Place, ticket: Ticket, waker: &Waker) {
+    ///
+    /// That one is returned, to be dropped outside the lock: it may be the last to hold a task with sockets of its own.
+    #[must_use = "dropped under the lock, a waker may take a task with it that needs the lock"]
+    pub(crate) fn register(
+        &mut self,
+        place: Place,
+        ticket: Ticket,
+        waker: &Waker,
+    ) -> Option<Waker> {
         let Some(waiters) = self.places.get_mut(&place) else {
             let first = (ticket, waker.clone());
             let others = Vec::new();
             self.places.insert(place, Waiters { first, others });
-            return;
+            return None;
         };
         let mut all = std::iter::once(&mut waiters.first).chain(&mut waiters.others);
         match all.find(|(own, _)| *own == ticket) {
-            Some((_, old)) => old.clone_from(waker),
-            None => waiters.others.push((ticket, waker.clone())),
+            Some((_, old)) if old.will_wake(waker) => None,
+            Some((_, old)) => Some(std::mem::replace(old, waker.clone())),
+            None => {
+                waiters.others.push((ticket, waker.clone()));
+                None
+            }
         }
     }
 
-    /// Takes back what was left with `ticket`, if it is still there.
-    pub(crate) fn withdraw(&mut self, place: Place, ticket: Ticket) {
-        let Some(waiters) = self.places.get_mut(&place) else {
-            return;
-        };
-        waiters.others.retain(|(own, _)| *own != ticket);
+    /// Takes back what was left with `ticket`, if it is still there; to be dropped outside the lock as well.
+    #[must_use = "dropped under the lock, a waker may take a task with it that needs the lock"]
+    pub(crate) fn withdraw(&mut self, place: Place, ticket: Ticket) -> Option<Waker> {
+        let waiters = self.places.get_mut(&place)?;
         if waiters.first.0 == ticket {
-            match waiters.others.pop() {
-                Some(other) => waiters.first = other,
-                None => {
-                    self.places.remove(&place);
-                }
-            }
+            return match waiters.others.pop() {
+                Some(other) => Some(std::mem::replace(&mut waiters.first, other).1),
+                None => self.places.remove(&place).map(|waiters| waiters.first.1),
+            };
         }
+        let at = waiters.others.iter().position(|(own, _)| *own == ticket)?;
+        Some(waiters.others.remove(at).1)
     }
 
     /// Takes all wakers at `place`.
@@ -117,17 +127,18 @@ mod tests {
         let [one, two, three] = [(); 3].map(|()| waiting.ticket());
         let waker = Waker::noop();
         for ticket in [one, two, three, two] {
-            waiting.register(Place::Send, ticket, waker);
+            let _same = waiting.register(Place::Send, ticket, waker);
         }
-        waiting.withdraw(Place::Send, one);
-        waiting.withdraw(Place::Accept(ListenerId::from_bits(0)), two);
+        assert!(waiting.withdraw(Place::Send, one).is_some());
+        let elsewhere = Place::Accept(ListenerId::from_bits(0));
+        assert!(waiting.withdraw(elsewhere, two).is_none());
         let mut woken = Vec::new();
         waiting.take(Place::Send, &mut woken);
         assert_eq!(woken.len(), 2);
         waiting.take(Place::Send, &mut woken);
         assert_eq!(woken.len(), 2, "each is woken once");
-        waiting.register(Place::Send, one, waker);
-        waiting.withdraw(Place::Send, one);
+        assert!(waiting.register(Place::Send, one, waker).is_none());
+        assert!(waiting.withdraw(Place::Send, one).is_some());
         assert!(waiting.places.is_empty(), "an empty place costs nothing");
     }
 }

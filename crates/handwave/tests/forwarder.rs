@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use common::{builders, within};
 use handwave::{
-    Error, Flow, Forwarder, ForwarderConfig, Stack, TcpListener, TcpStream, UdpSocket, Unreachable,
+    Error, Flow, ForwardLimits, Forwarder, ForwarderConfig, Stack, TcpListener, TcpStream,
+    UdpSocket, Unreachable,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -190,4 +191,76 @@ async fn udp_sessions_answer_from_a_fresh_port_too() {
     let second = within(forwarder.udp()).await.unwrap();
     assert_eq!(second.destination(), anybody(1_069));
     assert_eq!(second.client(), session.client());
+}
+
+#[tokio::test(start_paused = true)]
+async fn undecided_requests_are_bounded() {
+    let config = ForwarderConfig {
+        limits: ForwardLimits {
+            requests_max: 2,
+            ..ForwardLimits::default()
+        },
+        ..ForwarderConfig::default()
+    };
+    let (client, gateway, forwarder) = scene(config);
+    let connecting: Vec<_> = (1..=3)
+        .map(|port| {
+            let client = client.clone();
+            tokio::spawn(async move { TcpStream::connect(&client, anybody(port)).await })
+        })
+        .collect();
+    let first = within(forwarder.tcp()).await.unwrap();
+    let second = within(forwarder.tcp()).await.unwrap();
+    // Seen or not, a request takes its place until it is decided.
+    let third = tokio::time::timeout(Duration::from_secs(8), forwarder.tcp()).await;
+    assert!(third.is_err(), "the third client's SYNs are dropped");
+    assert!(gateway.counters().forward_requests_full > 0);
+    let _accepted = within(first.accept()).await.unwrap();
+    let third = within(forwarder.tcp()).await.unwrap();
+    let ports = [second.destination().port(), third.destination().port()];
+    assert!(ports[0] != ports[1]);
+    drop((second, third));
+    let mut refused = 0;
+    for task in connecting {
+        refused += usize::from(within(task).await.unwrap().is_err());
+    }
+    assert_eq!(refused, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_nobody_reads_keeps_the_first_datagrams() {
+    let config = ForwarderConfig {
+        session_queue_max: 3,
+        ..ForwarderConfig::default()
+    };
+    let (client, _gateway, forwarder) = scene(config);
+    let socket = UdpSocket::bind(&client, "0.0.0.0:0".parse().unwrap()).unwrap();
+    for n in 0..10 {
+        socket.send_to(&[n], anybody(53)).await.unwrap();
+    }
+    let session = within(forwarder.udp()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let mut buffer = [0xFF; 4];
+    for n in 0..3 {
+        assert_eq!(within(session.recv(&mut buffer)).await.unwrap(), 1);
+        assert_eq!(buffer[0], n);
+    }
+    let more = tokio::time::timeout(Duration::from_secs(1), session.recv(&mut buffer)).await;
+    assert!(more.is_err());
+    // A session that is dropped is over; what comes next begins another.
+    drop(session);
+    socket.send_to(b"again", anybody(53)).await.unwrap();
+    let again = within(forwarder.udp()).await.unwrap();
+    assert_eq!(within(again.recv(&mut [0; 8])).await.unwrap(), 5);
+}
+
+#[tokio::test]
+async fn dropping_the_forwarder_ends_requests() {
+    let (client, _gateway, forwarder) = scene(ForwarderConfig::default());
+    let undecided = tokio::spawn(async move { TcpStream::connect(&client, anybody(2)).await });
+    let request = within(forwarder.tcp()).await.unwrap();
+    drop(forwarder);
+    let error = within(request.accept()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
+    undecided.abort();
 }

@@ -1,8 +1,10 @@
 //! Programs in virtual time.
 #![allow(clippy::unwrap_used, reason = "a helper may fail as a test does")]
 
+use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -386,4 +388,114 @@ fn a_panicking_program_leaves_nothing_behind_for_the_next() {
     assert!(panicked.is_err());
     let sim = Sim::from_seed(1).recording();
     assert!(!sim.run(conversations).unwrap().is_empty());
+}
+
+#[test]
+fn nodelay_sends_what_nagle_holds_back() {
+    let gap = |nodelay| {
+        Sim::from_seed(1)
+            .link(delay(Duration::from_millis(50)))
+            .run(async |net| {
+                let (client, server) = (net.host(CLIENT)?, net.host(SERVER)?);
+                let listener = TcpListener::bind(&server, at(SERVER, 7))?;
+                let (ours, theirs) = tokio::join!(
+                    TcpStream::connect(&client, at(SERVER, 7)),
+                    listener.accept()
+                );
+                let (mut ours, mut theirs) = (ours?, theirs?.0);
+                ours.set_nodelay(nodelay)?;
+                for part in [b"a", b"b"] {
+                    ours.write_all(part).await?;
+                    // The first is on its way before the second is written.
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                theirs.read_exact(&mut [0]).await?;
+                let first = net.elapsed();
+                theirs.read_exact(&mut [0]).await?;
+                Ok(net.elapsed() - first)
+            })
+            .unwrap()
+    };
+    assert_eq!(gap(true), Duration::from_millis(1));
+    assert!(gap(false) >= Duration::from_millis(100), "{:?}", gap(false));
+}
+
+/// Counts how often a future is polled.
+fn counted<F: Future>(future: F) -> (Arc<AtomicUsize>, impl Future<Output = F::Output>) {
+    let polls = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&polls);
+    let mut future = Box::pin(future);
+    let counted = std::future::poll_fn(move |cx| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        future.as_mut().poll(cx)
+    });
+    (polls, counted)
+}
+
+#[test]
+fn a_stack_without_anything_to_do_is_not_woken() {
+    Sim::from_seed(1)
+        .time_limit(Duration::from_secs(100 * 86_400))
+        .run(async |net| {
+            let (client, driver) = net.builder([CLIENT.into()])?.build()?;
+            let (polls, driver) = counted(driver);
+            tokio::spawn(driver);
+            let server = net.host(SERVER)?;
+            echo(&server)?;
+            let mut streams = Vec::new();
+            for _ in 0..20 {
+                let mut stream = TcpStream::connect(&client, at(SERVER, 7)).await?;
+                stream.write_all(b"hello").await?;
+                stream.read_exact(&mut [0; 5]).await?;
+                streams.push(stream);
+            }
+            net.quiet(Duration::from_secs(10)).await;
+            assert!(polls.load(Ordering::Relaxed) > 40);
+
+            // Ten days with twenty open connections.
+            let before = polls.load(Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(10 * 86_400)).await;
+            assert_eq!(polls.load(Ordering::Relaxed), before);
+            for stream in &mut streams {
+                stream.write_all(b"still here").await?;
+                stream.read_exact(&mut [0; 10]).await?;
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn what_connections_leave_behind_goes_away() {
+    Sim::from_seed(9)
+        .link(lossy())
+        .run(async |net| {
+            let (client, server) = (net.host(CLIENT)?, net.host(SERVER)?);
+            let listener = TcpListener::bind(&server, at(SERVER, 7))?;
+            for round in 0..100 {
+                let (ours, theirs) = tokio::join!(
+                    TcpStream::connect(&client, at(SERVER, 7)),
+                    listener.accept()
+                );
+                let (mut ours, mut theirs) = (ours?, theirs?.0);
+                match round % 4 {
+                    0 => drop(ours),
+                    1 => drop(theirs),
+                    2 => ours.abort(),
+                    _ => {
+                        ours.write_all(&[1; 5_000]).await?;
+                        theirs.shutdown().await?;
+                    }
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            let count = |stack: &Stack| stack.with(|stack| stack.sockets().count());
+            assert_eq!(
+                (count(&client), count(&server)),
+                (0, 1),
+                "the listener is left"
+            );
+            Ok(())
+        })
+        .unwrap();
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use std::future::poll_fn;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -196,6 +196,46 @@ async fn a_cancelled_read_loses_no_octet() {
 }
 
 #[tokio::test]
+async fn a_cancelled_write_has_written_nothing() {
+    let (_stacks, mut ours, theirs) = connected().await;
+    let (mut written, mut cancelled) = (Vec::new(), 0);
+    let long = text(4_000_000);
+    let reading = tokio::spawn(async move {
+        let mut theirs = theirs;
+        let mut heard = Vec::new();
+        theirs.read_to_end(&mut heard).await.unwrap();
+        heard
+    });
+    while written.len() < long.len() {
+        let rest = &long[written.len()..];
+        tokio::select! {
+            biased;
+            count = ours.write(rest) => written.extend_from_slice(&rest[..count.unwrap()]),
+            () = std::future::ready(()) => {
+                cancelled += 1;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    assert!(cancelled > 0, "some write had to wait");
+    within(ours.shutdown()).await.unwrap();
+    assert!(within(reading).await.unwrap() == long);
+}
+
+#[tokio::test]
+async fn vectored_writes_keep_their_order_and_skip_what_is_empty() {
+    let (_stacks, mut ours, mut theirs) = connected().await;
+    assert!(ours.is_write_vectored());
+    let slices = ["", "one ", "", "two ", "three"].map(|part| IoSlice::new(part.as_bytes()));
+    assert_eq!(ours.write_vectored(&slices).await.unwrap(), 13);
+    assert_eq!(ours.write(&[]).await.unwrap(), 0);
+    drop(ours);
+    let mut heard = String::new();
+    within(theirs.read_to_string(&mut heard)).await.unwrap();
+    assert_eq!(heard, "one two three");
+}
+
+#[tokio::test]
 async fn a_cancelled_accept_loses_no_connection() {
     let (client, server) = pair();
     let listener = TcpListener::bind(&server, SERVER).unwrap();
@@ -293,6 +333,21 @@ async fn a_linger_of_zero_resets_on_drop() {
     let mut heard = Vec::new();
     let error = within(theirs.read_to_end(&mut heard)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_linger_gives_up_what_is_not_acknowledged_in_time() {
+    let (stacks, mut ours, _theirs) = connected().await;
+    let connections = || stacks.0.with(|stack| stack.sockets().count());
+    ours.set_linger(Some(Duration::from_secs(5))).unwrap();
+    assert_eq!(ours.linger().unwrap(), Some(Duration::from_secs(5)));
+    common::unplug(&stacks.1, SERVER.ip());
+    ours.write_all(b"nobody hears this").await.unwrap();
+    drop(ours);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(connections(), 1, "it is still being tried");
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(connections(), 0);
 }
 
 #[tokio::test]

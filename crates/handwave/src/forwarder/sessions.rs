@@ -160,6 +160,12 @@ impl Sessions {
         if let Some(session) = self.table.remove(&id) {
             self.by_flow.remove(&session.flow);
         }
+        // Sessions that end early leave their deadlines behind, which must not outgrow the table.
+        if self.deadlines.len() > 2 * self.table.len() + 64 {
+            let table = &self.table;
+            self.deadlines
+                .retain(|Reverse((_, id))| table.contains_key(id));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! [`SimRuntime`]: the runtime seam in virtual time.
 
 use std::future::Future;
+#[cfg(unix)]
 use std::io;
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;

@@ -262,8 +262,8 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         let (id, linger) = (self.id, self.linger());
-        self.handle.call(|inner, now| {
-            inner.forget(id);
+        let _wakers = self.handle.call(|inner, now| {
+            let wakers = inner.forget(id);
             match linger {
                 Some(Duration::ZERO) => inner.stack.abort(now, id),
                 Some(limit) => {
@@ -275,6 +275,7 @@ impl Drop for Connection {
                 }
                 None => inner.stack.release(now, id),
             }
+            wakers
         });
     }
 }

@@ -1,0 +1,304 @@
+//! Rough treatment: tiny queues, devices that fail, tasks that are dropped in the middle of things.
+#![allow(clippy::unwrap_used, reason = "a helper may fail as a test does")]
+
+mod common;
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use common::{SERVER, builders, connected, pair, text, within};
+use handwave::device::{Counters, Device, Medium, MemoryDevice, Readiness, pair as wire};
+use handwave::{Error, ListenerConfig, PacketBuf, Stack, TcpListener, TcpStream, UdpSocket};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+
+/// Says `say` both ways at once, and hears it both ways.
+async fn talk(client: &Stack, server: &Stack, say: &[u8]) {
+    let listener = TcpListener::bind(server, SERVER).unwrap();
+    let (ours, theirs) = tokio::join!(TcpStream::connect(client, SERVER), listener.accept());
+    let speak = async |mut stream: TcpStream| {
+        let (mut from, mut to) = stream.split();
+        let writing = async {
+            to.write_all(say).await.unwrap();
+            to.shutdown().await.unwrap();
+        };
+        let mut heard = Vec::new();
+        let (count, ()) = tokio::join!(from.read_to_end(&mut heard), writing);
+        count.unwrap();
+        heard
+    };
+    let (here, there) = tokio::join!(speak(ours.unwrap()), speak(theirs.unwrap().0));
+    assert!(here == say && there == say);
+}
+
+#[tokio::test]
+async fn a_queue_of_one_packet_is_enough() {
+    let (left, right) = wire(1_500, 1);
+    let client = Stack::builder().device(left).address([10, 0, 0, 1], 24);
+    let server = Stack::builder().device(right).address([10, 0, 0, 2], 24);
+    let (client, server) = (client.spawn().unwrap(), server.spawn().unwrap());
+    within(talk(&client, &server, &text(300_000))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn threads_do_not_get_in_each_others_way() {
+    let (client, server) = pair();
+    let config = ListenerConfig {
+        accept_queue_max: 512,
+        ..ListenerConfig::default()
+    };
+    let listener = TcpListener::bind_with(&server, SERVER, config).unwrap();
+    let serving = tokio::spawn(async move {
+        for _ in 0..64 {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let (mut from, mut to) = stream.into_split();
+                let reading = tokio::spawn(async move {
+                    let mut heard = Vec::new();
+                    from.read_to_end(&mut heard).await.unwrap();
+                    heard
+                });
+                let heard = reading.await.unwrap();
+                to.write_all(&heard).await.unwrap();
+                to.shutdown().await.unwrap();
+            });
+        }
+    });
+    let clients: Vec<_> = (0..64_usize)
+        .map(|n| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                let say = text(10_000 + n);
+                let stream = TcpStream::connect(&client, SERVER).await.unwrap();
+                let (mut from, mut to) = stream.into_split();
+                to.write_all(&say).await.unwrap();
+                to.shutdown().await.unwrap();
+                let mut heard = Vec::new();
+                from.read_to_end(&mut heard).await.unwrap();
+                assert!(heard == say);
+            })
+        })
+        .collect();
+    for client in clients {
+        within(client).await.unwrap();
+    }
+    within(serving).await.unwrap();
+}
+
+/// A device that breaks after some packets.
+struct Fragile {
+    device: MemoryDevice,
+    left: u32,
+}
+
+impl Device for Fragile {
+    fn medium(&self) -> Medium {
+        self.device.medium()
+    }
+
+    fn mtu(&self) -> u16 {
+        self.device.mtu()
+    }
+
+    fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
+        let count = self.device.receive(max, out)?;
+        match self.left.checked_sub(u32::try_from(count).unwrap()) {
+            Some(left) => self.left = left,
+            None => return Err(io::Error::other("the card is on fire")),
+        }
+        Ok(count)
+    }
+
+    fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
+        self.device.send(packets)
+    }
+
+    fn readiness(&self) -> Readiness<'_> {
+        self.device.readiness()
+    }
+
+    fn counters(&self) -> Counters {
+        self.device.counters()
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_fails_ends_everything_with_an_error() {
+    let (left, right) = wire(1_500, 256);
+    let device = Fragile {
+        device: right,
+        left: 40,
+    };
+    let client = Stack::builder().device(left).address([10, 0, 0, 1], 24);
+    let server = Stack::builder().device(device).address([10, 0, 0, 2], 24);
+    let client = client.spawn().unwrap();
+    let (server, driver) = server.build().unwrap();
+    let driver = tokio::spawn(driver);
+    let listener = TcpListener::bind(&server, SERVER).unwrap();
+    let socket = UdpSocket::bind(&server, "0.0.0.0:53".parse().unwrap()).unwrap();
+    let (ours, theirs) =
+        within(async { tokio::join!(TcpStream::connect(&client, SERVER), listener.accept()) })
+            .await;
+    let (mut ours, mut theirs) = (ours.unwrap(), theirs.unwrap().0);
+    let accepting = tokio::spawn(async move { listener.accept().await.map(drop) });
+    let receiving = tokio::spawn(async move { socket.recv_from(&mut [0; 4]).await.map(drop) });
+    let flooding = tokio::spawn(async move { ours.write_all(&text(5_000_000)).await });
+
+    let mut sink = Vec::new();
+    let error = within(theirs.read_to_end(&mut sink)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
+    let why = within(driver).await.unwrap().unwrap_err();
+    assert_eq!(why.to_string(), "the card is on fire");
+    for waiting in [accepting, receiving] {
+        let error = within(waiting).await.unwrap().unwrap_err();
+        assert_eq!(Error::of(&error), Some(&Error::StackGone));
+    }
+    let error = within(flooding).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset, "the peer is told");
+    let error = within(TcpStream::connect(&server, SERVER))
+        .await
+        .unwrap_err();
+    assert_eq!(Error::of(&error), Some(&Error::StackGone));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_dropped_with_everything_in_it_closes_everything() {
+    let (client, server) = builders();
+    let client = client.spawn().unwrap();
+    let (server, driver) = server.build().unwrap();
+    let driver = tokio::spawn(driver);
+    let listener = TcpListener::bind(&server, SERVER).unwrap();
+    let owner = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"hello").await.unwrap();
+        let (_from, _to) = stream.into_split();
+        // Stack, listener and both halves are this task's.
+        std::future::pending::<()>().await;
+        drop((server, listener));
+    });
+    let mut stream = within(TcpStream::connect(&client, SERVER)).await.unwrap();
+    let mut waiting = within(TcpStream::connect(&client, SERVER)).await.unwrap();
+    let mut heard = [0; 5];
+    within(stream.read_exact(&mut heard)).await.unwrap();
+    owner.abort();
+    assert!(owner.await.unwrap_err().is_cancelled());
+    assert_eq!(
+        within(stream.read(&mut heard)).await.unwrap(),
+        0,
+        "in order"
+    );
+    let error = within(waiting.read(&mut heard)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset, "never accepted");
+    drop(stream);
+    within(driver).await.unwrap().unwrap();
+}
+
+/// A waker that uses the library while it is being woken.
+struct Busybody {
+    stream: Mutex<Option<TcpStream>>,
+    woken: AtomicUsize,
+}
+
+impl Wake for Busybody {
+    fn wake(self: Arc<Self>) {
+        if let Some(stream) = &*self.stream.lock().unwrap() {
+            let _read = stream.try_read(&mut [0; 8]);
+            let _info = stream.tcp_info();
+        }
+        self.woken.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn a_waker_may_call_into_the_library() {
+    let (_stacks, mut ours, mut theirs) = connected().await;
+    let busybody = Arc::new(Busybody {
+        stream: Mutex::new(None),
+        woken: AtomicUsize::new(0),
+    });
+    let waker = Waker::from(Arc::clone(&busybody));
+    let mut buffer = [0; 8];
+    let mut buffer = ReadBuf::new(&mut buffer);
+    let polled = Pin::new(&mut ours).poll_read(&mut Context::from_waker(&waker), &mut buffer);
+    assert!(polled.is_pending());
+    *busybody.stream.lock().unwrap() = Some(ours);
+    theirs.write_all(b"wake up").await.unwrap();
+    within(async {
+        while busybody.woken.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// A task that only its wakers keep alive, as some executors have it: when the last one goes, so does what the task owns.
+struct Orphan {
+    _owns: TcpStream,
+}
+
+impl Wake for Orphan {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[tokio::test]
+async fn a_waker_may_own_a_stream_that_goes_with_it() {
+    let (stacks, mut ours, theirs) = connected().await;
+    let other = TcpStream::connect(&stacks.0, SERVER).await.unwrap();
+    let orphan = Waker::from(Arc::new(Orphan { _owns: other }));
+    let mut poll_with = |waker: &Waker| {
+        let mut buffer = [0; 8];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        Pin::new(&mut ours).poll_read(&mut Context::from_waker(waker), &mut buffer)
+    };
+    assert!(poll_with(&orphan).is_pending());
+    drop(orphan);
+    // Another waker takes the place of the orphan's, which is the last to hold the other stream.
+    let replaced = std::thread::spawn(move || drop(theirs.try_write(b"x")));
+    assert!(matches!(
+        poll_with(Waker::noop()),
+        Poll::Pending | Poll::Ready(Ok(()))
+    ));
+    replaced.join().unwrap();
+}
+
+#[tokio::test]
+async fn both_ends_on_one_stack() {
+    let (_client, server) = pair();
+    within(talk(&server, &server, &text(100_000))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_and_writing_from_two_tasks_wakes_each_for_its_own() {
+    let (_stacks, ours, mut theirs) = connected().await;
+    let (mut from, mut to) = ours.into_split();
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&reads);
+    let reader = tokio::spawn(async move {
+        let mut buffer = [0; 4];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        poll_fn(|cx| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Pin::new(&mut from).poll_read(cx, &mut buffer)
+        })
+        .await
+        .unwrap();
+    });
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    for _ in 0..50 {
+        to.write_all(&[1; 10_000]).await.unwrap();
+        theirs.read_exact(&mut [0; 10_000]).await.unwrap();
+    }
+    assert_eq!(
+        reads.load(Ordering::Relaxed),
+        1,
+        "nothing has come for the reader"
+    );
+    theirs.write_all(b"for").await.unwrap();
+    within(reader).await.unwrap();
+    assert_eq!(reads.load(Ordering::Relaxed), 2);
+}
