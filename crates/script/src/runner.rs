@@ -8,7 +8,7 @@
 //!
 //! - Packets of the stack are taken in the order in which they left; each `>` takes one and compares every field the script gives.
 //!   A `>` whose text is longer than what one packet held takes the packets that go on with it, as a capture above segmentation
-//!   offload shows them.
+//!   offload shows them; one that names some of the segments for which a packet stands takes these, as a capture of the wire does.
 //! - Sequence numbers of the stack are relative to its initial one, those of the peer are the script's own. Timestamps of the
 //!   stack are names, unless `--tcp_ts_tick_usecs` asks for their values.
 //! - A packet may be early or late by the tolerance, 4 ms or 1 % of the time since the event before, whichever is more.
@@ -100,6 +100,8 @@ struct Runner {
 struct Sent {
     at: Instant,
     packet: Result<Packet, String>,
+    /// The text of each segment, if the packet stands for several.
+    segment_size: Option<u16>,
 }
 
 impl Runner {

@@ -14,7 +14,7 @@ use core::time::Duration;
 use handwave_tcp::Instant;
 
 /// The smallest path MTU believed over IPv4, as Linux has it: below that a report is more likely an attack
-/// (CVE-2019-11479) than a link.
+/// (CVE-2019-11479) than a link [RFC7323-30].
 pub const IPV4_MTU_MIN: u16 = 552;
 /// The smallest path MTU of IPv6 (RFC 8200 5).
 pub const IPV6_MTU_MIN: u16 = 1_280;

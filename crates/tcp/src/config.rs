@@ -57,15 +57,15 @@ pub struct Config {
     pub congestion: Algorithm,
     /// What decides how soon to acknowledge.
     pub acknowledging: Acknowledging,
-    /// Longest time an acknowledgment is held back; below 500 ms (RFC 9293 3.8.6.3 [MUST-40]).
+    /// Longest time an acknowledgment is held back; below 500 ms (RFC 9293 3.8.6.3 [MUST-40]) [RFC5681-22].
     pub delayed_ack: Duration,
     /// How many segments are acknowledged at once at the start, while the peer's slow start needs it.
     pub quick_acks: u8,
-    /// RTO before the first measurement (RFC 6298 2.1).
+    /// RTO before the first measurement (RFC 6298 2.1) [RFC6298-1].
     pub rto_initial: Duration,
-    /// Lower bound of the RTO (RFC 6298 2.4).
+    /// Lower bound of the RTO (RFC 6298 2.4) [RFC6298-4].
     pub rto_min: Duration,
-    /// Upper bound of the RTO (RFC 6298 2.5).
+    /// Upper bound of the RTO (RFC 6298 2.5) [RFC6298-5].
     pub rto_max: Duration,
     /// R1: retransmissions of one segment after which the application hears of trouble (RFC 9293 3.8.3).
     pub r1: u8,
@@ -95,7 +95,7 @@ pub struct Config {
     pub fin_wait2_timeout: Duration,
     /// R2 once the application has let go: retransmissions of one segment.
     pub orphan_retries: u8,
-    /// Shortest time between two challenge ACKs of one connection (RFC 5961 7).
+    /// Shortest time between two challenge ACKs of one connection (RFC 5961 7) [RFC5961-9].
     pub challenge_interval: Duration,
     /// Take segments without timestamps though timestamps were agreed on (RFC 7323 3.2 says drop).
     pub accept_missing_timestamps: bool,

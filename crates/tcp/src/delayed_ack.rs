@@ -145,7 +145,7 @@ impl DelayedAck {
     }
 }
 
-/// Notes that text arrived, in order or not; `in_order` text also moves the clockwork.
+/// Notes that text arrived, in order or not; `in_order` text also moves the clockwork [RFC5681-21] [RFC5681-23].
 pub(crate) fn on_text(tcb: &mut Tcb, now: Instant, segment: &SegmentIn, len: u32, in_order: bool) {
     let (window, rto, mss) = (tcb.rcv.wnd(), tcb.rto(), u32::from(tcb.mss.announced()));
     let options = u32::from(segment.header.options.timestamps.is_some()) * 12;

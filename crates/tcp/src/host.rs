@@ -151,7 +151,7 @@ impl Host {
         crate::isn::initial_sequence_number(&self.secrets.isn_key, tuple, now)
     }
 
-    /// What is added to the millisecond clock for TSval on `tuple` (RFC 7323 5.4).
+    /// What is added to the millisecond clock for TSval on `tuple` (RFC 7323 5.4) [RFC7323-29].
     pub(crate) fn timestamp_offset(&self, tuple: &Tuple) -> u32 {
         crate::isn::timestamp_offset(&self.secrets.timestamp_key, tuple)
     }

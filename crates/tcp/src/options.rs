@@ -30,14 +30,14 @@ pub(crate) const fn default_mss(tuple: &Tuple) -> u16 {
 pub(crate) struct Negotiated {
     pub(crate) timestamps: bool,
     pub(crate) sack: bool,
-    /// Both SYNs carried a window scale option (RFC 7323 2.2).
+    /// Both SYNs carried a window scale option (RFC 7323 2.2) [RFC7323-2] [RFC7323-5].
     pub(crate) window_scaling: bool,
     pub(crate) send_shift: WindowShift,
     pub(crate) receive_shift: WindowShift,
 }
 
 impl Negotiated {
-    /// What holds when the peer's SYN carries `peer` and ours offers what `config` allows.
+    /// What holds when the peer's SYN carries `peer` and ours offers what `config` allows [RFC7323-3].
     pub(crate) fn new(config: &Config, peer: &TcpOptions) -> Self {
         let scale = peer.window_scale.filter(|_| config.window_scaling);
         Self {
@@ -53,7 +53,7 @@ impl Negotiated {
 }
 
 /// Options of our SYN (`answer` is `None`) or SYN+ACK, the only segments that name an MSS, and always (RFC 9293 3.7.1
-/// [MUST-14] [MUST-65] [SHLD-5] [MAY-3], RFC 7323, RFC 2018).
+/// [MUST-14] [MUST-65] [SHLD-5] [MAY-3], RFC 7323, RFC 2018) [RFC7323-1] [RFC2018-1] [RFC2018-2].
 pub(crate) fn syn_options(
     config: &Config,
     mss: u16,
@@ -160,13 +160,13 @@ pub(crate) struct TimestampClock {
 }
 
 impl TimestampClock {
-    /// TSval at `now`: milliseconds, modulo 2^32 (RFC 7323 5.4 asks for 1 ms to 1 s a tick).
+    /// TSval at `now`: milliseconds, modulo 2^32 (RFC 7323 5.4 asks for 1 ms to 1 s a tick) [RFC7323-17] [RFC7323-27].
     pub(crate) fn value(&self, now: Instant) -> u32 {
         let millis = u32::try_from(now.as_millis() & u64::from(u32::MAX)).unwrap_or(0);
         millis.wrapping_add(self.offset)
     }
 
-    /// The option for a segment sent at `now`.
+    /// The option for a segment sent at `now` [RFC7323-13].
     pub(crate) fn stamp(&self, now: Instant) -> Timestamps {
         Timestamps {
             value: self.value(now),

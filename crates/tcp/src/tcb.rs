@@ -42,7 +42,7 @@ pub(crate) struct Tcb {
     pub(crate) records: Option<Box<Records>>,
     pub(crate) receive: ReceiveBuffer,
     pub(crate) rtt: RttEstimator,
-    /// The octet whose acknowledgment is being timed, and when it was sent (RFC 6298 3, Karn's algorithm).
+    /// The octet whose acknowledgment is being timed, and when it was sent (RFC 6298 3, Karn's algorithm) [RFC6298-6] [RFC6298-7].
     pub(crate) timed: Option<(SeqNum, Instant)>,
     pub(crate) scoreboard: Scoreboard,
     pub(crate) loss: LossState,
@@ -377,7 +377,7 @@ impl Tcb {
         self.rcv.nxt - octets(self.receive.len()) - u32::from(self.fin_received())
     }
 
-    /// Whether this connection may send another challenge ACK (RFC 5961 7); if so, counts it.
+    /// Whether this connection may send another challenge ACK (RFC 5961 7); if so, counts it [RFC5961-8].
     pub(crate) fn may_challenge(&mut self, now: Instant) -> bool {
         let due = self
             .ack

@@ -16,7 +16,7 @@ impl WindowShift {
     pub(crate) const NONE: Self = Self(0);
     pub(crate) const MAX: u8 = 14;
 
-    /// Shifts above 14 count as 14 (RFC 7323 2.3).
+    /// Shifts above 14 count as 14 (RFC 7323 2.3) [RFC7323-8].
     pub(crate) const fn new(shift: u8) -> Self {
         Self(if shift > Self::MAX { Self::MAX } else { shift })
     }

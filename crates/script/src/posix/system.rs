@@ -148,7 +148,7 @@ impl Posix {
     /// The next IP packet to send; `None` when there is nothing more.
     ///
     /// As a capture on Linux shows it: a train of segments that Linux hands to its device as one is one packet here, its checksum
-    /// that of the whole. Use [`handwave_packet::split`] to cut it for a real link.
+    /// that of the whole. It still says how long its segments are; use [`handwave_packet::split`] to cut it for a real link.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<PacketBuf> {
         let next = self.stack.poll_transmit(now);
         if next.is_none() {
@@ -372,5 +372,7 @@ fn finished(packet: PacketBuf) -> PacketBuf {
         let checksum = Sum::default().add_bytes(segment).finish();
         TcpHeader::set_checksum(segment, checksum);
     }
-    PacketBuf::from_bytes(octets.into())
+    let mut finished = PacketBuf::from_bytes(octets.into());
+    finished.set_segment_size(packet.segment_size());
+    finished
 }

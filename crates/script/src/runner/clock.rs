@@ -82,6 +82,7 @@ impl Runner {
             self.sent.push_back(Sent {
                 at: self.now,
                 packet,
+                segment_size: sent.segment_size(),
             });
         }
     }

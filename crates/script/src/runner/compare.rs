@@ -165,6 +165,18 @@ pub(super) fn continues(first: &Packet, next: &Packet) -> bool {
         && a.flags == b.flags & !(PUSH | FIN)
 }
 
+/// Cuts a TCP segment behind `len` octets of text and returns the rest: the first part neither pushes nor ends.
+pub(super) fn cut(first: &mut Packet, len: u32) -> Packet {
+    let mut rest = first.clone();
+    if let (Body::Tcp(a), Body::Tcp(b)) = (&mut first.body, &mut rest.body) {
+        a.flags &= !(PUSH | FIN);
+        b.seq = b.seq.wrapping_add(len);
+        b.len -= len;
+        a.len = len;
+    }
+    rest
+}
+
 /// Joins `next` to `first`, which it [`continues`].
 pub(super) fn join(first: &mut Packet, next: &Packet) {
     if let (Body::Tcp(a), Body::Tcp(b)) = (&mut first.body, &next.body) {

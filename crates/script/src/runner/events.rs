@@ -188,8 +188,9 @@ impl Runner {
         let Some(sent) = self.sent.pop_front() else {
             return Err(self.no_packet(wanted, span));
         };
-        let at = sent.at;
+        let (at, segment_size) = (sent.at, sent.segment_size);
         let mut got = sent.packet?;
+        self.leave_rest(wanted, &mut got, (at, segment_size));
         self.join_parts(wanted, &mut got, at);
         let Some(index) = self.owner(wanted, &got) else {
             return Err(self.mismatch(wanted, &got, vec!["no such connection".to_owned()]));
@@ -243,6 +244,30 @@ impl Runner {
         }
     }
 
+    /// Of a packet that stands for several segments only those are taken that are wanted; the others come next.
+    fn leave_rest(
+        &mut self,
+        wanted: &Packet,
+        got: &mut Packet,
+        (at, segment_size): (Instant, Option<u16>),
+    ) {
+        let (Body::Tcp(whole), Body::Tcp(segment)) = (&wanted.body, &got.body) else {
+            return;
+        };
+        let Some(size) = segment_size.map(u32::from).filter(|&size| size > 0) else {
+            return;
+        };
+        if whole.len == 0 || whole.len >= segment.len || !whole.len.is_multiple_of(size) {
+            return;
+        }
+        let rest = compare::cut(got, whole.len);
+        self.sent.push_front(Sent {
+            at,
+            packet: Ok(rest),
+            segment_size,
+        });
+    }
+
     /// A packet shorter than what is wanted takes up those that go on with it.
     fn join_parts(&mut self, wanted: &Packet, got: &mut Packet, at: Instant) {
         let Body::Tcp(whole) = &wanted.body else {
@@ -256,6 +281,7 @@ impl Runner {
             && let Some(Sent {
                 at: next_at,
                 packet: Ok(next),
+                ..
             }) = self.sent.front()
             && *next_at == at
             && len(got) + len(next) <= whole.len

@@ -111,7 +111,7 @@ impl ReceiveBuffer {
     /// are left; returns the octets dropped.
     ///
     /// The peer was told that they arrived (SACK) and will have to send them again: RFC 2018 section 8 permits that
-    /// and discourages it, so this is for memory pressure.
+    /// and discourages it, so this is for memory pressure [RFC2018-13].
     pub fn prune(&mut self, limit: usize) -> usize {
         let Some(store) = &mut self.store else {
             return 0;
@@ -203,7 +203,7 @@ impl ReceiveBuffer {
         self.store.as_ref().map_or(0, |store| store.held())
     }
 
-    /// The SACK blocks to report, at most `max` (RFC 2018 section 4).
+    /// The SACK blocks to report, at most `max` (RFC 2018 section 4) [RFC2018-5] [RFC2018-6] [RFC2018-7].
     ///
     /// The first is the block that the last arriving octets belong to; then those reported most recently before; then
     /// others, from `RCV.NXT` upwards.

@@ -120,7 +120,7 @@ impl SendBuffer {
         taken
     }
 
-    /// Drops `octets` from the front: they were acknowledged.
+    /// Drops `octets` from the front: they were acknowledged [RFC2018-12].
     ///
     /// More than [`len`](Self::len) is a bug of the caller; the buffer is empty afterwards.
     pub fn acknowledge(&mut self, octets: usize) {

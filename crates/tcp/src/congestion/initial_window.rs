@@ -6,7 +6,7 @@ const OCTETS_PER_SEGMENT: u32 = 1_460;
 /// The initial window in octets: `segments` of `smss` octets each.
 ///
 /// Ten segments by default (RFC 6928), bounded for large ones; a single one if the SYN or the SYN+ACK was lost
-/// (RFC 5681 3.1).
+/// (RFC 5681 3.1) [RFC5681-3] [RFC5681-5].
 ///
 /// ```
 /// use handwave_tcp::congestion::initial_window;
@@ -30,6 +30,7 @@ mod tests {
 
     #[test]
     fn rfc6928_2_is_ten_segments_within_limits() {
+        // [RFC5681-3]
         for (smss, octets) in [
             (48, 480),
             (536, 5_360),
@@ -43,6 +44,7 @@ mod tests {
 
     #[test]
     fn rfc5681_3_1_is_one_segment_after_a_lost_syn() {
+        // [RFC5681-5]
         assert_eq!(initial_window(1, 536), 536);
     }
 }

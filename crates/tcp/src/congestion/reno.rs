@@ -11,7 +11,7 @@ use super::{AckEvent, CongestionControl, Loss, LossEvent, WINDOW_MAX};
 /// long ago: the `L` of RFC 3465 2.3. Elsewhere [`AckEvent::segments_max`] says it.
 const SLOW_START_SEGMENTS_AFTER_TIMEOUT: u32 = 1;
 
-/// Slow start, congestion avoidance and halving (RFC 5681).
+/// Slow start, congestion avoidance and halving (RFC 5681) [RFC5681-2] [RFC5681-8] [RFC5681-9].
 ///
 /// Both kinds of growth count acknowledged octets, not ACKs, so a peer gains nothing by acknowledging a segment in many
 /// small steps. A window that is not used does not grow (in the spirit of RFC 7661).
@@ -73,7 +73,7 @@ impl Reno {
         self.cwnd = self.cwnd.saturating_add(octets).min(WINDOW_MAX);
     }
 
-    /// Half of what was in flight, at least two segments (RFC 5681 equation 4).
+    /// Half of what was in flight, at least two segments (RFC 5681 equation 4) [RFC5681-10] [RFC5681-17].
     fn lower_threshold(&mut self, flight: u32, smss: u32) {
         self.ssthresh = (flight / 2).max(smss.saturating_mul(2));
         self.bytes_acked = 0;
@@ -116,7 +116,7 @@ impl CongestionControl for Reno {
             self.lower_threshold(loss.flight, loss.smss);
         }
         self.bytes_acked = 0;
-        // The loss window is one segment, whatever the initial window (RFC 5681 3.1).
+        // The loss window is one segment, whatever the initial window (RFC 5681 3.1) [RFC5681-11].
         self.cwnd = loss.smss;
         self.after_timeout = true;
     }
@@ -139,7 +139,7 @@ impl CongestionControl for Reno {
         }
     }
 
-    /// Keeps the number of segments when they become smaller (RFC 5681 3.1); larger ones change nothing.
+    /// Keeps the number of segments when they become smaller (RFC 5681 3.1); larger ones change nothing [RFC5681-6].
     fn on_mss_change(&mut self, old: u32, new: u32) {
         if new < old {
             let scaled = u64::from(self.cwnd) * u64::from(new) / u64::from(old);

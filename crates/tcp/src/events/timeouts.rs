@@ -52,7 +52,7 @@ fn on_handshake_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
     restart_retransmission_timer(tcb, cx.now);
 }
 
-/// The oldest octet went unacknowledged for an RTO (RFC 6298 5.4 to 5.6, RFC 5681 3.1) [MUST-18] [MUST-19] [MUST-20].
+/// The oldest octet went unacknowledged for an RTO (RFC 6298 5.4 to 5.6, RFC 5681 3.1) [MUST-18] [MUST-19] [MUST-20] [RFC6298-13] [RFC6298-14] [RFC6298-15].
 fn on_retransmission_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
     let waited = note_try(tcb, cx);
     let orphan_done = tcb.app.released && tcb.patience.tries > tcb.config.orphan_retries;

@@ -15,7 +15,7 @@ use crate::tcb::{LossState, Tcb};
 use crate::time::Instant;
 use crate::timer::Timer;
 
-/// Sends the next lost octets again, if the congestion window has room for them (RFC 6675 5, NextSeg rule 1).
+/// Sends the next lost octets again, if the congestion window has room for them (RFC 6675 5, NextSeg rule 1) [RFC5681-1] [RFC6675-14].
 pub(super) fn retransmission(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
     let (seq, missing) = tcb.scoreboard.next_lost(tcb.snd.una, tcb.snd.nxt)?;
     let len = missing.min(u32::from(segment_size(tcb)));
@@ -128,7 +128,7 @@ pub(crate) fn has_text_to_send(tcb: &Tcb, now: Instant) -> bool {
     again || offer(tcb, now).is_some()
 }
 
-/// Arms the retransmission timer anew (RFC 6298 5.1, 5.3).
+/// Arms the retransmission timer anew (RFC 6298 5.1, 5.3) [RFC6298-9] [RFC6298-10] [RFC6298-12].
 pub(crate) fn restart_retransmission_timer(tcb: &mut Tcb, now: Instant) {
     let rto = tcb.rto();
     tcb.timers.set(Timer::Retransmission, now + rto);
@@ -204,7 +204,7 @@ fn build(tcb: &mut Tcb, cx: &Context<'_>, seq: SeqNum, len: u32) -> SegmentOut {
     segment
 }
 
-/// After an idle RTO the congestion window starts small again (RFC 5681 4.1).
+/// After an idle RTO the congestion window starts small again (RFC 5681 4.1) [RFC5681-20].
 fn restart_after_idle(tcb: &mut Tcb, now: Instant) {
     let idle = now - tcb.patience.last_sent;
     let rto = tcb.rto();

@@ -7,7 +7,7 @@ use crate::config::{Config, ReceiveWindow};
 
 use crate::tcb::Tcb;
 
-/// The window field of a SYN or SYN+ACK: never scaled (RFC 7323 2.2). `mss` is the text of the peer's full segments.
+/// The window field of a SYN or SYN+ACK: never scaled (RFC 7323 2.2). `mss` is the text of the peer's full segments [RFC7323-4].
 pub(crate) fn syn_window(config: &Config, mss: u16) -> u16 {
     FirstWindow::of(config).field(mss)
 }
@@ -43,7 +43,7 @@ impl FirstWindow {
     }
 }
 
-/// The window field for a segment that leaves, moving the right edge if that is worth telling [MUST-39] [SHLD-14].
+/// The window field for a segment that leaves, moving the right edge if that is worth telling [MUST-39] [SHLD-14] [RFC7323-7] [RFC7323-9].
 ///
 /// An application that does not read keeps the window shut for as long as it likes [MAY-8].
 pub(super) fn offer(tcb: &mut Tcb) -> u16 {
@@ -101,7 +101,7 @@ fn growth(tcb: &Tcb) -> u32 {
     }
 }
 
-/// The right edge that the free space allows.
+/// The right edge that the free space allows [RFC7323-10].
 fn right_edge(tcb: &Tcb) -> SeqNum {
     let reach = u32::from(u16::MAX) << tcb.rcv.shift.get();
     tcb.rcv.nxt + tcb.receive_room().min(reach)

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-/// The clock granularity `G` of RFC 6298: the variance term of the RTO is never below it.
+/// The clock granularity `G` of RFC 6298: the variance term of the RTO is never below it [RFC6298-8].
 ///
 /// Timestamps echo milliseconds and the timer wheel turns in milliseconds, so nothing finer is promised.
 pub const CLOCK_GRANULARITY: Duration = Duration::from_millis(1);
@@ -106,7 +106,7 @@ impl RttEstimator {
         }
     }
 
-    /// Takes one measurement and ends the backoff (RFC 6298 2.2 and 2.3).
+    /// Takes one measurement and ends the backoff (RFC 6298 2.2 and 2.3) [RFC6298-2] [RFC6298-3].
     ///
     /// For a sender that measures about once per round trip. One that measures with each ACK calls
     /// [`on_sample_among`](Self::on_sample_among).
@@ -117,7 +117,7 @@ impl RttEstimator {
         self.on_sample_among(rtt, 1);
     }
 
-    /// Takes one of about `samples_per_rtt` measurements in this round trip (RFC 7323 appendix G).
+    /// Takes one of about `samples_per_rtt` measurements in this round trip (RFC 7323 appendix G) [RFC7323-19].
     ///
     /// With timestamps each ACK is a measurement. The gains of RFC 6298 are meant for one per round trip, so each is
     /// weighted down to keep the length of the memory. The expected number is `ceil(FlightSize / (2 * SMSS))`.
@@ -214,7 +214,7 @@ impl RttEstimator {
         self.apply_lost_syn();
     }
 
-    /// Notes that the timer fired waiting for the ACK of a SYN (RFC 6298 5.7).
+    /// Notes that the timer fired waiting for the ACK of a SYN (RFC 6298 5.7) [RFC6298-16].
     ///
     /// Call it after [`back_off`](Self::back_off) when the SYN is sent again, or once when the handshake has completed.
     /// The SYN itself keeps backing off from the initial RTO; from the next [`reset_backoff`](Self::reset_backoff) on,
@@ -296,6 +296,7 @@ mod tests {
 
     #[test]
     fn rfc6298_2_1_starts_at_the_initial_rto() {
+        // [RFC6298-1]
         let mut rtt = RttEstimator::new(RttConfig::default());
         assert_eq!(
             (rtt.srtt(), rtt.rttvar(), rtt.min_rtt()),
@@ -309,6 +310,7 @@ mod tests {
 
     #[test]
     fn rfc6298_2_5_the_maximum_bounds_any_backoff() {
+        // [RFC6298-5]
         let mut rtt = RttEstimator::new(RttConfig::default());
         rtt.on_sample(Duration::from_secs(u64::MAX));
         for _ in 0..300 {
@@ -320,6 +322,7 @@ mod tests {
 
     #[test]
     fn rfc6298_2_2_and_2_3_follow_the_arithmetic() {
+        // [RFC6298-2] [RFC6298-3]
         let mut rtt = RttEstimator::new(fine());
         // sample, SRTT, RTTVAR, RTO in microseconds, worked by hand
         let table = [
@@ -339,6 +342,7 @@ mod tests {
 
     #[test]
     fn rfc6298_2_4_rounds_up_to_the_minimum() {
+        // [RFC6298-4]
         let mut rtt = RttEstimator::new(RttConfig::default());
         rtt.on_sample(ms(10));
         assert_eq!(rtt.rto(), Duration::from_secs(1));
@@ -346,6 +350,7 @@ mod tests {
 
     #[test]
     fn rfc6298_4_variance_term_is_at_least_the_granularity() {
+        // [RFC6298-8]
         let mut rtt = RttEstimator::new(fine());
         for _ in 0..200 {
             rtt.on_sample(ms(100));
@@ -366,6 +371,7 @@ mod tests {
 
     #[test]
     fn rfc6298_5_7_data_after_a_lost_syn_starts_at_three_seconds() {
+        // [RFC6298-16]
         let mut rtt = RttEstimator::new(RttConfig::default());
         rtt.back_off();
         rtt.on_syn_retransmitted();
@@ -398,6 +404,7 @@ mod tests {
 
     #[test]
     fn rfc7323_g_many_samples_remember_as_long_as_one() {
+        // [RFC7323-19]
         let mut once = RttEstimator::new(fine());
         let mut often = RttEstimator::new(fine());
         once.on_sample(ms(100));

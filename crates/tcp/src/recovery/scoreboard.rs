@@ -158,7 +158,7 @@ impl Edge {
 
 /// What comes in.
 impl Scoreboard {
-    /// Marks what the SACK blocks of a segment report (RFC 6675 `Update`, RFC 2018, RFC 2883).
+    /// Marks what the SACK blocks of a segment report (RFC 6675 `Update`, RFC 2018, RFC 2883) [RFC6675-2].
     ///
     /// Only blocks inside `(una, nxt]` count. A receiver never reports a block at `una` or below it (it would have
     /// acknowledged it), except to say that data arrived twice.
@@ -251,7 +251,7 @@ impl Scoreboard {
         board.lost.raise(edge, &board.ranges);
     }
 
-    /// Finds what the SACK information shows to be lost (RFC 6675 `IsLost`) and returns whether `una` itself is.
+    /// Finds what the SACK information shows to be lost (RFC 6675 `IsLost`) and returns whether `una` itself is [RFC6675-3].
     ///
     /// An octet is lost when `dup_thresh` separate ranges, or more than `(dup_thresh - 1) * smss` octets, are SACKed
     /// above it. Duplicate ACKs say nothing about a place: the caller counts them, and marks the first segment
@@ -284,7 +284,7 @@ impl Scoreboard {
         self.release_if_empty();
     }
 
-    /// Ends a loss recovery: duplicate ACKs counted in it are spent. SACK information stays (RFC 6675 section 5, A).
+    /// Ends a loss recovery: duplicate ACKs counted in it are spent. SACK information stays (RFC 6675 section 5, A) [RFC6675-13].
     pub fn end_recovery(&mut self) {
         self.rescue = None;
         if let Some(board) = &mut self.board {
@@ -302,7 +302,7 @@ impl Scoreboard {
     ///
     /// SACK information stays, as the erratum 1610 to RFC 2018 and RFC 6675 5.1 permit, unless there is a sign that the
     /// peer gave up what it had SACKed: it holds the octet at `una` and yet does not acknowledge it, or a second
-    /// timeout comes with no progress since the first.
+    /// timeout comes with no progress since the first [RFC6675-15] [RFC2018-9] [RFC2018-10].
     ///
     /// The caller follows with [`mark_lost_below`](Self::mark_lost_below)`(SND.NXT)`.
     pub fn on_timeout(&mut self, una: SeqNum) {
@@ -333,7 +333,7 @@ impl Scoreboard {
 
 /// What the sender asks.
 impl Scoreboard {
-    /// The octets assumed to be in the network (RFC 6675 `SetPipe`). O(1).
+    /// The octets assumed to be in the network (RFC 6675 `SetPipe`). O(1) [RFC6675-4].
     ///
     /// Each un-SACKed octet counts once if it is not lost and once if it was retransmitted.
     #[must_use]
@@ -350,7 +350,7 @@ impl Scoreboard {
     }
 
     /// The next octets to retransmit (RFC 6675 `NextSeg` rule 1): the first that are lost, not SACKed and not yet sent
-    /// again in this recovery, with the number of octets in one piece. The caller sends at most `SMSS` of them.
+    /// again in this recovery, with the number of octets in one piece. The caller sends at most `SMSS` of them [RFC6675-5] [RFC2018-8].
     #[must_use]
     pub fn next_lost(&self, una: SeqNum, nxt: SeqNum) -> Option<(SeqNum, u32)> {
         let lost = self.board.as_ref()?.lost.at?;
@@ -358,7 +358,7 @@ impl Scoreboard {
     }
 
     /// The next octets that may be missing although it is not certain (RFC 6675 `NextSeg` rule 3): not SACKed, not yet
-    /// sent again, below the highest SACKed octet.
+    /// sent again, below the highest SACKed octet [RFC6675-7].
     #[must_use]
     pub fn next_uncertain(&self, una: SeqNum, nxt: SeqNum) -> Option<(SeqNum, u32)> {
         self.next_unsacked(una, self.highest_sacked()?.earlier_of(nxt))
@@ -376,7 +376,7 @@ impl Scoreboard {
     }
 
     /// The rescue retransmission (RFC 6675 `NextSeg` rule 4): up to `smss` octets that end with the highest un-SACKed
-    /// octet in flight. Once per recovery, and only when the retransmission that opened it has been acknowledged.
+    /// octet in flight. Once per recovery, and only when the retransmission that opened it has been acknowledged [RFC6675-8].
     ///
     /// It keeps the ACK clock alive when the tail of the flight was lost, about which no SACK block can tell. After
     /// sending it call [`on_rescue`](Self::on_rescue), not [`on_retransmit`](Self::on_retransmit).

@@ -26,6 +26,7 @@ fn acks(sent: &[SegmentOut]) -> Vec<u32> {
 /// One small segment is acknowledged later, but in less than half a second [MUST-40] [SHLD-18].
 #[test]
 fn an_acknowledgment_waits_less_than_half_a_second() {
+    // [RFC5681-22]
     let mut bench = Bench::established(unhurried());
     assert!(bench.peer_sends(b"x").is_empty(), "in the hope of company");
     let sent = bench.waits(Duration::from_secs(1));
@@ -50,6 +51,7 @@ fn an_acknowledgment_rides_on_text() {
 /// At least every second full-sized segment is acknowledged at once [SHLD-19].
 #[test]
 fn every_second_full_segment_is_acknowledged() {
+    // [RFC5681-21]
     let mut bench = Bench::established(unhurried());
     let counts: Vec<usize> = (0..6)
         .map(|_| bench.peer_sends(&octets(MSS)).len())
@@ -74,6 +76,7 @@ fn a_queue_of_segments_gets_one_acknowledgment() {
 /// [SHLD-31] [MAY-13].
 #[test]
 fn segments_out_of_order_are_queued() {
+    // [RFC5681-13] [RFC5681-14]
     let mut bench = Bench::established(unhurried());
     let missing = bench.segment(ACK, b"one ");
     bench.peer.seq += 4;
@@ -126,6 +129,7 @@ fn text_is_trimmed_to_the_window() {
 /// An ACK from outside SND.UNA - MAX.SND.WND to SND.NXT was not written by the peer (RFC 5961 5) [MAY-12].
 #[test]
 fn acknowledgments_out_of_range_are_challenged() {
+    // [RFC5961-7]
     let mut bench = Bench::established(unhurried());
     bench.writes(b"hello");
     let genuine = bench.peer.ack;

@@ -73,6 +73,7 @@ fn nagle_holds_small_segments_back_until_switched_off() {
 /// [MUST-18] [MUST-19].
 #[test]
 fn the_retransmission_timer_backs_off() {
+    // [RFC6298-9] [RFC6298-10] [RFC6298-13] [RFC6298-14] [RFC6298-15]
     let mut bench = Bench::established(plain());
     bench.writes(b"hello");
     let sent = bench.waits(Duration::from_secs(16));
@@ -89,6 +90,7 @@ fn the_retransmission_timer_backs_off() {
 /// sent once is [MUST-18].
 #[test]
 fn a_retransmitted_segment_is_not_measured() {
+    // [RFC6298-6] [RFC6298-7]
     let mut bench = Bench::established(plain());
     let before = bench.connection.info().rtt;
     bench.writes(b"hello");
@@ -112,6 +114,7 @@ fn a_retransmitted_segment_is_not_measured() {
 /// grows by about one segment in a round trip [MUST-19].
 #[test]
 fn slow_start_and_congestion_avoidance() {
+    // [RFC5681-2] [RFC5681-8]
     let mut bench = Bench::established(Config {
         initial_window: 2,
         ..plain()

@@ -34,6 +34,7 @@ fn windows_are_unsigned_and_wide() {
 /// What is sent stays within the window.
 #[test]
 fn the_window_limits_what_leaves() {
+    // [RFC5681-1]
     let mut bench = Bench::established(plain());
     bench.peer_offers(4_000);
     let sent = bench.writes(&octets(10_000));
@@ -62,6 +63,7 @@ fn the_window_of_a_new_acknowledgment_on_old_text_counts() {
 /// about the rest does not end the connection [MUST-34] [SHLD-15] [SHLD-16] [SHLD-17].
 #[test]
 fn a_window_that_shrinks_below_the_flight() {
+    // [RFC7323-9]
     let mut bench = Bench::established(plain());
     let sent = bench.writes(&octets(4 * MSS));
     assert_eq!(sent.len(), 4);
@@ -207,6 +209,7 @@ fn the_receiver_opens_its_window_in_large_steps() {
 /// Whatever arrives and however slowly it is read, the right edge of the window never moves left [SHLD-14].
 #[test]
 fn the_right_edge_never_moves_left() {
+    // [RFC7323-7] [RFC7323-10]
     let mut bench = Bench::established(Config {
         receive_buffer: 8_192,
         quick_acks: 0,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::language::ast::{Expression, Field};
 use crate::posix::constants as c;
-use crate::posix::{Address, OptionValue};
+use crate::posix::{Address, Errno, OptionValue};
 
 /// Largest buffer a script may ask for.
 const OCTETS_MAX: i64 = 64 << 20;
@@ -73,6 +73,7 @@ pub(super) fn integer(value: &Expression) -> Result<i64, String> {
         Expression::Integer(integer) => Ok(integer.value),
         Expression::Symbol(name) if name == "NULL" => Ok(0),
         Expression::Symbol(name) => c::by_name(name)
+            .or_else(|| Errno::by_name(name).map(Errno::number))
             .map(|value| {
                 if name.starts_with("EPOLL") {
                     i64::from(value.cast_unsigned())

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::posix::Fd;
 use crate::posix::constants::{SOL_TCP, TCP_INFO};
-use crate::posix::{Fd, OptionValue};
 use crate::runner::Runner;
 
 /// Members of one octet: name, offset, lowest bit, bits.
@@ -113,8 +113,8 @@ impl Runner {
             return BTreeMap::new();
         };
         match self.posix.option(fd, SOL_TCP, TCP_INFO) {
-            Ok(OptionValue::Octets(octets)) => members(&octets),
-            _ => BTreeMap::new(),
+            Ok(value) => members(&value.encode()),
+            Err(_) => BTreeMap::new(),
         }
     }
 

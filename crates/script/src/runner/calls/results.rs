@@ -225,8 +225,8 @@ fn option(wanted: Option<&Expression>, got: &OptionValue) -> Result<Vec<String>,
     };
     match (wanted, got) {
         (Expression::Ellipsis, _) => Ok(Vec::new()),
-        (Expression::Structure(_), OptionValue::Octets(octets)) => {
-            let known = information::members(octets);
+        (Expression::Structure(_), OptionValue::Info(_) | OptionValue::Octets(_)) => {
+            let known = information::members(&got.encode());
             let mut found = Vec::new();
             for (name, value) in members(Some(wanted))? {
                 match known.get(name) {

@@ -103,6 +103,7 @@ fn old_octets_win() {
 
 #[test]
 fn rfc2018_4_the_latest_block_comes_first() {
+    // [RFC2018-5] [RFC2018-6] [RFC2018-7]
     let mut buffer = ReceiveBuffer::default();
     for (offset, expected) in [
         (1_000, vec![(1_000, 1_100)]),
@@ -276,6 +277,7 @@ fn cve_2018_5390_every_second_octet_stays_bounded() {
 
 #[test]
 fn rfc2018_8_pruning_starts_at_the_far_end() {
+    // [RFC2018-13]
     let mut buffer = ReceiveBuffer::default();
     insert(&mut buffer, 0, 2_000);
     for offset in [4_000, 2_000, 6_000, 7_500] {

@@ -103,6 +103,7 @@ fn rfc3465_2_3_only_the_slow_start_right_after_a_timeout_is_slower() {
 
 #[test]
 fn rfc5681_3_1_congestion_avoidance_opens_one_segment_per_window() {
+    // [RFC5681-9]
     let mut reno = avoiding(10);
     for _ in 0..9 {
         reno.on_ack(&ack(SMSS));
@@ -181,6 +182,7 @@ fn a_window_that_is_not_used_does_not_grow() {
 
 #[test]
 fn rfc5681_3_1_equation_4_halves_the_flight_and_not_the_window() {
+    // [RFC5681-10] [RFC5681-17]
     for (flight, window) in [
         (100 * SMSS, 50 * SMSS),
         (5 * SMSS, 2_500),
@@ -208,6 +210,7 @@ fn rfc5681_3_1_a_second_timeout_keeps_the_threshold() {
 
 #[test]
 fn rfc6582_3_2_recovery_ends_without_a_burst() {
+    // [RFC5681-19]
     for (flight, window) in [
         (30 * SMSS, 10 * SMSS),
         (9 * SMSS, 10 * SMSS),
@@ -223,6 +226,7 @@ fn rfc6582_3_2_recovery_ends_without_a_burst() {
 
 #[test]
 fn rfc5681_4_1_idleness_restarts_from_the_initial_window() {
+    // [RFC5681-20]
     let rto = Duration::from_secs(1);
     let mut reno = Reno::new(10 * SMSS);
     for _ in 0..15 {
@@ -253,6 +257,7 @@ fn rfc7661_4_4_3_idleness_remembers_three_quarters_as_the_threshold() {
 
 #[test]
 fn rfc5681_3_1_smaller_segments_shrink_the_window_in_proportion() {
+    // [RFC5681-6]
     let mut reno = Reno::new(14_600);
     reno.on_mss_change(1_460, 730);
     assert_eq!(reno.window(), 7_300);

@@ -88,7 +88,7 @@ fn check_handshake_ack(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn)
     Continue(())
 }
 
-/// SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT, or the segment was not written by our peer (RFC 5961 5.2 [MAY-12]).
+/// SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT, or the segment was not written by our peer (RFC 5961 5.2 [MAY-12]) [RFC5961-7].
 fn check_range(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum) -> Step {
     if ack.after(tcb.snd.nxt) {
         tcb.challenge(cx);
@@ -101,7 +101,7 @@ fn check_range(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum) -> Step {
     Continue(())
 }
 
-/// The newest segment's window counts, not the last to arrive (SND.WL1, SND.WL2).
+/// The newest segment's window counts, not the last to arrive (SND.WL1, SND.WL2) [RFC7323-6].
 ///
 /// An acknowledgment of something new makes a segment the newest too, whatever its place in sequence space: text sent
 /// again has an old SEG.SEQ. Without its window, SND.UNA would take the right edge along to where the peer never put it.
@@ -119,7 +119,7 @@ fn take_window(tcb: &mut Tcb, segment: &SegmentIn) {
     }
 }
 
-/// Moves SND.UNA, frees what is acknowledged, measures, and changes state when our FIN is covered.
+/// Moves SND.UNA, frees what is acknowledged, measures, and changes state when our FIN is covered [RFC7323-18] [RFC6298-11].
 ///
 /// Returns the sequence numbers newly acknowledged.
 fn take_acknowledgment(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum, echo: Option<u32>) -> u32 {
@@ -161,7 +161,7 @@ fn take_acknowledgment(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum, echo: O
     acked
 }
 
-/// Round-trip time: the octet being timed, else the echoed timestamp (RFC 6298 3, RFC 7323 4) [MUST-18].
+/// Round-trip time: the octet being timed, else the echoed timestamp (RFC 6298 3, RFC 7323 4) [MUST-18] [RFC7323-12].
 fn measure(tcb: &mut Tcb, cx: &Context<'_>, ack: SeqNum, echo: Option<u32>) {
     if tcb.records.is_some() {
         return measure_oldest(tcb, cx, ack, echo);

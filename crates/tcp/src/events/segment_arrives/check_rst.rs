@@ -12,7 +12,7 @@ use crate::segment::SegmentIn;
 use crate::tcb::Tcb;
 use crate::trace::Verdict;
 
-/// Decides what an incoming RST does to this connection; the text it may carry is ignored [SHLD-2].
+/// Decides what an incoming RST does to this connection; the text it may carry is ignored [SHLD-2] [RFC5961-1] [RFC5961-2] [RFC5961-3].
 ///
 /// The sequence check has passed, so SEG.SEQ lies in the window. Only a RST naming RCV.NXT exactly is believed: a blind
 /// attacker hits a window far sooner than one number. Any other is answered with a challenge ACK.

@@ -14,7 +14,7 @@ use crate::segment::SegmentIn;
 use crate::tcb::{Tcb, octets};
 use crate::trace::Verdict;
 
-/// TS.Recent is not believed after this long without a segment (RFC 7323 5.5).
+/// TS.Recent is not believed after this long without a segment (RFC 7323 5.5) [RFC7323-28].
 const TS_RECENT_MAX_AGE: Duration = Duration::from_secs(24 * 24 * 3600);
 
 /// A timestamp that TS.Recent may follow once the acknowledgment of its segment has proved good.
@@ -32,7 +32,7 @@ impl FreshTimestamp {
     }
 }
 
-/// Drops what lies outside the window and trims what straddles its edges.
+/// Drops what lies outside the window and trims what straddles its edges [RFC7323-26].
 ///
 /// Continues with the timestamp to remember. RFC 7323 5.3 (R3) remembers it here already; then a forged segment that hits the
 /// window, and is dropped for its acknowledgment, would leave a timestamp behind against which PAWS drops all true ones.
@@ -96,7 +96,7 @@ fn strip_repeated_syn(tcb: &mut Tcb, segment: &mut SegmentIn) {
     }
 }
 
-/// PAWS: an old timestamp marks an old duplicate (RFC 7323 5.3 R1); never applied to RST.
+/// PAWS: an old timestamp marks an old duplicate (RFC 7323 5.3 R1); never applied to RST [RFC7323-14] [RFC7323-15] [RFC7323-16] [RFC7323-25] [RFC7323-24].
 fn check_timestamp(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn, rst: bool) -> Step {
     if !tcb.negotiated.timestamps || rst {
         return Continue(());
@@ -117,7 +117,7 @@ fn check_timestamp(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn, rst
     Break(Verdict::Acknowledged(DropReason::Paws))
 }
 
-/// TS.Recent follows segments that start at or before the last acknowledgment (RFC 7323 4.3 (2)).
+/// TS.Recent follows segments that start at or before the last acknowledgment (RFC 7323 4.3 (2)) [RFC7323-20] [RFC7323-21] [RFC7323-22].
 fn fresh_timestamp(tcb: &Tcb, cx: &Context<'_>, segment: &SegmentIn, rst: bool) -> FreshTimestamp {
     let wanted = tcb.negotiated.timestamps && !rst;
     let covers = segment.header.seq.at_or_before(tcb.rcv.last_ack_sent);

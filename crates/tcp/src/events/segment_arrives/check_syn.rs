@@ -11,7 +11,7 @@ use crate::segment::SegmentIn;
 use crate::tcb::Tcb;
 use crate::trace::Verdict;
 
-/// Answers a SYN on a connection that exists with a challenge ACK: a peer that restarted replies with an exact RST.
+/// Answers a SYN on a connection that exists with a challenge ACK: a peer that restarted replies with an exact RST [RFC5961-5] [RFC5961-6].
 ///
 /// TIME-WAIT is served before this check, where a SYN may begin a new incarnation (RFC 6191).
 pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -> Step {

@@ -77,7 +77,7 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
 }
 
 /// Where the peer's FIN stands, even if text before it is still missing: then it is acknowledged at once, each time it comes,
-/// as any segment out of order (RFC 5681 4.2).
+/// as any segment out of order (RFC 5681 4.2) [RFC5681-13] [RFC5681-14] [RFC2018-3] [RFC2018-4].
 fn remember_fin(tcb: &mut Tcb, segment: &SegmentIn) {
     if !segment.header.flags.contains(TcpFlags::FIN) {
         return;

@@ -24,7 +24,7 @@ pub(super) struct AckedText {
     pub(super) sack: SackBlocks,
 }
 
-/// Updates the scoreboard, enters and leaves recovery, and lets the congestion window grow.
+/// Updates the scoreboard, enters and leaves recovery, and lets the congestion window grow [RFC5681-16] [RFC6675-9].
 pub(super) fn on_ack(tcb: &mut Tcb, cx: &mut Context<'_>, ack: &AckedText) {
     let smss = u32::from(tcb.mss.send);
     if ack.acked > 0 {
@@ -92,7 +92,7 @@ fn grow_or_enter(tcb: &mut Tcb, cx: &mut Context<'_>, ack: &AckedText, newly_sac
     }
 }
 
-/// Halves the window and sends the first lost segment at once (RFC 5681 3.2, RFC 6675 5 steps 4.1 to 4.3).
+/// Halves the window and sends the first lost segment at once (RFC 5681 3.2, RFC 6675 5 steps 4.1 to 4.3) [RFC5681-15] [RFC5681-19] [RFC5681-24] [RFC6675-10] [RFC6675-12].
 fn enter_fast_recovery(tcb: &mut Tcb, cx: &mut Context<'_>, smss: u32) {
     let flight = tcb.snd.flight();
     tcb.scoreboard.begin_recovery();

@@ -22,7 +22,7 @@ use crate::trace::Verdict;
 use crate::tuple::Tuple;
 use crate::vars::{RawWindow, WindowShift};
 
-/// A connection whose SYN has not been answered.
+/// A connection whose SYN has not been answered [RFC5961-4].
 #[derive(Debug)]
 pub(crate) struct SynSent {
     pub(crate) config: Arc<Config>,

@@ -39,6 +39,7 @@ fn is_small() {
 
 #[test]
 fn rfc6675_4_is_lost_by_octets() {
+    // [RFC6675-2] [RFC6675-3]
     // More than two segments SACKed above: lost. Exactly two: not yet.
     let (scoreboard, _) = reported(&[(300, 500)]);
     assert_eq!(scoreboard.lost(seq(0), seq(1_000)), 0);
@@ -67,6 +68,7 @@ fn rfc6675_4_is_lost_by_discontiguous_ranges() {
 
 #[test]
 fn rfc6675_4_next_seg_walks_the_lost_octets_once() {
+    // [RFC6675-5] [RFC6675-7] [RFC6675-4]
     let (mut scoreboard, _) = reported(&[(100, 200), (300, 400), (500, 900)]);
     let (una, nxt) = (seq(0), seq(1_000));
     let mut sent = Vec::new();
@@ -98,6 +100,7 @@ fn rfc6675_4_next_seg_walks_the_lost_octets_once() {
 
 #[test]
 fn rfc6675_4_rescue_takes_the_tail_once() {
+    // [RFC6675-8]
     // 1 to 6 arrive but 0 and the tail 7 to 9 do not.
     let (mut scoreboard, _) = reported(&[(100, 700)]);
     let nxt = seq(1_000);
@@ -265,6 +268,7 @@ fn invented_duplicate_acks_are_worth_no_more_than_the_flight() {
 
 #[test]
 fn the_end_of_recovery_keeps_sack_and_drops_duplicate_acks() {
+    // [RFC6675-13]
     let (mut scoreboard, _) = reported(&[(600, 700)]);
     scoreboard.on_duplicate_ack(seq(0), seq(1_000), SMSS);
     assert_eq!(scoreboard.sacked(), 200);
@@ -289,6 +293,7 @@ fn a_new_recovery_forgets_what_an_old_one_sent_again() {
 
 #[test]
 fn rfc2018_8_a_timeout_keeps_sack_until_the_peer_seems_to_renege() {
+    // [RFC6675-15] [RFC2018-9]
     // First timeout: kept.
     let (mut scoreboard, _) = reported(&[(300, 700)]);
     scoreboard.on_timeout(seq(0));
