@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Commands that are not run here, and what runs them.
-const COVERED_ELSEWHERE: [(&str, &str); 5] = [
+const COVERED_ELSEWHERE: [(&str, &str); 8] = [
     ("cargo test --workspace", "runs this very test"),
     (
         "cargo xtask check",
@@ -24,6 +24,18 @@ const COVERED_ELSEWHERE: [(&str, &str); 5] = [
     (
         "cargo run --release -p handwave-sim -- --seeds 2000 --first-seed 1",
         "the simulator's own tests run fewer seeds, .ci/run all of them",
+    ),
+    (
+        "sudo handwave serve --addr 10.7.0.1/24 --http 80=.",
+        "net/readme.rs runs it in a network namespace",
+    ),
+    (
+        "curl -T FILE http://10.7.0.1/",
+        "net/readme.rs runs it against that",
+    ),
+    (
+        "curl http://10.7.0.1/FILE",
+        "net/readme.rs runs it against that",
     ),
 ];
 

@@ -190,9 +190,6 @@ fn unable() -> Option<&'static str> {
 }
 
 fn play(application: &Application, because: Option<&str>) -> Verdict {
-    if application.name == "TFTP" && !support::handwave::knows("forward") {
-        return Verdict::Skipped("this handwave has no command forward".to_owned());
-    }
     let programs = [TOOLS, application.programs].concat();
     if let Some(reason) = packages::missing(&programs, because) {
         return Verdict::Skipped(reason);

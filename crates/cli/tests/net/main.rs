@@ -14,5 +14,6 @@ mod connect;
 mod errors;
 mod forward;
 mod link;
+mod readme;
 mod serve;
 mod transfers;

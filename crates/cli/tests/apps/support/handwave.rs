@@ -1,7 +1,6 @@
 //! Puts Handwave between a client and a server.
 
 use std::env;
-use std::process::Command;
 
 use super::world::World;
 
@@ -39,12 +38,6 @@ fn start(world: &mut World, arguments: &[&str]) -> Result<(), String> {
     world.wait_until("handwave said what it serves", |world| {
         world.read("log/handwave").is_ok_and(|log| !log.is_empty())
     })
-}
-
-/// Whether the program under test has a command.
-pub(crate) fn knows(command: &str) -> bool {
-    let help = Command::new(binary()).args([command, "--help"]).output();
-    help.is_ok_and(|output| output.status.success())
 }
 
 /// The program under test: this build, or another one to be tried.
