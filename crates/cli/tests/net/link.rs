@@ -15,7 +15,7 @@ fn a_file_comes_whole_through_loss_and_delay() {
         far.run("ip", "route add 10.7.0.0/24 via 10.8.0.2");
         ip("addr add 10.8.0.2 peer 10.8.0.1 dev b");
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
-        let (served, file) = directory_with_file(512 << 10);
+        let (served, file) = directory_with_file(4 << 20);
         let _server = Running::handwave(&format!(
             "serve --addr 10.7.0.1/24 --http 80={}",
             served.path().display()
