@@ -1,6 +1,6 @@
 //! Runs a script against a stack of ours in virtual time.
 //!
-//! The script is both the program, whose system calls go to [`Posix`](crate::posix::Posix), and the peer, whose packets are handed
+//! The script is both the program, whose system calls go to [`Posix`], and the peer, whose packets are handed
 //! in and expected. Nothing else happens: time passes from event to event, so a run takes as long as its packets take to process,
 //! and gives the same result each time.
 //!
