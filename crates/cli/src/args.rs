@@ -1,6 +1,7 @@
 //! The command line: what all commands understand here, each command's own in a file of its own.
 
 mod connect;
+mod control;
 mod flood;
 mod forward;
 mod lab;
@@ -13,6 +14,7 @@ mod serve;
 mod tun;
 
 pub(crate) use connect::ConnectArgs;
+pub(crate) use control::ControlArgs;
 pub(crate) use flood::{FloodArgs, Spoof};
 pub(crate) use forward::ForwardArgs;
 pub(crate) use lab::{LabArgs, LabCommand, NetworkArgs, PayloadArgs};

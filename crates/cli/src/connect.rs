@@ -10,6 +10,7 @@ use handwave_device::InterfaceAddress;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::args::{Common, ConnectArgs, HostPort};
+use crate::control::Wish;
 use crate::failure::{Failure, Kind};
 use crate::live::Live;
 use crate::tuning::Tuning;
@@ -25,7 +26,8 @@ pub(crate) fn run(args: &ConnectArgs, common: &Common) -> Result<ExitCode, Failu
     let done = live::block_on(async {
         let server = resolve(&args.server, &args.addresses).await?;
         let tun = tun::open(&args.tun, &args.addresses)?;
-        let live = Live::start(tun, &args.addresses, &tuning)?;
+        let control = Wish::new("handwave connect", &args.control);
+        let live = Live::start(tun, &args.addresses, &tuning, &control)?;
         live.until(async |stack| talk(&stack, server).await).await
     })?;
     Ok(match done {

@@ -12,6 +12,7 @@ use handwave::{Flow, Forwarder, ForwarderConfig};
 
 use self::ours::Ours;
 use crate::args::{Common, ForwardArgs};
+use crate::control::Wish;
 use crate::failure::{Failure, Kind};
 use crate::live::{Live, Tasks};
 use crate::screen::Screen;
@@ -27,7 +28,8 @@ pub(crate) fn run(args: &ForwardArgs, common: &Common) -> Result<ExitCode, Failu
     live::block_on(async {
         let tun = tun::open(&args.tun, &args.addresses)?;
         let banner = banner(&tun);
-        let live = Live::start(tun, &args.addresses, &tuning)?;
+        let control = Wish::new("handwave forward", &args.control);
+        let live = Live::start(tun, &args.addresses, &tuning, &control)?;
         let forwarder = Forwarder::new(&live.stack, ForwarderConfig::default())
             .map_err(|error| Failure::new(Kind::Failed, "cannot forward").because(error))?;
         live.tasks.spawn(forward(forwarder, live.tasks.clone()));

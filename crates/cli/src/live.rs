@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use handwave::control::Control;
 use handwave::{Stack, StackConfig};
 use handwave_device::InterfaceAddress;
 use tokio::runtime::Runtime;
@@ -14,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::control::Wish;
 use crate::failure::{Failure, Kind};
 use crate::tun::OpenTun;
 use crate::tuning::Tuning;
@@ -41,14 +43,17 @@ pub(crate) struct Live {
     tun: String,
     driver: JoinHandle<io::Result<()>>,
     interrupts: Interrupts,
+    /// Kept to the end, so that closing can be watched, too.
+    _control: Option<Control>,
 }
 
 impl Live {
-    /// Starts a stack with these addresses.
+    /// Starts a stack with these addresses, and a control socket for it if that is wished.
     pub(crate) fn start(
         tun: OpenTun,
         addresses: &[InterfaceAddress],
         tuning: &Tuning,
+        control: &Wish<'_>,
     ) -> Result<Self, Failure> {
         let failed =
             |error: io::Error| Failure::new(Kind::Failed, "cannot start the stack").because(error);
@@ -61,12 +66,14 @@ impl Live {
             builder.address(one.address(), one.prefix_len())
         });
         let (stack, driver) = builder.build().map_err(failed)?;
+        let control = control.open(&stack, &tun.name)?;
         Ok(Self {
             stack,
             tasks: Tasks::default(),
             tun: tun.name.to_string(),
             driver: tokio::spawn(driver),
             interrupts,
+            _control: control,
         })
     }
 

@@ -6,6 +6,7 @@
 
 mod args;
 mod connect;
+mod control;
 mod failure;
 mod forward;
 mod lab;

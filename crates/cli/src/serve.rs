@@ -18,6 +18,7 @@ use handwave_device::InterfaceAddress;
 
 use self::banner::Banner;
 use crate::args::{Backend, Common, Protocol, ServeArgs};
+use crate::control::Wish;
 use crate::failure::{Failure, Kind};
 use crate::live::Live;
 use crate::tuning::Tuning;
@@ -38,7 +39,8 @@ pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<ExitCode, Failure
     live::block_on(async {
         let tun = tun::open(&args.tun, &args.addresses)?;
         let mut banner = Banner::new(&tun, &args.addresses);
-        let live = Live::start(tun, &args.addresses, &tuning)?;
+        let control = Wish::new("handwave serve", &args.control);
+        let live = Live::start(tun, &args.addresses, &tuning, &control)?;
         let listeners = Listeners {
             live: &live,
             tuning: &tuning,

@@ -2,7 +2,7 @@
 
 use handwave_device::InterfaceAddress;
 
-use super::{LogArgs, TunArgs};
+use super::{ControlArgs, LogArgs, TunArgs};
 
 pub(super) const ABOUT: &str = "\
 Takes every TCP and UDP flow that enters a TUN interface, whatever its destination, and re-makes it with the sockets of \
@@ -32,6 +32,8 @@ pub(crate) struct ForwardArgs {
     pub(crate) addresses: Vec<InterfaceAddress>,
     #[command(flatten)]
     pub(crate) tun: TunArgs,
+    #[command(flatten)]
+    pub(crate) control: ControlArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use handwave_device::InterfaceAddress;
 
-use super::{HostPort, LogArgs, Port, TunArgs};
+use super::{ControlArgs, HostPort, LogArgs, Port, TunArgs};
 
 pub(super) const ABOUT: &str = "\
 Serves real programs: opens a TUN interface, runs a Handwave stack on it, and offers the services asked for on its \
@@ -39,6 +39,8 @@ pub(crate) struct ServeArgs {
     pub(crate) tun: TunArgs,
     #[command(flatten)]
     pub(crate) services: ServiceArgs,
+    #[command(flatten)]
+    pub(crate) control: ControlArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }

@@ -11,6 +11,7 @@
 
 mod common;
 mod connect;
+mod control;
 mod errors;
 mod forward;
 mod link;
