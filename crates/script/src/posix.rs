@@ -45,5 +45,6 @@ pub use errno::Errno;
 pub use files::Fd;
 pub use options::OptionValue;
 pub use sysctl::SysctlError;
+pub(crate) use system::finished;
 pub use system::{Environment, Posix, Settings};
 pub use tcp_info::LinuxTcpInfo;

@@ -21,12 +21,14 @@ mod compare;
 mod connection;
 mod events;
 mod files;
+mod host;
 mod packet;
 mod python;
 mod report;
 mod settings;
 mod shell;
 
+pub use host::Host;
 pub use report::{Failure, Happening, HappeningKind, Outcome, Verdict};
 pub use settings::{IpVersion, Settings};
 
@@ -42,8 +44,8 @@ use clock::Waiting;
 use connection::Connection;
 use files::Descriptors;
 
-/// Where the script's time 0 is on the stack's clock.
-const START: Instant = Instant::from_secs(1_000);
+/// Where the script's time 0 is on the clock of the host.
+pub const START: Instant = Instant::from_secs(1_000);
 
 /// Runs the script in `text`.
 ///
@@ -68,15 +70,36 @@ const START: Instant = Instant::from_secs(1_000);
 ///
 /// What is wrong with the text, if it is no script.
 pub fn run(text: &str, settings: &Settings) -> Result<Outcome, Diagnostic> {
+    run_on(text, settings, |settings| {
+        let mut environment =
+            Environment::new(settings.profile.clone(), [settings.local_address()]);
+        environment.interface.mtu = settings.mtu;
+        Posix::new(START, environment).map_err(|error| error.to_string())
+    })
+}
+
+/// Runs the script in `text` on what `host` makes of the settings, in which the script's own options are heard.
+///
+/// # Errors
+///
+/// What is wrong with the text, if it is no script. If there is no host, the outcome says so.
+pub fn run_on<H: Host>(
+    text: &str,
+    settings: &Settings,
+    host: impl FnOnce(&Settings) -> Result<H, String>,
+) -> Result<Outcome, Diagnostic> {
     let script = Script::parse(text, &settings.defines)?;
     let settings = settings.clone().with_options(&script, text)?;
-    Ok(Runner::new(settings).map_or_else(Outcome::failed_at_once, |runner| runner.run(&script)))
+    Ok(match host(&settings) {
+        Ok(host) => Runner::new(settings, host).run(&script),
+        Err(message) => Outcome::failed_at_once(message),
+    })
 }
 
 /// A run under way.
-struct Runner {
+struct Runner<H: Host> {
     settings: Settings,
-    posix: Posix,
+    host: H,
     now: Instant,
     /// When the event before the current one happened.
     previous: Instant,
@@ -90,7 +113,7 @@ struct Runner {
     files: Descriptors,
     /// The connection that a call has just accepted, until it has its descriptor.
     accepting: Option<usize>,
-    waiting: Option<Waiting>,
+    waiting: Option<Waiting<H::Call>>,
     python: python::Scope,
     trace: Vec<Happening>,
 }
@@ -104,15 +127,11 @@ struct Sent {
     segment_size: Option<u16>,
 }
 
-impl Runner {
-    fn new(settings: Settings) -> Result<Self, String> {
-        let mut environment =
-            Environment::new(settings.profile.clone(), [settings.local_address()]);
-        environment.interface.mtu = settings.mtu;
-        let posix = Posix::new(START, environment).map_err(|error| error.to_string())?;
-        Ok(Self {
+impl<H: Host> Runner<H> {
+    fn new(settings: Settings, host: H) -> Self {
+        Self {
             settings,
-            posix,
+            host,
             now: START,
             previous: START,
             sent: VecDeque::new(),
@@ -124,7 +143,7 @@ impl Runner {
             waiting: None,
             python: python::Scope::default(),
             trace: Vec::new(),
-        })
+        }
     }
 
     fn run(mut self, script: &Script) -> Outcome {
@@ -146,6 +165,7 @@ impl Runner {
         for command in &script.setup {
             self.command(command)?;
         }
+        self.host.start();
         for event in &script.events {
             self.event(event)?;
         }

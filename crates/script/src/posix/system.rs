@@ -355,7 +355,7 @@ impl Posix {
 }
 
 /// A packet whose checksum is complete: super-segments come without.
-fn finished(packet: PacketBuf) -> PacketBuf {
+pub(crate) fn finished(packet: PacketBuf) -> PacketBuf {
     if packet.checksum() != ChecksumMark::Partial {
         return packet;
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use handwave_tcp::Instant;
 
 use super::clock::Waiting;
-use super::{Failure, HappeningKind, Runner};
+use super::{Failure, HappeningKind, Host, Runner};
 use crate::language::ast::{Call, Expression, Place};
 use crate::posix::constants as c;
 use crate::posix::{self, Answer, Errno, Fd, Op, OptionValue, PollFd};
@@ -43,7 +43,7 @@ enum Made {
     Begun(Op),
 }
 
-impl Runner {
+impl<H: Host> Runner<H> {
     /// Makes a call; with `until`, it returns then, while the script goes on.
     pub(super) fn call(
         &mut self,
@@ -86,12 +86,12 @@ impl Runner {
             Made::Begun(op) => op,
         };
         let mut waiting = Waiting {
-            call: posix::Call::new(op),
+            call: self.host.begin(op),
             said: call.clone(),
             place: place.clone(),
             until,
         };
-        match waiting.call.attempt(&mut self.posix, self.now) {
+        match self.host.attempt(&mut waiting.call, self.now) {
             Poll::Ready(result) => self.returned(&waiting, result),
             Poll::Pending if until.is_some() => {
                 self.note(
@@ -121,7 +121,7 @@ impl Runner {
     /// A call that was allowed to wait has returned.
     pub(super) fn returned(
         &mut self,
-        waiting: &Waiting,
+        waiting: &Waiting<H::Call>,
         result: Result<Answer, Errno>,
     ) -> Result<(), Failure> {
         let reply = result.map(|answer| match answer {
@@ -202,29 +202,29 @@ impl Runner {
             }
             "shutdown" => {
                 let (fd, how) = (self.fd(&arguments, 0)?, arguments.int(1)?);
-                let result = self.posix.shutdown(self.now, fd, how);
+                let result = self.host.shutdown(self.now, fd, how);
                 Ok(returned(result.map(|()| Reply::Value(0))))
             }
             "getsockopt" | "setsockopt" => self.make_option(call, &arguments),
             "getsockname" | "getpeername" => {
                 let fd = self.fd(&arguments, 0)?;
                 let name = if call.name == "getsockname" {
-                    self.posix.local_name(fd)
+                    self.host.local_name(fd)
                 } else {
-                    self.posix.peer_name(fd)
+                    self.host.peer_name(fd)
                 };
                 Ok(returned(name.map(Reply::Name)))
             }
             "fcntl" => {
                 let (fd, command) = (self.fd(&arguments, 0)?, arguments.int(1)?);
                 let argument = arguments.int_or(2, 0)?;
-                let result = self.posix.fcntl(fd, command, argument);
+                let result = self.host.fcntl(fd, command, argument);
                 Ok(returned(result.map(|value| Reply::Value(value.into()))))
             }
             "ioctl" => self.make_ioctl(&arguments),
             "poll" => self.make_poll(&arguments),
             "epoll_create" | "epoll_create1" => {
-                let result = self.posix.epoll_create();
+                let result = self.host.epoll_create();
                 Ok(returned(result.map(Reply::Descriptor)))
             }
             "epoll_ctl" => self.make_epoll_ctl(&arguments),
@@ -258,7 +258,7 @@ impl Runner {
             _ => arguments.int(0)?,
         };
         let result = self
-            .posix
+            .host
             .socket(domain, arguments.int(1)?, arguments.int(2)?);
         Ok(returned(result.map(Reply::Descriptor)))
     }
@@ -270,11 +270,11 @@ impl Runner {
                 let usual =
                     self.program_address(self.settings.local_address(), self.settings.bind_port);
                 let at = address(arguments.0.get(1), usual)?;
-                let result = self.posix.bind(fd, at);
+                let result = self.host.bind(fd, at);
                 Ok(returned(result.map(|()| Reply::Value(0))))
             }
             "listen" => {
-                let result = self.posix.listen(fd, arguments.int(1)?);
+                let result = self.host.listen(fd, arguments.int(1)?);
                 if result.is_ok() {
                     self.listening = true;
                 }
@@ -362,11 +362,11 @@ impl Runner {
         let fd = self.fd(arguments, 0)?;
         let (level, name) = (arguments.int(1)?, arguments.int(2)?);
         if call.name == "getsockopt" {
-            let result = self.posix.option(fd, level, name);
+            let result = self.host.option(fd, level, name);
             return Ok(returned(result.map(Reply::Option)));
         }
         let value = arguments::option_value(arguments.0.get(3), level, name)?;
-        let result = self.posix.set_option(self.now, fd, (level, name), &value);
+        let result = self.host.set_option(self.now, fd, (level, name), &value);
         Ok(returned(result.map(|()| Reply::Value(0))))
     }
 
@@ -380,7 +380,7 @@ impl Runner {
             Some(value @ Expression::Integer(_)) => arguments::as_int(integer(value)?)?,
             _ => 0,
         };
-        let result = self.posix.ioctl(fd, request, argument);
+        let result = self.host.ioctl(fd, request, argument);
         Ok(returned(result.map(Reply::Stored)))
     }
 
@@ -425,7 +425,7 @@ impl Runner {
         };
         let events = arguments::as_int(events)?;
         let result = self
-            .posix
+            .host
             .epoll_ctl(epoll, arguments.int(1)?, fd, (events, data));
         Ok(returned(result.map(|()| Reply::Value(0))))
     }
@@ -450,7 +450,7 @@ impl Runner {
         if under_way {
             return;
         }
-        let port = self.posix.local_name(fd).map_or(0, |name| name.port());
+        let port = self.host.local_name(fd).map_or(0, |name| name.port());
         let local = (self.settings.local_address(), port);
         let index = self.add_connection(local, (to.ip().to_canonical(), to.port()));
         self.connections[index].fd = Some(script);

@@ -5,27 +5,24 @@ use std::time::Duration;
 
 use handwave_tcp::Instant;
 
-use super::{Failure, Happening, HappeningKind, Runner, START, Sent, packet};
+use super::{Failure, Happening, HappeningKind, Host, Runner, START, Sent, packet};
 use crate::language::ast::{self, Moment, Place};
 use crate::language::print::Seconds;
-use crate::posix;
 
 /// Deadlines passed in one stretch: more of them means that time does not get on.
 const STEPS_MAX: u32 = 1_000_000;
-/// How long a call without a time range may keep the script waiting.
-const PATIENCE: Duration = Duration::from_secs(10_000);
 
 /// A call that has not returned.
 #[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) call: posix::Call,
+pub(super) struct Waiting<C> {
+    pub(super) call: C,
     pub(super) said: ast::Call,
     pub(super) place: Place,
     /// When it has to return; `None`: whenever it does.
     pub(super) until: Option<Instant>,
 }
 
-impl Runner {
+impl<H: Host> Runner<H> {
     /// The script's time, in microseconds.
     pub(super) fn micros(&self, at: Instant) -> i64 {
         let since = at.saturating_since(START).as_micros();
@@ -61,7 +58,7 @@ impl Runner {
             let Some(mut waiting) = self.waiting.take() else {
                 return Ok(());
             };
-            match waiting.call.attempt(&mut self.posix, self.now) {
+            match self.host.attempt(&mut waiting.call, self.now) {
                 Poll::Pending => {
                     self.waiting = Some(waiting);
                     self.drain();
@@ -77,38 +74,29 @@ impl Runner {
 
     /// Takes what the stack sends.
     pub(super) fn drain(&mut self) {
-        while let Some(sent) = self.posix.poll_transmit(self.now) {
+        while let Some((at, sent)) = self.host.poll_transmit(self.now) {
             let packet = packet::decode(&sent);
             self.sent.push_back(Sent {
-                at: self.now,
+                at,
                 packet,
                 segment_size: sent.segment_size(),
             });
         }
     }
 
-    /// The next thing that happens by itself.
-    fn next_deadline(&self) -> Option<Instant> {
-        let call = self
-            .waiting
-            .as_ref()
-            .and_then(|waiting| waiting.call.deadline());
-        [self.posix.poll_timeout(), call]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
     /// Goes to the next thing that happens by itself, if that is not after `end`; says whether there was one.
     pub(super) fn step(&mut self, end: Instant) -> Result<bool, Failure> {
-        match self.next_deadline() {
-            Some(next) if next <= end => {
+        let deadline = self
+            .waiting
+            .as_ref()
+            .and_then(|waiting| H::deadline(&waiting.call));
+        match self.host.pass(self.now, deadline, end) {
+            Some(next) => {
                 self.now = next.max(self.now);
-                self.posix.handle_timeout(self.now);
                 self.settle()?;
                 Ok(true)
             }
-            _ => Ok(false),
+            None => Ok(false),
         }
     }
 
@@ -121,7 +109,7 @@ impl Runner {
                 return Err(Failure::new("the stack's timers never come to rest"));
             }
         }
-        self.now = end.max(self.now);
+        self.now = self.host.now(end.max(self.now));
         Ok(())
     }
 
@@ -145,7 +133,7 @@ impl Runner {
         let place = waiting.place.clone();
         let end = match waiting.until {
             Some(until) => until.saturating_add(self.tolerance(until)),
-            None => self.now.saturating_add(PATIENCE),
+            None => self.now.saturating_add(H::PATIENCE),
         };
         while self.waiting.is_some() && self.step(end)? {}
         if self.waiting.take().is_some() {

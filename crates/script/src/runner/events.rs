@@ -1,14 +1,12 @@
 //! The events of a script, one after another.
 
-use std::time::Duration;
-
 use handwave_packet::PacketBuf;
 use handwave_tcp::Instant;
 
 use super::compare::{self, TimestampRule};
 use super::connection::{Connection, timestamp_of};
 use super::packet::{self, End};
-use super::{Failure, HappeningKind, Runner, Sent, python, shell};
+use super::{Failure, HappeningKind, Host, Runner, Sent, python};
 use crate::language::ast::{
     Action, Body, Code, Command, Direction, Event, Moment, Packet, Place, PortEnd, Ports, Quoted,
     Segment, Time,
@@ -19,8 +17,6 @@ const SYN: u16 = 2;
 const ACK: u16 = 16;
 /// The port of the first peer; the next ones follow.
 const PEER_PORT: u16 = 50_000;
-/// How long `*` waits, and how long a packet is looked for that is too late, to say when it came.
-const LONG: Duration = Duration::from_secs(100_000);
 
 /// When an event may happen.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +25,7 @@ struct Span {
     end: Instant,
 }
 
-impl Runner {
+impl<H: Host> Runner<H> {
     pub(super) fn event(&mut self, event: &Event) -> Result<(), Failure> {
         let outcome = self.event_itself(event);
         self.previous = self.now;
@@ -37,6 +33,7 @@ impl Runner {
     }
 
     fn event_itself(&mut self, event: &Event) -> Result<(), Failure> {
+        self.now = self.host.now(self.now);
         let span = match event.time {
             Time::Any => None,
             Time::At(moment) => Some(self.span(moment, moment)),
@@ -87,7 +84,10 @@ impl Runner {
     pub(super) fn command(&mut self, command: &Command) -> Result<(), Failure> {
         let place = command.place.clone();
         self.note(Some(&place), HappeningKind::Check, command.to_string());
-        shell::run(self, &command.text).map_err(|message| self.located(message.into(), &place))
+        let allow_shell = self.settings.allow_shell;
+        self.host
+            .command(&command.text, allow_shell)
+            .map_err(|message| self.located(message.into(), &place))
     }
 
     fn code(&mut self, code: &Code) -> Result<(), Failure> {
@@ -117,7 +117,7 @@ impl Runner {
         };
         let octets = packet::encode(&live, source, destination, &quoted)?;
         self.note(Some(place), HappeningKind::Inbound, bare(packet));
-        self.posix
+        self.host
             .handle_packet(self.now, PacketBuf::from_bytes(octets.into()));
         Ok(())
     }
@@ -181,7 +181,7 @@ impl Runner {
     ) -> Result<(), Failure> {
         let last = match span {
             Some(span) => span.end.saturating_add(self.tolerance(span.end)),
-            None => self.now.saturating_add(LONG),
+            None => self.now.saturating_add(H::PATIENCE),
         };
         self.settle()?;
         self.advance_to_packet(last)?;
@@ -336,7 +336,7 @@ impl Runner {
         let failed_at = self.now;
         let deadline = span.map(|span| span.end);
         // What would have come later explains more than that nothing came.
-        let later = self.advance_to_packet(self.now.saturating_add(LONG));
+        let later = self.advance_to_packet(self.now.saturating_add(H::CURIOSITY));
         let next = match (later, self.sent.front()) {
             (Ok(()), Some(sent)) => {
                 let time = Seconds(self.micros(sent.at));

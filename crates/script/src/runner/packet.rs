@@ -13,6 +13,7 @@ use handwave_wire::ipv6::{ExtensionLimits, Ipv6Header};
 use handwave_wire::{Ecn, IpProtocol, Sum, TcpHeader};
 
 use crate::language::ast::{Body, Direction, IpFields, Packet, PortEnd, Ports, Segment};
+use crate::posix::finished;
 
 pub(super) use icmp::is_same as is_same_icmp;
 
@@ -135,7 +136,8 @@ fn encode_datagram(len: u16, ends: (End, End)) -> Vec<u8> {
 ///
 /// What is wrong with the packet, in words: a stack must not send such a thing.
 pub(super) fn decode(packet: &PacketBuf) -> Result<Packet, String> {
-    let octets = packet.to_vec();
+    // What another host hands to its device may lack the sum that the device adds.
+    let octets = finished(packet.clone()).to_vec();
     let wrong = |error| format!("the stack sent a malformed packet: {error}");
     let (ip, ends, protocol, payload) = if octets.first().is_some_and(|first| first >> 4 == 6) {
         let (header, _) = Ipv6Header::parse(&octets).map_err(wrong)?;

@@ -28,6 +28,8 @@ pub struct Settings {
     pub allow_shell: bool,
     /// By how much an event may be early or late.
     pub tolerance: Duration,
+    /// What a script may not fall below with its own tolerance: clocks of other hosts run for real.
+    pub tolerance_least: Duration,
     /// The same as a share of the time since the event before, in hundredths; whichever is more counts.
     pub tolerance_percent: u32,
     /// Which IP.
@@ -56,6 +58,7 @@ impl Settings {
             profile,
             allow_shell: false,
             tolerance: Duration::from_millis(4),
+            tolerance_least: Duration::ZERO,
             tolerance_percent: 1,
             ip_version: IpVersion::V4,
             mtu: 1500,
@@ -68,7 +71,9 @@ impl Settings {
         }
     }
 
-    pub(super) fn local_address(&self) -> IpAddr {
+    /// The stack's address.
+    #[must_use]
+    pub fn local_address(&self) -> IpAddr {
         let usual = match self.ip_version {
             IpVersion::V6 => [0xfd3d, 0x0a0b, 0x17d6, 0, 0, 0, 0, 1].into(),
             IpVersion::V4 | IpVersion::V4Mapped => [192, 168, 0, 1].into(),
@@ -76,7 +81,9 @@ impl Settings {
         self.local.unwrap_or(usual)
     }
 
-    pub(super) fn remote_address(&self) -> IpAddr {
+    /// The peer's address.
+    #[must_use]
+    pub fn remote_address(&self) -> IpAddr {
         let usual = match self.ip_version {
             IpVersion::V6 => [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(),
             IpVersion::V4 | IpVersion::V4Mapped => [192, 0, 2, 1].into(),
@@ -117,7 +124,10 @@ impl Settings {
                 .map_err(|_| wrong("an IP address"))
         };
         match name {
-            "tolerance_usecs" => self.tolerance = Duration::from_micros(number()?.into()),
+            "tolerance_usecs" => {
+                let said = Duration::from_micros(number()?.into());
+                self.tolerance = said.max(self.tolerance_least);
+            }
             "tolerance_percent" => {
                 let percent: f64 = text.parse().map_err(|_| wrong("a number"))?;
                 // Whole percents are fine enough, and at most all of the time.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use handwave_tcp::Config;
 
-use super::Runner;
+use crate::posix::Posix;
 
 /// Helpers that set a host up as it is anyway.
 const HELPERS: &[&str] = &["defaults.sh", "set_sysctls.py", "tcp_reset.sh", "limits.sh"];
@@ -27,15 +27,15 @@ const WITHOUT_EFFECT: &[&str] = &[
 ];
 
 /// Runs the commands of one pair of backticks.
-pub(super) fn run(runner: &mut Runner, text: &str) -> Result<(), String> {
+pub(super) fn run(posix: &mut Posix, text: &str, allow_shell: bool) -> Result<(), String> {
     let joined = text.replace("\\\n", " ");
     for line in joined.split(['\n', ';']).flat_map(|line| line.split("&&")) {
         let line = line.split(" #").next().unwrap_or_default().trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        if let Err(wrong) = one(runner, line)
-            && !runner.settings.allow_shell
+        if let Err(wrong) = one(posix, line)
+            && !allow_shell
         {
             return Err(wrong);
         }
@@ -43,7 +43,7 @@ pub(super) fn run(runner: &mut Runner, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn one(runner: &mut Runner, line: &str) -> Result<(), String> {
+fn one(posix: &mut Posix, line: &str) -> Result<(), String> {
     let mut words: Vec<&str> = line
         .split_whitespace()
         .filter(|word| !word.contains(">/dev/null"))
@@ -59,15 +59,15 @@ fn one(runner: &mut Runner, line: &str) -> Result<(), String> {
     };
     let program = program.rsplit('/').next().unwrap_or_default();
     match program {
-        "sysctl" => sysctls(runner, arguments),
-        "ip" if arguments.contains(&"route") => route(runner, arguments).ok_or_else(unknown),
+        "sysctl" => sysctls(posix, arguments),
+        "ip" if arguments.contains(&"route") => route(posix, arguments).ok_or_else(unknown),
         "true" | "sleep" | "echo" | "modprobe" => Ok(()),
         "sync" => Ok(()),
         _ if HELPERS.contains(&program) => {
             arguments
                 .iter()
                 .try_for_each(|pair| match pair.split_once('=') {
-                    Some((path, value)) => sysctl(runner, path, value),
+                    Some((path, value)) => sysctl(posix, path, value),
                     None => Ok(()),
                 })
         }
@@ -75,7 +75,7 @@ fn one(runner: &mut Runner, line: &str) -> Result<(), String> {
     }
 }
 
-fn sysctls(runner: &mut Runner, arguments: &[&str]) -> Result<(), String> {
+fn sysctls(posix: &mut Posix, arguments: &[&str]) -> Result<(), String> {
     let line = arguments
         .iter()
         .filter(|word| !word.starts_with('-'))
@@ -96,13 +96,13 @@ fn sysctls(runner: &mut Runner, arguments: &[&str]) -> Result<(), String> {
                 None => (after, ""),
             },
         };
-        sysctl(runner, name.trim(), value.trim())?;
+        sysctl(posix, name.trim(), value.trim())?;
         rest = next.trim_start();
     }
     Ok(())
 }
 
-fn sysctl(runner: &mut Runner, path: &str, value: &str) -> Result<(), String> {
+fn sysctl(posix: &mut Posix, path: &str, value: &str) -> Result<(), String> {
     let name = path
         .trim_matches(['"', '\''])
         .rsplit(['.', '/'])
@@ -124,7 +124,7 @@ fn sysctl(runner: &mut Runner, path: &str, value: &str) -> Result<(), String> {
             }
         })?;
     let first = words.first().copied().unwrap_or(0);
-    let settings = runner.posix.settings_mut();
+    let settings = posix.settings_mut();
     if WITHOUT_EFFECT.contains(&name) || listener(&mut settings.listener, name, first) {
         return Ok(());
     }
@@ -223,13 +223,13 @@ fn backed_off_syn(retries: u8) -> Duration {
 }
 
 /// `ip route ... initcwnd 10`.
-fn route(runner: &mut Runner, arguments: &[&str]) -> Option<()> {
+fn route(posix: &mut Posix, arguments: &[&str]) -> Option<()> {
     let after = |name| {
         let at = arguments.iter().position(|word| *word == name)?;
         arguments.get(at + 1)?.parse::<u8>().ok()
     };
     if let Some(segments) = after("initcwnd") {
-        runner.posix.settings_mut().connection.initial_window = segments;
+        posix.settings_mut().connection.initial_window = segments;
     }
 
     // Each known word with a value has the word behind it, whatever that is.

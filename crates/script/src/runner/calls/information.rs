@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::posix::Fd;
 use crate::posix::constants::{SOL_TCP, TCP_INFO};
-use crate::runner::Runner;
+use crate::runner::{Host, Runner};
 
 /// Members of one octet: name, offset, lowest bit, bits.
 const SMALL: &[(&str, usize, u8, u8)] = &[
@@ -106,13 +106,13 @@ pub(super) fn members(octets: &[u8]) -> BTreeMap<&'static str, i64> {
     all
 }
 
-impl Runner {
+impl<H: Host> Runner<H> {
     /// What `%{ }%` can look at: the `struct tcp_info` of the current connection.
     pub(in crate::runner) fn information(&mut self) -> BTreeMap<&'static str, i64> {
         let Some(fd) = self.information_fd() else {
             return BTreeMap::new();
         };
-        match self.posix.option(fd, SOL_TCP, TCP_INFO) {
+        match self.host.option(fd, SOL_TCP, TCP_INFO) {
             Ok(value) => members(&value.encode()),
             Err(_) => BTreeMap::new(),
         }

@@ -4,11 +4,11 @@ use super::arguments::{self, integer, members};
 use super::{Reply, control, information};
 use crate::language::ast::{Call, CallResult, Expression};
 use crate::posix::{Answer, Errno, OptionValue, Received};
-use crate::runner::Runner;
+use crate::runner::{Host, Runner};
 
 type Differences = Result<(), Vec<String>>;
 
-impl Runner {
+impl<H: Host> Runner<H> {
     pub(super) fn compare_result(
         &mut self,
         call: &Call,
