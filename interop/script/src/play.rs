@@ -24,6 +24,10 @@ const TRACED: usize = 24;
 const GRACE: Duration = Duration::from_secs(45);
 
 /// Plays packetdrill scripts against the Linux kernel, each in a network namespace of its own.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 #[derive(Parser, Debug)]
 #[command(name = "handwave-interop-script", version)]
 struct Arguments {
