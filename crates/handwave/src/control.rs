@@ -39,9 +39,11 @@ mod look;
 mod place;
 pub mod protocol;
 mod server;
+mod survey;
 
 pub use client::Client;
 pub use place::{candidates, directories};
+pub use survey::summary;
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;

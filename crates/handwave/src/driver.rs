@@ -242,7 +242,16 @@ impl Inner {
                     wake_if(events, READ, waiting, Place::Read(id), woken);
                     wake_if(events, WRITE, waiting, Place::Write(id), woken);
                 }
-                SocketId::Listener(id) => waiting.take(Place::Accept(id), woken),
+                SocketId::Listener(id) => {
+                    wake_if(
+                        events,
+                        [Events::READABLE],
+                        waiting,
+                        Place::Accept(id),
+                        woken,
+                    );
+                    wake_if(events, [Events::FLOOD], waiting, Place::Flood, woken);
+                }
                 SocketId::Udp(id) if self.sessions.is_at(id) => {
                     while let Some(datagram) = self.stack.udp_recv_from(id) {
                         self.sessions.sort(now, datagram, waiting, woken);

@@ -26,6 +26,7 @@ mod builder;
 pub mod control;
 mod driver;
 mod error;
+mod floods;
 mod forwarder;
 mod runtime;
 mod shared;
@@ -42,16 +43,17 @@ pub use handwave_device as device;
 pub use builder::Builder;
 pub use driver::Driver;
 pub use error::Error;
+pub use floods::{FloodChange, FloodWatch};
 pub use forwarder::{Flow, Forwarder, ForwarderConfig, TcpRequest, UdpSession};
 pub use handwave_packet::{PacketBuf, Payload};
 pub use handwave_stack::{
     BindError, ConnectError, ConnectOptions, Counters, ForwardError, ForwardLimits, InterfaceError,
-    InterfaceId, ListenError, ListenerConfig, Prefix, RateLimit, Route, StackConfig, UdpLimits,
-    UdpSendError,
+    InterfaceId, ListenAt, ListenError, ListenerConfig, Prefix, RateLimit, Route, StackConfig,
+    UdpLimits, UdpSendError,
 };
 pub use handwave_tcp::{
-    Config, ConnectionError, Instant, KeepAlive, ListenerCounters, Phase, Profile, Secrets,
-    TcpInfo, Unreachable,
+    Config, ConnectionError, FloodState, Instant, KeepAlive, ListenerCounters, ListenerRates,
+    Phase, Profile, Secrets, SourcePrefix, TcpInfo, TopSource, Unreachable,
 };
 pub use handwave_wire::TcpOptions;
 pub use handwave_wire::ethernet::MacAddr;

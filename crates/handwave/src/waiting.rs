@@ -26,6 +26,8 @@ pub(crate) enum Place {
     Session,
     /// A datagram of this session, or its end.
     Datagram(u64),
+    /// A SYN flood begins or ends.
+    Flood,
 }
 
 /// Tells apart those who wait at one place.

@@ -4,26 +4,38 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use handwave::control::protocol::{
-    ErrorCode, Hello, Netid, Order, REQUEST_MAX, Reply, Request, Select, State,
+    ErrorCode, Flood, Hello, Netid, Order, REQUEST_MAX, Rates, Reply, Request, Select, State,
 };
 use handwave::control::{Client, Control, ControlOptions};
-use handwave::{ConnectOptions, Driver, ListenerConfig, Stack, StackConfig, device};
+use handwave::{
+    ConnectOptions, Driver, FloodState, ListenerConfig, Runtime, Stack, StackConfig, Timer, Watch,
+    device,
+};
 use handwave_tcp::{Endpoint, Instant};
 
 /// A stack whose driver never runs: what it has stays as it is.
-fn still() -> (Stack, Driver) {
+fn still(clock: Option<Clock>) -> (Stack, Driver) {
     let (device, _peer) = device::pair(1_500, 64);
     let config = StackConfig {
         connections_max: 200_000,
         ..StackConfig::default()
     };
     let stack = Stack::builder().device(device).config(config);
+    let stack = match clock {
+        Some(clock) => stack.runtime(clock),
+        None => stack,
+    };
     stack.address([10, 0, 0, 2], 24).build().unwrap()
 }
 
@@ -44,7 +56,10 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let (stack, driver) = still();
+        Self::of(still(None))
+    }
+
+    fn of((stack, driver): (Stack, Driver)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let control = open(&stack, &directory.path().join("control.sock")).unwrap();
         Self {
@@ -262,7 +277,7 @@ async fn many_clients_are_turned_away_with_a_reason() {
 
 #[tokio::test]
 async fn one_left_behind_is_replaced_and_one_in_use_is_not() {
-    let (stack, _driver) = still();
+    let (stack, _driver) = still(None);
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("control.sock");
     // The listener is gone, its socket is not.
@@ -376,4 +391,139 @@ fn requests_are_written_as_the_protocol_says() {
         r#"{"request":"sockets","states":["SYN-RECEIVED","FIN-WAIT-1"],"details":false}"#;
     assert_eq!(text, expected);
     assert_eq!(serde_json::from_str::<Request>(&text).unwrap(), request);
+}
+
+/// A clock that the test sets, under a stack that nothing drives.
+#[derive(Clone, Debug, Default)]
+struct Clock(Arc<AtomicU64>);
+
+impl Clock {
+    fn set(&self, millis: u64) {
+        self.0.store(millis, Ordering::Relaxed);
+    }
+}
+
+impl Runtime for Clock {
+    fn now(&self) -> Instant {
+        Instant::from_millis(self.0.load(Ordering::Relaxed))
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        struct Never;
+        impl Timer for Never {
+            fn poll_until(&mut self, _: Option<Instant>, _: &mut Context<'_>) -> Poll<()> {
+                Poll::Pending
+            }
+        }
+        Box::new(Never)
+    }
+
+    fn watch(&self, _: BorrowedFd<'_>) -> io::Result<Box<dyn Watch>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn spawn(&self, _: Pin<Box<dyn Future<Output = ()> + Send>>) {}
+}
+
+/// SYNs to port 80, one from each of `hosts` other addresses and as many from one more.
+fn flood(scene: &Scene, hosts: u8) {
+    use handwave_wire::ipv4::Ipv4Header;
+    use handwave_wire::{IpProtocol, Sum, TcpFlags, TcpHeader};
+
+    let interface = scene.stack.interface();
+    let server = [10, 0, 0, 2];
+    scene.stack.with(|stack| {
+        for n in 0..hosts {
+            for (host, port) in [([10, 0, 1, n], 999), ([10, 0, 2, 1], 1_000 + u16::from(n))] {
+                let header = TcpHeader {
+                    source_port: port,
+                    destination_port: 80,
+                    flags: TcpFlags::SYN,
+                    window: 65_535,
+                    ..TcpHeader::default()
+                };
+                let mut packet = vec![0; Ipv4Header::LEN + header.header_len()];
+                let (ip, segment) = packet.split_at_mut(Ipv4Header::LEN);
+                Ipv4Header {
+                    payload_len: u16::try_from(segment.len()).unwrap(),
+                    ..Ipv4Header::new(host.into(), server.into(), IpProtocol::TCP)
+                }
+                .emit(ip);
+                header.emit(segment);
+                let len = u32::try_from(segment.len()).unwrap();
+                let sum = Sum::default()
+                    .pseudo_header(host.into(), server.into(), IpProtocol::TCP, len)
+                    .add_bytes(segment);
+                TcpHeader::set_checksum(segment, sum.finish());
+                stack.handle_batch(Instant::ZERO, interface, [packet.into()]);
+            }
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_flood_is_seen_with_its_figures_and_told_when_it_begins_and_ends() {
+    let clock = Clock::default();
+    let scene = Scene::of(still(Some(clock.clone())));
+    scene.stack.with(|stack| {
+        let limits = ListenerConfig {
+            syn_queue_max: 50,
+            ..ListenerConfig::default()
+        };
+        stack.listen(80, limits).unwrap();
+    });
+    let mut floods = scene.stack.watch_floods();
+    let mut client = scene.client();
+    let calm = client.summary().unwrap().listeners.remove(0);
+    assert_eq!(calm.queues.unwrap().flood, Flood::Calm);
+
+    flood(&scene, 100);
+    let change = floods.next().await.unwrap();
+    assert!(change.flood.is_flooded());
+    assert_eq!((change.at.port, change.rates.syns), (80, 200));
+    assert_eq!((change.syn_queue, change.syn_queue_max), (50, 50));
+
+    clock.set(500);
+    let queues = client.summary().unwrap().listeners.remove(0);
+    let queues = queues.queues.unwrap();
+    assert_eq!((queues.syn_queue, queues.syn_queue_max), (50, 50));
+    let expected = Rates {
+        syns: 200,
+        cookies_sent: 150,
+        ..Rates::default()
+    };
+    assert_eq!(queues.rates, expected);
+    assert_eq!(queues.counters["TcpExtSyncookiesSent"], 150);
+    assert_eq!(queues.flood, Flood::Flooded { for_ms: 500 });
+    assert_eq!(queues.top_sources[0].prefix, "10.0.2.1/32");
+    assert!(queues.top_sources[0].syns_per_second > 10.0);
+    // Without details, who it is costs nothing.
+    let listening = Select {
+        states: vec![State::Listen],
+        ..Select::default()
+    };
+    let short = all(&mut client, listening).remove(0).queues.unwrap();
+    assert_eq!((short.rates, short.flood), (queues.rates, queues.flood));
+    assert!(short.top_sources.is_empty());
+
+    // The records are forgotten after a minute, and then it has been calm for long.
+    clock.set(90_000);
+    scene.stack.with(|stack| {
+        for second in 1..90 {
+            stack.handle_timeout(Instant::from_secs(second));
+            while stack.poll_transmit(Instant::from_secs(second)).is_some() {}
+        }
+    });
+    let change = floods.next().await.unwrap();
+    assert_eq!(change.flood, FloodState::Calm);
+    assert_eq!((change.lasted.as_secs(), change.cookies_sent), (90, 0));
+    let summary = client.summary().unwrap();
+    assert_eq!(
+        summary.listeners,
+        handwave::control::summary(&scene.stack).listeners
+    );
+    assert_eq!(
+        summary.listeners[0].queues.as_ref().unwrap().flood,
+        Flood::Calm
+    );
 }

@@ -3,13 +3,15 @@
 //! Where Linux counts the same thing, its name (as `nstat` prints it) is given. What connections count themselves is in
 //! [`handwave_tcp::Counters`], reached through [`Stack::host`](crate::Stack::host).
 
+use handwave_tcp::DescribedCounter;
+
 /// Declares the counters with their names, so that they can be listed.
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident = $shown:literal,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $shown:literal,)*) => {
         /// What a stack has counted since it was made.
         #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
         pub struct Counters {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[doc = $doc])* pub $name: u64,)*
         }
 
         impl Counters {
@@ -23,6 +25,24 @@ macro_rules! counters {
             /// ```
             pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$(($shown, self.$name)),*].into_iter()
+            }
+
+            /// All counters with what they count.
+            ///
+            /// ```
+            /// use handwave_stack::Counters;
+            ///
+            /// let counters = Counters::default();
+            /// assert!(counters.described().any(|counter| counter.field == "ip_received" && counter.name == "IpInReceives"));
+            /// ```
+            pub fn described(&self) -> impl Iterator<Item = DescribedCounter> {
+                [$(DescribedCounter {
+                    field: stringify!($name),
+                    name: $shown,
+                    about: concat!($($doc),*),
+                    value: self.$name,
+                }),*]
+                .into_iter()
             }
         }
     };

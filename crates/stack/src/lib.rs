@@ -64,7 +64,7 @@ pub use counters::Counters;
 pub use error::{ConnectError, ForwardError, InterfaceError, ListenError, NoSuchSocket};
 pub use event::Event;
 pub use forwarding::{ForwardLimits, ForwardRequest};
-pub use handwave_tcp::{Events, Limits, ListenerConfig, RateLimit, SynCookies};
+pub use handwave_tcp::{DescribedCounter, Events, Limits, ListenerConfig, RateLimit, SynCookies};
 pub use id::{ConnectionId, InterfaceId, ListenerId, SocketId, UdpId};
 pub use input::ReassemblyLimits;
 pub use interface::{InterfaceConfig, Medium, Prefix};

@@ -228,6 +228,12 @@ impl Stack {
         total
     }
 
+    /// Every listener and where it waits, in an order that does not change while nothing happens.
+    pub fn listeners(&self) -> impl Iterator<Item = (ListenerId, ListenAt, &Listener)> {
+        let entries = self.listening.iter();
+        entries.map(|(id, entry)| (id, entry.at, &*entry.listener))
+    }
+
     /// The keys of SYN cookies, which all listeners share: to hand in new material, or to share them with other nodes.
     ///
     /// ```

@@ -5,7 +5,7 @@ use core::fmt;
 
 use crate::error::DropReason;
 use crate::isn::Keyed;
-use crate::listener::CookieKeys;
+use crate::listener::{CookieKeys, DescribedCounter};
 use crate::time::Instant;
 use crate::trace::{TraceEntry, Tracer};
 use crate::tuple::Tuple;
@@ -204,44 +204,73 @@ impl ChallengeBudget {
     }
 }
 
-/// Counts of what happened, in the meaning of Linux's counters where there is one.
-#[derive(Clone, Debug, Default)]
-pub struct Counters {
+/// Declares the counters with their names, so that they can be listed.
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])* $name:ident = $shown:literal,)*) => {
+        /// Counts of what happened, in the meaning of Linux's counters where there is one.
+        #[derive(Clone, Debug, Default)]
+        pub struct Counters {
+            $($(#[doc = $doc])* pub $name: u64,)*
+            dropped: [u64; DropReason::COUNT],
+        }
+
+        impl Counters {
+            /// All counters with what they count, segments dropped apart.
+            ///
+            /// ```
+            /// use handwave_tcp::Counters;
+            ///
+            /// let counters = Counters::default();
+            /// assert!(counters.described().any(|counter| counter.field == "timeouts" && counter.name == "TcpExtTCPTimeouts"));
+            /// ```
+            pub fn described(&self) -> impl Iterator<Item = DescribedCounter> {
+                [$(DescribedCounter {
+                    field: stringify!($name),
+                    name: $shown,
+                    about: concat!($($doc),*),
+                    value: self.$name,
+                }),*]
+                .into_iter()
+            }
+        }
+    };
+}
+
+counters! {
     /// Segments handed to connections and listeners (`InSegs`).
-    pub segments_in: u64,
+    segments_in = "TcpInSegs",
     /// Segments built, retransmissions apart (`OutSegs` counts both).
-    pub segments_out: u64,
+    segments_out = "TcpOutSegs",
     /// Segments that carried octets a second time (`RetransSegs`).
-    pub segments_retransmitted: u64,
+    segments_retransmitted = "TcpRetransSegs",
     /// RSTs sent (`OutRsts`).
-    pub resets_out: u64,
+    resets_out = "TcpOutRsts",
     /// Connections opened actively (`ActiveOpens`).
-    pub active_opens: u64,
+    active_opens = "TcpActiveOpens",
     /// Connections opened passively, counted when established (`PassiveOpens`).
-    pub passive_opens: u64,
+    passive_opens = "TcpPassiveOpens",
     /// Handshakes that failed (`AttemptFails`).
-    pub attempt_fails: u64,
+    attempt_fails = "TcpAttemptFails",
     /// Established connections ended by RST (`EstabResets`).
-    pub established_resets: u64,
+    established_resets = "TcpEstabResets",
     /// Retransmission timeouts (`TCPTimeouts`).
-    pub timeouts: u64,
+    timeouts = "TcpExtTCPTimeouts",
     /// Fast recoveries entered (`TCPSackRecovery` + `TCPRenoRecovery`).
-    pub fast_recoveries: u64,
+    fast_recoveries = "TcpExtTCPFastRecovery",
     /// Challenge ACKs sent (`TCPChallengeACK`).
-    pub challenge_acks: u64,
+    challenge_acks = "TcpExtTCPChallengeACK",
     /// Challenge ACKs held back by a budget (`TCPACKSkippedChallenge`).
-    pub challenge_acks_skipped: u64,
+    challenge_acks_skipped = "TcpExtTCPACKSkippedChallenge",
     /// Zero-window probes sent (`TCPWinProbe`).
-    pub window_probes: u64,
+    window_probes = "TcpExtTCPWinProbe",
     /// Keep-alive probes sent (`TCPKeepAlive`).
-    pub keepalive_probes: u64,
+    keepalive_probes = "TcpExtTCPKeepAlive",
     /// Out-of-order segments queued (`TCPOFOQueue`).
-    pub out_of_order: u64,
+    out_of_order = "TcpExtTCPOFOQueue",
     /// Out-of-order segments refused because there were too many gaps (`TCPOFODrop`).
-    pub out_of_order_refused: u64,
+    out_of_order_refused = "TcpExtTCPOFODrop",
     /// Octets of out-of-order text given back under memory pressure (`OfoPruned`).
-    pub out_of_order_pruned: u64,
-    dropped: [u64; DropReason::COUNT],
+    out_of_order_pruned = "TcpExtOfoPruned",
 }
 
 impl Counters {

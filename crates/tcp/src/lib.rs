@@ -56,9 +56,9 @@ pub use events::icmp::{IcmpError, IcmpKind};
 pub use events::segment_arrives::closed::reply_to_closed;
 pub use host::{ChallengeBudget, Context, Counters, Host, Pressure, Secrets};
 pub use listener::{
-    BadPrefix, CookieKeys, FloodState, FloodThresholds, HalfOpenCursor, HalfOpenRecord, Limits,
-    ListenVerdict, Listener, ListenerCounters, MSS_TABLE, Refusal, SharedCookieKeys, SourcePrefix,
-    SynCookies, TopSource, Unverified,
+    BadPrefix, CookieKeys, DescribedCounter, FloodState, FloodThresholds, HalfOpenCursor,
+    HalfOpenRecord, Limits, ListenVerdict, Listener, ListenerCounters, ListenerRates, MSS_TABLE,
+    Refusal, SharedCookieKeys, SourcePrefix, SynCookies, TopSource, Unverified,
 };
 pub use notice::Events;
 pub use phase::{Cause, Phase};

@@ -19,6 +19,7 @@ mod handshake;
 mod heavy_hitters;
 mod limits;
 mod look;
+mod rates;
 mod sources;
 mod status;
 mod syn_queue;
@@ -31,15 +32,17 @@ use handwave_wire::{SeqNum, TcpFlags};
 use accept_queue::AcceptQueue;
 use flood::FloodDetector;
 use heavy_hitters::HeavyHitters;
+use rates::Meter;
 use sources::Sources;
 use syn_queue::{HalfOpen, SynQueue};
 
 pub use cookie::{CookieKeys, MSS_TABLE, SharedCookieKeys, SynCookies};
-pub use counters::ListenerCounters;
+pub use counters::{DescribedCounter, ListenerCounters};
 pub use flood::{FloodState, FloodThresholds};
 pub use heavy_hitters::TopSource;
 pub use limits::{BadPrefix, Limits, Refusal, SourcePrefix, Unverified};
 pub use look::{HalfOpenCursor, HalfOpenRecord};
+pub use rates::ListenerRates;
 
 use crate::config::{Config, ListenerConfig};
 use crate::connection::Connection;
@@ -94,6 +97,7 @@ pub struct Listener {
     cookie_sent_at: Option<Instant>,
     /// Acknowledgments that may still bring a wrong cookie before those without a timestamp are doubted.
     blind_acks: Bucket,
+    meter: Meter,
     counters: ListenerCounters,
 }
 
@@ -126,6 +130,7 @@ impl Listener {
             flood: FloodDetector::new(limits.flood, limits.syn_queue_max),
             cookie_sent_at: None,
             blind_acks: Bucket::default(),
+            meter: Meter::new(limits.flood.window),
             counters: ListenerCounters::default(),
             config,
             limits,
@@ -144,6 +149,7 @@ impl Listener {
         segment: SegmentIn,
         iss_floor: Option<SeqNum>,
     ) -> ListenVerdict {
+        self.meter.on_time(cx.now, &self.counters);
         if let Some(record) = self.syn_queue.get(&tuple) {
             return self.handle_half_open(cx, tuple, path, segment, &record);
         }

@@ -11,7 +11,8 @@ use super::look::named;
 /// Every counter, listeners summed up.
 pub(super) fn all(stack: &Stack) -> BTreeMap<String, u64> {
     let mut all = named(stack.counters().iter());
-    all.extend(named(of_connections(stack)));
+    let of_connections = stack.host().counters.described();
+    all.extend(named(of_connections.map(|it| (it.name, it.value))));
     all.extend(named(stack.listener_counters().iter()));
     all
 }
@@ -19,31 +20,4 @@ pub(super) fn all(stack: &Stack) -> BTreeMap<String, u64> {
 /// The counters of one listener.
 pub(super) fn of_listener(counters: &ListenerCounters) -> BTreeMap<String, u64> {
     named(counters.iter())
-}
-
-fn of_connections(stack: &Stack) -> [(&'static str, u64); 17] {
-    let counters = &stack.host().counters;
-    [
-        ("TcpInSegs", counters.segments_in),
-        // Linux counts repeated segments here too.
-        ("TcpOutSegs", counters.segments_out),
-        ("TcpRetransSegs", counters.segments_retransmitted),
-        ("TcpOutRsts", counters.resets_out),
-        ("TcpActiveOpens", counters.active_opens),
-        ("TcpPassiveOpens", counters.passive_opens),
-        ("TcpAttemptFails", counters.attempt_fails),
-        ("TcpEstabResets", counters.established_resets),
-        ("TcpExtTCPTimeouts", counters.timeouts),
-        ("TcpExtTCPFastRecovery", counters.fast_recoveries),
-        ("TcpExtTCPChallengeACK", counters.challenge_acks),
-        (
-            "TcpExtTCPACKSkippedChallenge",
-            counters.challenge_acks_skipped,
-        ),
-        ("TcpExtTCPWinProbe", counters.window_probes),
-        ("TcpExtTCPKeepAlive", counters.keepalive_probes),
-        ("TcpExtTCPOFOQueue", counters.out_of_order),
-        ("TcpExtTCPOFODrop", counters.out_of_order_refused),
-        ("TcpExtOfoPruned", counters.out_of_order_pruned),
-    ]
 }

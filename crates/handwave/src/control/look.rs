@@ -7,16 +7,20 @@ use handwave_stack::{
     ConnectionSnapshot, HalfOpenSnapshot, ListenerSnapshot, SocketSnapshot, TimeWaitSnapshot,
     UdpSnapshot,
 };
-use handwave_tcp::{Endpoint, Instant, Phase, TcpInfo, Timer};
+use handwave_tcp::{Endpoint, FloodState, Instant, ListenerRates, Phase, TcpInfo, Timer};
 
 use super::protocol::{
-    Info, Memory, Netid, Order, Place, Queues, RunningTimer, Select, Socket, State,
+    Flood, Info, Memory, Netid, Order, Place, Queues, Rates, RunningTimer, Select, Socket, State,
+    TopSource,
 };
+use super::survey::Seen;
 
 /// The socket as the protocol has it.
-pub(super) fn socket(snapshot: SocketSnapshot, now: Instant, details: bool) -> Socket {
-    match snapshot {
-        SocketSnapshot::Listener(listener) => of_listener(listener),
+pub(super) fn socket(seen: Seen, now: Instant, details: bool) -> Socket {
+    match seen.snapshot {
+        SocketSnapshot::Listener(listener) => {
+            of_listener(listener, now, seen.rates, &seen.top_sources)
+        }
         SocketSnapshot::HalfOpen(half_open) => of_half_open(&half_open, now, details),
         SocketSnapshot::Connection(connection) => of_connection(connection, now, details),
         SocketSnapshot::TimeWait(record) => of_time_wait(record, now, details),
@@ -81,7 +85,12 @@ pub(super) fn rank(snapshot: &SocketSnapshot, order: Order) -> u64 {
     }
 }
 
-fn of_listener(listener: ListenerSnapshot) -> Socket {
+fn of_listener(
+    listener: ListenerSnapshot,
+    now: Instant,
+    rates: ListenerRates,
+    top_sources: &[handwave_tcp::TopSource],
+) -> Socket {
     let counted = |value: usize| value as u64;
     Socket {
         recv_q: counted(listener.waiting),
@@ -92,6 +101,16 @@ fn of_listener(listener: ListenerSnapshot) -> Socket {
             accept_queue: counted(listener.waiting),
             accept_queue_max: counted(listener.limits.accept_queue_max),
             counters: super::counters::of_listener(&listener.counters),
+            rates: Rates {
+                syns: rates.syns,
+                established: rates.established,
+                cookies_sent: rates.cookies_sent,
+                cookies_received: rates.cookies_received,
+                cookies_failed: rates.cookies_failed,
+                drops: rates.drops,
+            },
+            flood: flood(listener.flood, now),
+            top_sources: top_sources.iter().map(top_source).collect(),
         }),
         ..bare(
             State::Listen,
@@ -102,6 +121,22 @@ fn of_listener(listener: ListenerSnapshot) -> Socket {
             Place::default(),
             listener.id.to_string(),
         )
+    }
+}
+
+fn flood(state: FloodState, now: Instant) -> Flood {
+    match state {
+        FloodState::Calm => Flood::Calm,
+        FloodState::Flooded { since } => Flood::Flooded {
+            for_ms: millis_until(now, since),
+        },
+    }
+}
+
+fn top_source(source: &handwave_tcp::TopSource) -> TopSource {
+    TopSource {
+        prefix: source.prefix.to_string(),
+        syns_per_second: source.syns_per_second,
     }
 }
 

@@ -8,6 +8,11 @@
 //! -> {"request":"sockets","states":["SYN-RECEIVED"]}
 //! <- {"type":"socket","netid":"tcp","state":"SYN-RECEIVED","local":{"addr":"10.0.0.2","port":80}, ..}
 //! <- {"type":"end","count":1}
+//! -> {"request":"sockets","states":["LISTEN"]}
+//! <- {"type":"socket","netid":"tcp","state":"LISTEN","local":{"addr":null,"port":80}, ..,
+//!     "queues":{"syn_queue":1024,"syn_queue_max":1024, ..,"rates":{"syns":48213,"cookies_sent":48190, ..},
+//!               "flood":{"state":"flooded","for_ms":42000}}}
+//! <- {"type":"end","count":1}
 //! ```
 //!
 //! A field that a reader does not know is to be passed over, and one that is missing has its default, so fields may be
@@ -25,6 +30,9 @@ pub const VERSION: u32 = 1;
 pub const REQUEST_MAX: usize = 4096;
 /// The most sockets that a request with an [`Order`] gets.
 pub const ORDERED_MAX: usize = 10_000;
+
+/// The most source prefixes that are shown of a listener.
+pub const TOP_SOURCES_MAX: usize = 16;
 
 /// The first line of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +69,7 @@ pub struct Select {
     /// Only in one of these states; empty means any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub states: Vec<State>,
-    /// With [`Socket::info`], [`Socket::timers`] and [`Socket::memory`].
+    /// With [`Socket::info`], [`Socket::timers`], [`Socket::memory`] and [`Queues::top_sources`].
     pub details: bool,
     /// Those that come first in this order, [`ORDERED_MAX`] at most, instead of all in the order of the tables.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -230,8 +238,9 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// The SYN queue and the accept queue of a listener, against their limits, and what it has counted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The SYN queue and the accept queue of a listener, against their limits, what it has counted, how fast, and whether
+/// somebody floods it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Queues {
     /// Half-open records.
@@ -244,6 +253,56 @@ pub struct Queues {
     pub accept_queue_max: u64,
     /// Counters by name.
     pub counters: BTreeMap<String, u64>,
+    /// How often things happen.
+    pub rates: Rates,
+    /// What the flood detector says.
+    pub flood: Flood,
+    /// The prefixes whose SYNs come fastest, the fastest first, [`TOP_SOURCES_MAX`] at most; with [`Select::details`]
+    /// only. The addresses of SYNs are easily forged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub top_sources: Vec<TopSource>,
+}
+
+/// How often things happen at a listener, times a second: as in the last whole window of its flood detector (a second by
+/// default), or more if the current window already has more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rates {
+    /// SYNs that arrive.
+    pub syns: u32,
+    /// Handshakes completed.
+    pub established: u32,
+    /// SYN+ACKs sent whose numbers are a cookie.
+    pub cookies_sent: u32,
+    /// Acknowledgments that bring a cookie back.
+    pub cookies_received: u32,
+    /// Acknowledgments that bring back something else, or too late.
+    pub cookies_failed: u32,
+    /// SYNs and last acknowledgments lost, for any reason.
+    pub drops: u32,
+}
+
+/// What a flood detector says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Flood {
+    /// Nothing unusual.
+    #[default]
+    Calm,
+    /// A flood is on.
+    Flooded {
+        /// For how long, in milliseconds.
+        for_ms: u64,
+    },
+}
+
+/// A prefix that sends many SYNs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TopSource {
+    /// Such as `192.0.2.7/32`.
+    pub prefix: String,
+    /// SYNs a second over the last few seconds.
+    pub syns_per_second: f64,
 }
 
 /// A timer that runs.

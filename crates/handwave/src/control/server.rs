@@ -14,20 +14,18 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant as WallInstant};
 
-use handwave_stack::{SnapshotCursor, SocketSnapshot};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::Serialize;
 
 use super::protocol::{
     ErrorCode, Hello, ORDERED_MAX, Order, REQUEST_MAX, Reply, Request, Select, Summary, VERSION,
 };
+use super::survey::{self, Slices};
 use super::{counters, look};
 use crate::shared::Shared;
 
 /// Clients that are served at the same time.
 const CLIENTS_MAX: usize = 16;
-/// Places of the tables that are looked at while the stack is locked.
-const SLICE: usize = 128;
 /// A client that takes nothing for so long is hung up on.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a thread that waits for a request looks whether the socket has been closed.
@@ -173,66 +171,28 @@ impl Server {
                 0
             }
             Request::Summary => {
-                let summary = Box::new(self.summary(stack));
-                to.write_all(&line(&Reply::Summary(summary)))?;
+                let summary = Summary {
+                    uptime_ms: u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    ..survey::of(stack)
+                };
+                to.write_all(&line(&Reply::Summary(Box::new(summary))))?;
                 0
             }
         };
         to.write_all(&line(&Reply::End { count }))
-    }
-
-    fn summary(&self, stack: &Shared) -> Summary {
-        let mut summary = Summary {
-            uptime_ms: u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX),
-            ..Summary::default()
-        };
-        stack.look(|inner| {
-            let (config, held) = (inner.stack.config(), inner.stack.held_memory());
-            summary.memory_held = held as u64;
-            summary.memory_soft = config.memory_soft as u64;
-            summary.memory_hard = config.memory_hard as u64;
-            summary.counters = counters::all(&inner.stack);
-        });
-        let mut slices = Slices::new(stack);
-        while let Some((slice, now)) = slices.next() {
-            for snapshot in slice {
-                count(&mut summary, snapshot, now);
-            }
-        }
-        summary
-    }
-}
-
-fn count(summary: &mut Summary, snapshot: SocketSnapshot, now: handwave_tcp::Instant) {
-    let is_ipv6 = match &snapshot {
-        SocketSnapshot::Udp(_) => {
-            summary.udp += 1;
-            return;
-        }
-        SocketSnapshot::Listener(listener) => listener.at.addr.is_none_or(|addr| addr.is_ipv6()),
-        SocketSnapshot::HalfOpen(half_open) => half_open.record.tuple.is_ipv6(),
-        SocketSnapshot::Connection(connection) => connection.tuple.is_ipv6(),
-        SocketSnapshot::TimeWait(record) => record.tuple.is_ipv6(),
-    };
-    summary.ipv6 += u64::from(is_ipv6);
-    let orphan = matches!(&snapshot, SocketSnapshot::Connection(it) if it.orphan);
-    summary.orphans += u64::from(orphan);
-    *summary.states.entry(look::state(&snapshot)).or_default() += 1;
-    if matches!(snapshot, SocketSnapshot::Listener(_)) {
-        summary.listeners.push(look::socket(snapshot, now, true));
     }
 }
 
 /// Writes every socket that is asked for, slice by slice.
 fn every_socket(stack: &Shared, select: &Select, to: &mut UnixStream) -> io::Result<u64> {
     let (mut count, limit) = (0, select.limit.map_or(u64::MAX, |limit| limit as u64));
-    let (mut slices, mut out) = (Slices::new(stack), Vec::new());
+    let (mut slices, mut out) = (Slices::new(stack, select.details), Vec::new());
     while let Some((slice, now)) = slices.next() {
         out.clear();
-        for snapshot in slice {
-            if count < limit && look::is_selected(&snapshot, select) {
+        for seen in slice {
+            if count < limit && look::is_selected(&seen.snapshot, select) {
                 count += 1;
-                let socket = look::socket(snapshot, now, select.details);
+                let socket = look::socket(seen, now, select.details);
                 out.extend_from_slice(&line(&Reply::Socket(Box::new(socket))));
             }
         }
@@ -253,15 +213,15 @@ fn best_sockets(
 ) -> io::Result<u64> {
     let limit = select.limit.unwrap_or(ORDERED_MAX).min(ORDERED_MAX);
     let mut best: BinaryHeap<Ranked> = BinaryHeap::new();
-    let mut slices = Slices::new(stack);
+    let mut slices = Slices::new(stack, select.details);
     let mut place = 0;
     while let Some((slice, now)) = slices.next() {
-        for snapshot in slice {
-            if !look::is_selected(&snapshot, select) {
+        for seen in slice {
+            if !look::is_selected(&seen.snapshot, select) {
                 continue;
             }
             place += 1;
-            let key = (Reverse(look::rank(&snapshot, order)), place);
+            let key = (Reverse(look::rank(&seen.snapshot, order)), place);
             if best.len() >= limit && best.peek().is_none_or(|worst| worst.key <= key) {
                 continue;
             }
@@ -269,7 +229,7 @@ fn best_sockets(
                 best.pop();
             }
             let text = line(&Reply::Socket(Box::new(look::socket(
-                snapshot,
+                seen,
                 now,
                 select.details,
             ))));
@@ -299,37 +259,6 @@ impl Ord for Ranked {
 impl PartialOrd for Ranked {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
-    }
-}
-
-/// The slices of a snapshot, each taken under the lock and looked at without it.
-struct Slices<'a> {
-    stack: &'a Shared,
-    cursor: SnapshotCursor,
-    more: bool,
-}
-
-impl<'a> Slices<'a> {
-    fn new(stack: &'a Shared) -> Self {
-        Self {
-            stack,
-            cursor: SnapshotCursor::default(),
-            more: true,
-        }
-    }
-
-    fn next(&mut self) -> Option<(Vec<SocketSnapshot>, handwave_tcp::Instant)> {
-        if !self.more {
-            return None;
-        }
-        let mut slice = Vec::with_capacity(SLICE);
-        let now = self.stack.runtime.now();
-        self.more = self.stack.look(|inner| {
-            inner
-                .stack
-                .snapshot(&mut self.cursor, SLICE, |socket| slice.push(socket))
-        });
-        Some((slice, now))
     }
 }
 

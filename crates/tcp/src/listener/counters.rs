@@ -1,12 +1,25 @@
 //! What happened at a listener: a reason for every SYN that was lost.
 
+/// A counter with all that is to be said of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DescribedCounter {
+    /// The field it is, in this library.
+    pub field: &'static str,
+    /// What tools call it; where Linux counts the same thing, the name is that of `nstat`.
+    pub name: &'static str,
+    /// What it counts.
+    pub about: &'static str,
+    /// How much it has counted.
+    pub value: u64,
+}
+
 /// Declares the counters with their names, so that they can be listed and added up.
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident = $shown:literal,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $shown:literal,)*) => {
         /// What happened at one listener, in the meaning of Linux's counters where there is one.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct ListenerCounters {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[doc = $doc])* pub $name: u64,)*
         }
 
         impl ListenerCounters {
@@ -20,6 +33,27 @@ macro_rules! counters {
             /// ```
             pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$(($shown, self.$name)),*].into_iter()
+            }
+
+            /// All counters with what they count.
+            ///
+            /// ```
+            /// use handwave_tcp::ListenerCounters;
+            ///
+            /// let counters = ListenerCounters::default();
+            /// let sent = counters.described().find(|counter| counter.field == "syncookies_sent");
+            /// let sent = sent.expect("it is a field");
+            /// assert_eq!((sent.name, sent.value), ("TcpExtSyncookiesSent", 0));
+            /// assert_eq!(sent.about.trim(), "SYN+ACKs sent whose numbers are a cookie.");
+            /// ```
+            pub fn described(&self) -> impl Iterator<Item = DescribedCounter> {
+                [$(DescribedCounter {
+                    field: stringify!($name),
+                    name: $shown,
+                    about: concat!($($doc),*),
+                    value: self.$name,
+                }),*]
+                .into_iter()
             }
 
             /// Adds what happened at another listener.
