@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use handwave::device::Device as _;
 use handwave::{Runtime as _, Timer, TokioRuntime, Watch};
-use handwave_device::Tun;
+use handwave_device::{Offload, Tun};
 use handwave_packet::{PacketBuf, split};
 use handwave_sim::{Fate, Link, LinkStats, Rng};
 use handwave_tcp::Instant;
@@ -47,8 +47,8 @@ pub(crate) fn run(args: &LinkArgs, common: &Common) -> Result<ExitCode, Failure>
             |error: io::Error| Failure::new(Kind::Failed, "cannot start the link").because(error);
         let mut interrupts = Interrupts::new().map_err(failed)?;
         let ends = [
-            tun::open_with(a, args.mtu, Vec::new())?,
-            tun::open_with(b, args.mtu, Vec::new())?,
+            tun::open_with(a, args.mtu, Offload::Auto, Vec::new())?,
+            tun::open_with(b, args.mtu, Offload::Auto, Vec::new())?,
         ];
         say(common, &banner(args, &ends))?;
         let mut path = Path::new(args, ends).map_err(failed)?;

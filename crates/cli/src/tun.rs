@@ -5,7 +5,7 @@ mod namespace;
 use std::ffi::OsStr;
 use std::net::IpAddr;
 
-use handwave_device::{InterfaceAddress, Tun, TunBuilder, TunError};
+use handwave_device::{InterfaceAddress, Offload, Tun, TunBuilder, TunError};
 
 use crate::args::{TunArgs, TunName};
 use crate::failure::{Failure, Kind};
@@ -50,7 +50,7 @@ pub(crate) fn open(args: &TunArgs, ours: &[InterfaceAddress]) -> Result<OpenTun,
         true => kernel_addresses(ours),
         false => args.host_addresses.clone(),
     };
-    let tun = open_with(&args.tun, args.mtu, kernel)?;
+    let tun = open_with(&args.tun, args.mtu, args.offload.into(), kernel)?;
     if tun.created.is_some() || args.host_addresses.is_empty() {
         return Ok(tun);
     }
@@ -67,11 +67,13 @@ pub(crate) fn open(args: &TunArgs, ours: &[InterfaceAddress]) -> Result<OpenTun,
 pub(crate) fn open_with(
     tun: &TunName,
     mtu: u16,
+    offload: Offload,
     kernel: Vec<InterfaceAddress>,
 ) -> Result<OpenTun, Failure> {
-    let open = || match Tun::attach(&tun.name) {
+    let builder = || TunBuilder::new().name(&tun.name).offload(offload);
+    let open = || match builder().attach() {
         Err(TunError::NotFound { .. }) => {
-            let builder = TunBuilder::new().name(&tun.name).mtu(mtu);
+            let builder = builder().mtu(mtu);
             let add = |builder: TunBuilder, address: &_| builder.address(*address);
             let builder = kernel.iter().fold(builder, add);
             Ok((builder.create()?, true))

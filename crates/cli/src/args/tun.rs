@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-use handwave_device::InterfaceAddress;
+use clap::ValueEnum;
+use handwave_device::{InterfaceAddress, Offload};
 
 /// The interface.
 #[derive(clap::Args, Debug)]
@@ -19,6 +20,27 @@ pub(crate) struct TunArgs {
     /// Largest packet on an interface that is created, in octets: 576 to 65535, and at least 1280 with IPv6
     #[arg(long, value_name = "OCTETS", value_parser = clap::value_parser!(u16).range(576..), default_value_t = 1500)]
     pub(crate) mtu: u16,
+    /// Who cuts large segments into packets and completes checksums: the kernel where a link needs it, or always this program; auto takes what the kernel gives
+    #[arg(long, value_enum, default_value_t = OffloadArg::Auto, value_name = "auto|on|off", hide_possible_values = true)]
+    pub(crate) offload: OffloadArg,
+}
+
+/// `auto`, `on` or `off`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum OffloadArg {
+    Auto,
+    On,
+    Off,
+}
+
+impl From<OffloadArg> for Offload {
+    fn from(argument: OffloadArg) -> Self {
+        match argument {
+            OffloadArg::Auto => Self::Auto,
+            OffloadArg::On => Self::On,
+            OffloadArg::Off => Self::Off,
+        }
+    }
 }
 
 /// `NAME` or `NAME@NETNS`.

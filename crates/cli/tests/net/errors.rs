@@ -87,6 +87,27 @@ fn the_environment_is_checked() {
 }
 
 #[test]
+fn a_directory_that_may_not_be_read_is_told() {
+    in_namespace(&[], || {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let closed = directory.path().join("closed");
+        std::fs::create_dir(&closed).unwrap();
+        std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0)).unwrap();
+        // Root without the privilege to pass over permissions.
+        let arguments = format!(
+            "--bounding-set -dac_override,-dac_read_search {HANDWAVE} serve --addr 10.7.0.1/24 --http 80={}",
+            closed.display()
+        );
+        let output = command("setpriv", &arguments).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{errors}");
+        assert!(errors.contains("Permission denied"), "{errors}");
+        assert!(!ip("link").contains("hw0"), "no interface is made for it");
+    });
+}
+
+#[test]
 fn a_busy_interface_is_told() {
     in_namespace(&[], || {
         let _server = Running::handwave("serve --addr 10.7.0.1/24 --echo 7");

@@ -18,3 +18,4 @@ mod link;
 mod readme;
 mod serve;
 mod transfers;
+mod wire;

@@ -6,7 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::common::{
-    Running, command, connect, directory_with_file, in_namespace, ip, octets, run,
+    Namespace, PATIENCE, Running, command, connect, directory_with_file, in_namespace, ip, octets,
+    run, wait_until,
 };
 
 const ECHO: &str = "10.7.0.1:7";
@@ -166,6 +167,55 @@ fn connections_that_do_not_close_are_reset_by_a_second_interrupt() {
             "{kind}"
         );
     });
+}
+
+/// The name by which a test finds itself, started again as another process.
+const HELD: &str = "HANDWAVE_TEST_HOLDS";
+
+/// Not a test of its own: what `a_test_that_is_killed_leaves_nothing_behind` starts, and kills.
+#[test]
+fn held_until_killed() {
+    let Some(report) = std::env::var_os(HELD) else {
+        return;
+    };
+    in_namespace(&[], move || {
+        let server = server("--echo 7");
+        let far = Namespace::new();
+        let text = format!("{} {}", server.id(), far.id());
+        std::fs::write(&report, text).unwrap();
+        thread::sleep(PATIENCE);
+    });
+}
+
+#[test]
+fn a_test_that_is_killed_leaves_nothing_behind() {
+    in_namespace(&[], || {
+        let directory = tempfile::tempdir().unwrap();
+        let report = directory.path().join("report");
+        let mut test = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "serve::held_until_killed"])
+            .env(HELD, &report)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let started = || std::fs::read_to_string(&report).unwrap_or_default();
+        wait_until("the test to start its programs", || started().contains(' '));
+        test.kill().unwrap();
+        test.wait().unwrap();
+        for program in started().split(' ') {
+            wait_until("what it has started to end", || is_gone(program));
+        }
+    });
+}
+
+/// Whether no such process runs; one that nobody has waited for yet does not.
+fn is_gone(process: &str) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{process}/stat")) else {
+        return true;
+    };
+    stat.rsplit(')')
+        .next()
+        .is_some_and(|rest| rest.trim_start().starts_with('Z'))
 }
 
 #[test]
