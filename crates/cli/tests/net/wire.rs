@@ -1,6 +1,7 @@
 //! What is on the wire, as tshark judges it.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use crate::common::{Running, command, directory_with_file, in_namespace, run, wait_until};
 
@@ -21,7 +22,8 @@ fn transfer(switches: &str, len: usize) -> (usize, String) {
     let capture = here.path().join("capture.pcapng");
     // All of each packet, and room for what comes while the disk is slow.
     let arguments = format!("-q -i hw0 -B 64 -w {}", capture.display());
-    let mut dumpcap = command("dumpcap", &arguments).spawn().unwrap();
+    let mut dumpcap = command("dumpcap", &arguments);
+    let mut dumpcap = dumpcap.stderr(Stdio::null()).spawn().unwrap();
     let len = || std::fs::metadata(&capture).map_or(0, |file| file.len());
     wait_until("the capture to begin", || len() > 0);
     let got = here.path().join("got");
