@@ -164,6 +164,10 @@ fn report(args: &ScriptArgs, paths: &[PathBuf], fates: &[Fate]) -> String {
                 if paths.len() == 1 {
                     text.extend(outcome.printed.iter().map(|line| format!("{line}\n")));
                 }
+                for warning in &outcome.warnings {
+                    let line = warning.place.line;
+                    text += &format!("{}:{line}: warning: {warning}\n", path.display());
+                }
                 if let Some(failure) = outcome.failure() {
                     text += &format!("{}:{}: {failure}\n", path.display(), failure.place.line);
                     if args.trace {

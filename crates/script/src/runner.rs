@@ -30,13 +30,13 @@ mod shell;
 
 pub use host::Host;
 pub use report::{Failure, Happening, HappeningKind, Outcome, Verdict};
-pub use settings::{IpVersion, Settings};
+pub use settings::{IpVersion, NonFatal, Settings};
 
 use std::collections::VecDeque;
 
 use handwave_tcp::Instant;
 
-use crate::language::ast::Packet;
+use crate::language::ast::{Action, Command, Packet, Place};
 use crate::language::{Diagnostic, Script};
 use crate::posix::{Environment, Posix};
 
@@ -116,6 +116,8 @@ struct Runner<H: Host> {
     waiting: Option<Waiting<H::Call>>,
     python: python::Scope,
     trace: Vec<Happening>,
+    /// What went wrong and was allowed to.
+    warnings: Vec<Failure>,
 }
 
 /// A packet of the stack.
@@ -143,6 +145,7 @@ impl<H: Host> Runner<H> {
             waiting: None,
             python: python::Scope::default(),
             trace: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -157,17 +160,35 @@ impl<H: Host> Runner<H> {
         Outcome {
             verdict,
             trace: self.trace,
+            warnings: self.warnings,
             printed: self.python.into_printed(),
         }
     }
 
     fn play(&mut self, script: &Script) -> Result<(), Failure> {
+        if self.settings.dry_run {
+            return Ok(());
+        }
+        for text in self.settings.init_scripts.clone() {
+            let place = Place::default();
+            self.command(&Command { text, place })?;
+        }
         for command in &script.setup {
             self.command(command)?;
         }
         self.host.start();
         for event in &script.events {
-            self.event(event)?;
+            if let Err(failure) = self.event(event) {
+                let allowed = match event.action {
+                    Action::Packet(_) => self.settings.non_fatal.packets,
+                    Action::Call(_) => self.settings.non_fatal.calls,
+                    _ => false,
+                };
+                if !allowed {
+                    return Err(failure);
+                }
+                self.warnings.push(failure);
+            }
         }
         self.finish_waiting()
     }

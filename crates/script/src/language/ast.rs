@@ -138,6 +138,8 @@ pub struct Packet {
 pub struct IpFields {
     /// The ECN field.
     pub ecn: Option<u8>,
+    /// `ect01`: the ECN field says ECT(0) or ECT(1).
+    pub any_ect: bool,
     /// The whole octet, ECN field included.
     pub tos: Option<u8>,
     /// TTL or hop limit.
@@ -190,7 +192,7 @@ pub struct Segment {
     pub window: Option<u16>,
     /// The urgent pointer.
     pub urgent: Option<u16>,
-    /// The options; `None` for `<...>`, which stands for any.
+    /// The options; `None` for `<...>`, which stands for any. A list that ends in [`TcpOption::Rest`] is the beginning of one.
     pub options: Option<Vec<TcpOption>>,
 }
 
@@ -222,8 +224,23 @@ pub enum TcpOption {
     FastOpenExperimental(Vec<u8>),
     /// `md5 00112233445566778899aabbccddeeff`.
     Md5(Vec<u8>),
+    /// `ECN e0b 1 ceb 0 e1b 1`: the counters of accurate ECN, each with its name, in the order of the option (RFC 9768 3.2.3).
+    AccurateEcn(Vec<(EcnCounter, u32)>),
     /// `raw 4b04dead`: octets as they are, an unknown or malformed option.
     Raw(Vec<u8>),
+    /// `...` among others: any number of options.
+    Rest,
+}
+
+/// A counter of octets by their ECN mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EcnCounter {
+    /// `e0b`: marked ECT(0).
+    Ect0,
+    /// `ceb`: marked CE.
+    Ce,
+    /// `e1b`: marked ECT(1).
+    Ect1,
 }
 
 /// An ICMP message.

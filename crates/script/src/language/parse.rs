@@ -95,7 +95,7 @@ fn own_defines(text: &str) -> Vec<(String, String)> {
     head.filter_map(|line| {
         let define = line
             .strip_prefix("-D")
-            .or_else(|| line.strip_prefix("--define="))?;
+            .or_else(|| line.strip_prefix("--define")?.strip_prefix(['=', ' ']))?;
         let (name, value) = define.trim().split_once('=')?;
         Some((name.trim().to_owned(), unquote(value.trim()).to_owned()))
     })
@@ -152,7 +152,7 @@ fn option_line(pair: Pair<'_>, place: Place) -> OptionLine {
     };
     for part in pair.into_inner() {
         match part.as_rule() {
-            Rule::define_name => "define".clone_into(&mut option.name),
+            Rule::define_name | Rule::long_define => "define".clone_into(&mut option.name),
             Rule::option_name => part.as_str().clone_into(&mut option.name),
             _ => option.value = Some(unquote(part.as_str()).to_owned()),
         }
@@ -301,10 +301,13 @@ fn diagnostic_of(text: &str, error: &pest::error::Error<Rule>) -> Diagnostic {
         InputLocation::Pos(at) => at..at,
         InputLocation::Span((start, end)) => start..end,
     };
+    // What is missing at the end is missing behind the last word, not below the last line.
+    let end = text.trim_end().len();
+    let at = if at.start > end { end..end } else { at };
     let mut expected: Vec<&str> = match &error.variant {
         ErrorVariant::ParsingError { positives, .. } => positives
             .iter()
-            .filter(|rule| **rule != Rule::tunnel)
+            .filter(|rule| !matches!(rule, Rule::tunnel | Rule::other_protocol))
             .map(word_for)
             .collect(),
         ErrorVariant::CustomError { message } => {
@@ -321,7 +324,7 @@ fn diagnostic_of(text: &str, error: &pest::error::Error<Rule>) -> Diagnostic {
     let rest = text.get(at.start..).unwrap_or_default();
     let found = rest.split_whitespace().next();
     let found = match found {
-        Some(_) if rest.starts_with('\n') => "the end of the line".to_owned(),
+        Some(_) if rest.starts_with(['\n', '\r']) => "the end of the line".to_owned(),
         Some(word) => format!("`{}`", word.chars().take(24).collect::<String>()),
         None => "the end of the script".to_owned(),
     };
@@ -336,7 +339,7 @@ fn word_for(rule: &Rule) -> &'static str {
         Rule::equals => "`=` and a result",
         Rule::options_end => "`>`",
         Rule::option_line => "an option such as `--mtu=1500`",
-        Rule::option_name | Rule::define_name => "the name of an option",
+        Rule::option_name | Rule::define_name | Rule::long_define => "the name of an option",
         Rule::option_value => "the value of the option",
         Rule::script | Rule::event => "an event, beginning with its time",
         Rule::time | Rule::any_time | Rule::moment | Rule::decimal | Rule::plus => {
@@ -348,7 +351,6 @@ fn word_for(rule: &Rule) -> &'static str {
         Rule::ip_fields | Rule::ip_field => "IP fields such as `[ect0]`",
         Rule::ecn_mark => "`ect0`, `ect1`, `ce` or `noecn`",
         Rule::ports | Rule::port_end | Rule::address => "ports such as `(1234 > 80)`",
-        Rule::tunnel => "a tunnel",
         Rule::tcp | Rule::flags | Rule::control_bit => "TCP flags such as `S.`",
         Rule::sequence => "sequence numbers such as `1:1001(1000)`",
         Rule::ack => "`ack N`",
@@ -361,6 +363,13 @@ fn word_for(rule: &Rule) -> &'static str {
         Rule::icmp_mtu => "`mtu N`",
         Rule::icmp_id => "`id N`",
         Rule::quoted => "a quoted packet such as `[1:1001(1000)]`",
+        other => word_for_part(*other),
+    }
+}
+
+/// The same for calls, values and TCP options.
+fn word_for_part(rule: Rule) -> &'static str {
+    match rule {
         Rule::call | Rule::call_name => "a system call",
         Rule::arguments => "arguments",
         Rule::call_result | Rule::unknown_result => "a result",
@@ -371,6 +380,7 @@ fn word_for(rule: &Rule) -> &'static str {
         Rule::integer | Rule::tos | Rule::ttl | Rule::flow_label => "a number",
         Rule::name | Rule::field_name | Rule::field | Rule::function_name => "a name",
         Rule::cookie | Rule::hex_octets => "hexadecimal digits",
+        Rule::ecn_counter | Rule::ecn_counter_name => "a counter such as `e0b 1`",
         Rule::sack_block => "a block such as `1:1001`",
         Rule::tcp_option
         | Rule::mss
@@ -380,11 +390,12 @@ fn word_for(rule: &Rule) -> &'static str {
         | Rule::timestamps
         | Rule::fast_open
         | Rule::fast_open_experimental
+        | Rule::accurate_ecn
         | Rule::md5
         | Rule::nop
         | Rule::eol
         | Rule::raw_option => {
-            "a TCP option (mss, wscale, sackOK, sack, TS, nop, eol, FO, FOEXP, md5, raw)"
+            "a TCP option (mss, wscale, sackOK, sack, TS, nop, eol, FO, FOEXP, ECN, md5, raw)"
         }
         Rule::expression
         | Rule::ellipsis
@@ -396,8 +407,6 @@ fn word_for(rule: &Rule) -> &'static str {
         | Rule::function
         | Rule::symbol
         | Rule::signed => "a value",
-        Rule::term | Rule::name_start | Rule::name_character | Rule::WHITESPACE | Rule::COMMENT => {
-            "a token"
-        }
+        _ => "a token",
     }
 }

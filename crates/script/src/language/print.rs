@@ -3,8 +3,8 @@
 use core::fmt::{Display, Formatter, Result, Write as _};
 
 use super::ast::{
-    Action, Body, Call, CallResult, Code, Command, Direction, Event, Expression, Field, Icmp,
-    Integer, IpFields, Moment, OptionLine, Packet, PortEnd, Ports, Quoted, Script, Segment,
+    Action, Body, Call, CallResult, Code, Command, Direction, EcnCounter, Event, Expression, Field,
+    Icmp, Integer, IpFields, Moment, OptionLine, Packet, PortEnd, Ports, Quoted, Script, Segment,
     TcpOption, Time,
 };
 
@@ -159,6 +159,9 @@ impl Display for IpFields {
             let marks = ["noecn", "ect1", "ect0", "ce"];
             fields.push(marks[usize::from(ecn & 3)].to_owned());
         }
+        if self.any_ect {
+            fields.push("ect01".to_owned());
+        }
         if let Some(ttl) = self.ttl {
             fields.push(format!("ttl {ttl}"));
         }
@@ -239,6 +242,18 @@ impl Display for TcpOption {
             Self::FastOpen(cookie) => with_octets(f, "FO", cookie),
             Self::FastOpenExperimental(cookie) => with_octets(f, "FOEXP", cookie),
             Self::Md5(digest) => with_octets(f, "md5", digest),
+            Self::AccurateEcn(counters) => {
+                f.write_str("ECN")?;
+                counters.iter().try_for_each(|(counter, octets)| {
+                    let name = match counter {
+                        EcnCounter::Ect0 => "e0b",
+                        EcnCounter::Ce => "ceb",
+                        EcnCounter::Ect1 => "e1b",
+                    };
+                    write!(f, " {name} {octets}")
+                })
+            }
+            Self::Rest => f.write_str("..."),
             Self::Raw(octets) => with_octets(f, "raw", octets),
         }
     }

@@ -26,7 +26,12 @@ const FORMS: &str = r#"--tolerance_usecs=100000
 +0 < - 1:1(0) win 0
 +0 > . 1:1(0) ack 1 <nop,nop,sack 1001:2001 3001:4001>
 +0 > S. 0:0(0) ack 1 win 65535 <...>
++0 > S 0:0(0) <mss 1460,...>
++0 > S 0:0(0) <...,nop,...,wscale 7>
++0 > . 1:1(0) ack 1 <ECN e1b 1 ceb 0 e0b 1,nop>
++0 < . 1:1(0) ack 1 win 1 <ECN e0b 1 ceb 2>
 +0 > [tos 0x10, ect0, ttl 64, flowlabel 0x12345] P. 1:11(10) ack 1
++0 > [ect01] P. 1:11(10) ack 1
 +0 < sock(4) (1234 > 80) . 1:1(0) ack 1 win 100
 +0 < (192.0.2.7:1234 > [2001:db8::1]:80) . 1:1(0) ack 1 win 100
 +0 < udp (1000)
@@ -48,6 +53,80 @@ fn every_form_is_printed_as_it_was_read() {
     let script = parse(FORMS);
     assert_eq!(script.to_string(), FORMS);
     assert_eq!(parse(&script.to_string()), script);
+}
+
+/// Forms that mean what others do, each with the usual one.
+#[test]
+fn other_spellings_mean_the_same() {
+    let pairs = [
+        (
+            "+0 > (flowlabel 0x1) . 1:1(0)",
+            "+0 > [flowlabel 0x1] . 1:1(0)",
+        ),
+        (
+            "+0 > [flowlabel 0x1, ect0] . 1:1(0)",
+            "+0 > [ect0, flowlabel 0x1] . 1:1(0)",
+        ),
+        (
+            "+0 > [tos 0x2 (ect0)] . 1:1(0)",
+            "+0 > [tos 0x02, ect0] . 1:1(0)",
+        ),
+        (
+            "0.000 > S 0:0(0) <mss 1460 , ...>",
+            "0 > S 0:0(0) <mss 1460,...>",
+        ),
+        ("+0~+.1 > . 1:1(0)", "+0~+0.1 > . 1:1(0)"),
+        ("+0~.1 > . 1:1(0)", "+0~+0.1 > . 1:1(0)"),
+        (
+            "+0.1...0.3 read(4, ..., 1) = 1",
+            "+0.1...+0.3 read(4, ..., 1) = 1",
+        ),
+        (
+            "+0 < [1:1001(1000)] icmp unreachable frag_needed mtu 1200",
+            "+0 < icmp unreachable frag_needed mtu 1200 [1:1001(1000)]",
+        ),
+        (
+            "+0 < 1234 > 80: . 1:1(0) win 1",
+            "+0 < (1234 > 80) . 1:1(0) win 1",
+        ),
+        (
+            "+0 < . 1:1(0) win 1 <MD5 nomd5>",
+            "+0 < . 1:1(0) win 1 <md5>",
+        ),
+        (
+            "+0 < . 1:1(0) win 1 <exp-FO 01>",
+            "+0 < . 1:1(0) win 1 <FOEXP 01>",
+        ),
+        (
+            "+0 < . 1:1(0) win 1 <sack 1:2, 3:4>",
+            "+0 < . 1:1(0) win 1 <sack 1:2 3:4>",
+        ),
+        (
+            "+0 write(4, ..., 1) = -1 EPIPE (Broken pipe) // note",
+            "+0 write(4, ..., 1) = -1 EPIPE (Broken pipe)",
+        ),
+        ("+0 f(\"\\x41\\n\") = 0", "+0 f(\"A\\n\") = 0"),
+        (
+            "+0 %{\nassert tcpi_rto, (\n1)\n}%",
+            "+0 %{\nassert tcpi_rto, (\n1)\n}%",
+        ),
+        (
+            "+0 `sysctl -q a=1\nsysctl -q b=2`",
+            "+0 `sysctl -q a=1\nsysctl -q b=2`",
+        ),
+    ];
+    for (text, usual) in pairs {
+        assert_eq!(parse(text).to_string(), format!("{usual}\n"), "{text}");
+    }
+}
+
+#[test]
+fn definitions_have_four_spellings() {
+    for head in ["-D A=7", "-DA=7", "--define=A=7", "--define A=7"] {
+        let script = parse(&format!("{head}\n+0 close(A) = 0"));
+        assert_eq!(script.events[0].to_string(), "+0 close(7) = 0", "{head}");
+        assert_eq!(script.options[0].name, "define", "{head}");
+    }
 }
 
 #[test]
@@ -106,6 +185,21 @@ fn numbers_have_three_bases() {
 }
 
 #[test]
+fn what_is_missing_at_the_end_is_missing_behind_the_last_word() {
+    for text in [
+        "0 close(3) = 0\n+0 close(4)",
+        "0 close(3) = 0\n+0 close(4)\n\n \n",
+    ] {
+        let error = Script::parse(text, &[]).unwrap_err();
+        assert_eq!((error.line, error.column), (2, 12), "{text:?}");
+        assert!(
+            error.message.ends_with("found the end of the script"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn mistakes_are_named_and_shown() {
     let mistakes = [
         "0 socket(..., SOCK_STREAM",
@@ -124,6 +218,13 @@ fn mistakes_are_named_and_shown() {
         "socket(3) = 3",
         "0 < ipv4 1.1.1.1 > 2.2.2.2: . 1:1(0) win 1",
         "0 < icmp",
+        "0 < gre: ipv4 1.1.1.1 > 2.2.2.2: . 1:1(0) win 1",
+        "0 < mpls (label 0) . 1:1(0) win 1",
+        "0 > sctp: INIT[...]",
+        "0 < [ect01] . 1:1(0) win 1",
+        "0 < . 1:1(0) win 1 <mss 1460,...>",
+        "0 > . 1:1(0) <ECN ceb 1 e0b 1>",
+        "0 close(3) = 0\n+0 close(4)",
         "0 < S 0:0(0) win 1 <FO 012>",
         "0 %{ assert True",
     ];

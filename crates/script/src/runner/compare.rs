@@ -22,6 +22,12 @@ pub(super) enum TimestampRule {
 pub(super) fn differences(wanted: &Packet, got: &Packet, rule: TimestampRule) -> Vec<String> {
     let mut found = Differences(Vec::new());
     found.unless_given("ECN field", wanted.ip.ecn, got.ip.ecn);
+    if wanted.ip.any_ect && !matches!(got.ip.ecn, Some(1 | 2)) {
+        let got = got.ip.ecn.unwrap_or(0);
+        found
+            .0
+            .push(format!("ECN field: expected 1 or 2, got {got}"));
+    }
     found.unless_given("TOS", wanted.ip.tos, got.ip.tos);
     found.unless_given("TTL", wanted.ip.ttl, got.ip.ttl);
     found.unless_given("flow label", wanted.ip.flow_label, got.ip.flow_label);
@@ -106,12 +112,7 @@ fn segments(found: &mut Differences, wanted: &Segment, got: &Segment, rule: Time
     let (Some(wanted), Some(got)) = (&wanted.options, &got.options) else {
         return;
     };
-    let same = wanted.len() == got.len()
-        && wanted
-            .iter()
-            .zip(got)
-            .all(|(wanted, got)| is_same_option(wanted, got, rule));
-    if !same {
+    if !are_same_options(wanted, got, rule) {
         found.0.push(format!(
             "options: expected <{}>, got <{}>",
             list(wanted),
@@ -123,6 +124,20 @@ fn segments(found: &mut Differences, wanted: &Segment, got: &Segment, rule: Time
 fn list(options: &[TcpOption]) -> String {
     let texts: Vec<String> = options.iter().map(TcpOption::to_string).collect();
     texts.join(",")
+}
+
+/// Whether a list is as wanted, where `...` stands for any number of options.
+fn are_same_options(wanted: &[TcpOption], got: &[TcpOption], rule: TimestampRule) -> bool {
+    match (wanted, got) {
+        ([], got) => got.is_empty(),
+        ([TcpOption::Rest, wanted @ ..], got) => {
+            (0..=got.len()).any(|skipped| are_same_options(wanted, &got[skipped..], rule))
+        }
+        ([first, wanted @ ..], [second, got @ ..]) => {
+            is_same_option(first, second, rule) && are_same_options(wanted, got, rule)
+        }
+        (_, []) => false,
+    }
 }
 
 fn is_same_option(wanted: &TcpOption, got: &TcpOption, rule: TimestampRule) -> bool {

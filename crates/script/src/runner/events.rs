@@ -6,7 +6,7 @@ use handwave_tcp::Instant;
 use super::compare::{self, TimestampRule};
 use super::connection::{Connection, timestamp_of};
 use super::packet::{self, End};
-use super::{Failure, HappeningKind, Host, Runner, Sent, python};
+use super::{Failure, HappeningKind, Host, Runner, Sent, python, shell};
 use crate::language::ast::{
     Action, Body, Code, Command, Direction, Event, Moment, Packet, Place, PortEnd, Ports, Quoted,
     Segment, Time,
@@ -85,6 +85,10 @@ impl<H: Host> Runner<H> {
         let place = command.place.clone();
         self.note(Some(&place), HappeningKind::Check, command.to_string());
         let allow_shell = self.settings.allow_shell;
+        if shell::mtu(&command.text).is_some_and(|mtu| mtu != self.settings.mtu) && !allow_shell {
+            let message = "the MTU can only be set before the first event";
+            return Err(self.located(Failure::new(message), &place));
+        }
         self.host
             .command(&command.text, allow_shell)
             .map_err(|message| self.located(message.into(), &place))
@@ -418,7 +422,8 @@ fn bare_outbound(wanted: &Packet, got: &Packet) -> String {
     if wanted.ports.is_none() {
         short.ports = None;
     }
-    short.ip.ecn = short.ip.ecn.filter(|_| wanted.ip.ecn.is_some());
+    let asks_ecn = wanted.ip.ecn.is_some() || wanted.ip.any_ect;
+    short.ip.ecn = short.ip.ecn.filter(|_| asks_ecn);
     short.ip.tos = short.ip.tos.filter(|_| wanted.ip.tos.is_some());
     short.ip.ttl = short.ip.ttl.filter(|_| wanted.ip.ttl.is_some());
     short.ip.flow_label = short

@@ -149,6 +149,7 @@ pub(super) fn decode(packet: &PacketBuf) -> Result<Packet, String> {
             tos: Some(header.dscp << 2 | header.ecn.bits()),
             ttl: Some(header.hop_limit),
             flow_label: Some(header.flow_label),
+            ..IpFields::default()
         };
         let ends = (IpAddr::V6(header.source), IpAddr::V6(header.destination));
         let payload = octets.get(upper.offset..header.packet_len());
@@ -159,7 +160,7 @@ pub(super) fn decode(packet: &PacketBuf) -> Result<Packet, String> {
             ecn: Some(header.ecn.bits()),
             tos: Some(header.dscp << 2 | header.ecn.bits()),
             ttl: Some(header.ttl),
-            flow_label: None,
+            ..IpFields::default()
         };
         let ends = (IpAddr::V4(header.source), IpAddr::V4(header.destination));
         (fields, ends, header.protocol, header.payload(&octets, len))

@@ -1,17 +1,20 @@
 //! The little Python that stands between `%{` and `}%`: assertions over `tcpi_*`.
 //!
-//! Statements are `assert`, `print`, assignments to names, `pass`, and expressions, on lines or behind semicolons. There are
-//! integers, floats, strings, booleans, `None` and tuples; `or`, `and`, `not`, comparisons and their chains, `in`, `if`-`else`,
-//! the bit operators and arithmetic; `abs`, `min`, `max`, `int`, `float`, `round`, `len`, `str`. Names keep their values from one
-//! block to the next. What is not there is an error, never a silent pass.
+//! Statements are `assert`, `print`, assignments to names, `pass`, and expressions, on lines or behind semicolons, and the blocks
+//! of `if`, `elif`, `else` and `for`. There are integers, floats, strings, booleans, `None` and tuples; `or`, `and`, `not`,
+//! comparisons and their chains, `in`, `if`-`else`, the bit operators and arithmetic; `%`, `format` and `f''`; `abs`, `min`, `max`,
+//! `int`, `float`, `round`, `len`, `str`, `hex`, `sum`, `range`. Names keep their values from one block to the next. What is not
+//! there is an error, never a silent pass.
 
 mod parse;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::collections::BTreeMap;
 
 use crate::posix::constants;
-use parse::Statement;
+use parse::{Block, Statement};
 use value::Value;
 
 /// What went wrong, and on which line of the block, from 0.
@@ -38,16 +41,48 @@ impl Scope {
 
     /// Runs a block.
     pub(super) fn run(&mut self, code: &str, information: &Information) -> Result<(), Error> {
-        for (line, statement) in parse::statements(code)? {
-            self.execute(&statement, information)
-                .map_err(|message| Error { line, message })?;
+        self.run_block(&parse::statements(code)?, information)
+    }
+
+    fn run_block(&mut self, block: &Block, information: &Information) -> Result<(), Error> {
+        for (line, statement) in block {
+            let at_line = |message| Error {
+                line: *line,
+                message,
+            };
+            match statement {
+                Statement::If(branches, otherwise) => {
+                    let mut taken = otherwise;
+                    for (condition, block) in branches {
+                        let condition = self.evaluate(condition, information).map_err(at_line)?;
+                        if condition.is_true() {
+                            taken = block;
+                            break;
+                        }
+                    }
+                    self.run_block(taken, information)?;
+                }
+                Statement::For(name, values, block) => {
+                    let values = self.evaluate(values, information).map_err(at_line)?;
+                    let Value::Tuple(values) = values else {
+                        return Err(at_line(format!(
+                            "there is nothing to go through in {values}"
+                        )));
+                    };
+                    for value in values {
+                        self.names.insert(name.clone(), value);
+                        self.run_block(block, information)?;
+                    }
+                }
+                statement => self.execute(statement, information).map_err(at_line)?,
+            }
         }
         Ok(())
     }
 
     fn execute(&mut self, statement: &Statement, information: &Information) -> Result<(), String> {
         match statement {
-            Statement::Pass => {}
+            Statement::Pass | Statement::If(..) | Statement::For(..) => {}
             Statement::Evaluate(value) => {
                 self.evaluate(value, information)?;
             }

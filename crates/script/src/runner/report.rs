@@ -12,6 +12,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// What happened, in order.
     pub trace: Vec<Happening>,
+    /// What went wrong and was allowed to, by `--non_fatal`.
+    pub warnings: Vec<Failure>,
     /// What `print` printed.
     pub printed: Vec<String>,
 }
@@ -98,6 +100,7 @@ impl Outcome {
         Self {
             verdict: Verdict::Failed(Box::new(Failure::new(message))),
             trace: Vec::new(),
+            warnings: Vec::new(),
             printed: Vec::new(),
         }
     }
@@ -140,20 +143,14 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.verdict {
             Verdict::Passed => f.write_str("passed"),
-            Verdict::Failed(failure) => failure.fmt(f),
+            Verdict::Failed(failure) => write!(f, "line {}: {failure}", failure.place.line),
         }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "line {}: at {} s: {}",
-            self.place.line,
-            Seconds(self.micros),
-            self.message
-        )?;
+        write!(f, "at {} s: {}", Seconds(self.micros), self.message)?;
         if let Some(expected) = &self.expected {
             write!(f, "\n  expected: {expected}")?;
         }

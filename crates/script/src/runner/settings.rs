@@ -5,8 +5,37 @@ use std::time::Duration;
 
 use handwave_tcp::Profile;
 
+use super::shell;
 use crate::language::Diagnostic;
 use crate::language::ast::{OptionLine, Script};
+
+/// Options of packetdrill about interfaces, processes and wires that there are none of here.
+const WITHOUT_MEANING: &[&str] = &[
+    "define",
+    "so_filename",
+    "so_flags",
+    "send_omit_free",
+    "verbose",
+    "v",
+    "gateway_ip",
+    "local_linkaddr",
+    "netmask_ip",
+    "speed",
+    "strict",
+    "strict_segments",
+    "wire_client",
+    "wire_server",
+    "wire_server_port",
+    "wire_client_dev",
+    "wire_server_dev",
+    "wire_server_ip",
+    "code_command",
+    "code_format",
+    "code_sockopt",
+    "is_anyip",
+    "no_cleanup",
+    "debug",
+];
 
 /// Which IP a script speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +77,21 @@ pub struct Settings {
     pub timestamp_tick: Option<Duration>,
     /// Words that stand for others in every script.
     pub defines: Vec<(String, String)>,
+    /// Shell commands that come before those of the script.
+    pub init_scripts: Vec<String>,
+    /// What does not end a run when it goes wrong.
+    pub non_fatal: NonFatal,
+    /// Read the script and run nothing.
+    pub dry_run: bool,
+}
+
+/// Kinds of events that may go wrong without ending a run; what went wrong is a warning then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NonFatal {
+    /// Packets that are not as expected.
+    pub packets: bool,
+    /// Calls that return something else.
+    pub calls: bool,
 }
 
 impl Settings {
@@ -68,6 +112,12 @@ impl Settings {
             connect_port: 8080,
             timestamp_tick: None,
             defines: Vec::new(),
+            init_scripts: Vec::new(),
+            non_fatal: NonFatal {
+                packets: false,
+                calls: false,
+            },
+            dry_run: false,
         }
     }
 
@@ -102,18 +152,33 @@ impl Settings {
                 }
             })?;
         }
+        if let Some(mtu) = self.mtu_for_mss(script) {
+            self.mtu = mtu;
+        }
+        let init = self.init_scripts.iter().map(String::as_str);
+        let commands = init.chain(script.setup.iter().map(|command| command.text.as_str()));
+        if let Some(mtu) = commands.filter_map(shell::mtu).next_back() {
+            self.mtu = mtu;
+        }
         Ok(self)
     }
 
-    fn set(&mut self, option: &OptionLine) -> Result<(), (String, Option<&'static str>)> {
+    /// The MTU of an interface on which `--mss` is what a segment holds.
+    fn mtu_for_mss(&self, script: &Script) -> Option<u16> {
+        let option = script.options.iter().rfind(|option| option.name == "mss")?;
+        let mss: u16 = option.value.as_deref()?.parse().ok()?;
+        let headers = match self.ip_version {
+            IpVersion::V6 => 60,
+            IpVersion::V4 | IpVersion::V4Mapped => 40,
+        };
+        mss.checked_add(headers)
+    }
+
+    /// Takes an option about time and addresses.
+    fn set(&mut self, option: &OptionLine) -> Result<(), Wrong> {
         let name = option.name.as_str();
         let text = option.value.as_deref().unwrap_or_default();
-        let wrong = |what: &str| {
-            (
-                format!("`{text}` is not {what}, which --{name} needs"),
-                None,
-            )
-        };
+        let wrong = |what: &str| not_fit(name, text, what);
         let number = || text.parse::<u32>().map_err(|_| wrong("a number"));
         let port = || text.parse::<u16>().map_err(|_| wrong("a port"));
         let address = || {
@@ -159,23 +224,62 @@ impl Settings {
             "remote_ip" => self.remote = Some(address()?),
             "bind_port" => self.bind_port = port()?,
             "connect_port" => self.connect_port = port()?,
+            _ => return self.set_run(option),
+        }
+        Ok(())
+    }
+
+    /// Takes an option about how a script is run.
+    fn set_run(&mut self, option: &OptionLine) -> Result<(), Wrong> {
+        let name = option.name.as_str();
+        let text = option.value.as_deref().unwrap_or_default();
+        let wrong = |what: &str| not_fit(name, text, what);
+        match name {
+            // The headers that come on top depend on the IP version, which may be named later.
+            "mss" => {
+                let mss = text.parse::<u16>().ok();
+                mss.filter(|mss| (28..=65_475).contains(mss))
+                    .ok_or_else(|| wrong("a segment size from 28 to 65475"))?;
+            }
+            "init_scripts" => {
+                let scripts = text.split([',', ' ', '\n']).filter(|path| !path.is_empty());
+                self.init_scripts.extend(scripts.map(str::to_owned));
+            }
+            "non_fatal" => {
+                let all = ["packet", "syscall"];
+                let kinds = match option.value {
+                    Some(_) => text.split(',').collect(),
+                    None => all.to_vec(),
+                };
+                if kinds.iter().any(|kind| !all.contains(kind)) {
+                    return Err(wrong("packet, syscall or both with a comma"));
+                }
+                self.non_fatal.packets |= kinds.contains(&"packet");
+                self.non_fatal.calls |= kinds.contains(&"syscall");
+            }
+            "dry_run" => self.dry_run = true,
             "profile" => {
                 self.profile =
                     Profile::by_name(text).ok_or_else(|| wrong("the name of a profile"))?;
             }
-            "init_scripts" | "define" | "non_fatal" | "so_filename" | "so_flags"
-            | "send_omit_free" | "verbose" | "v" | "dry_run" | "gateway_ip" | "netmask_ip"
-            | "speed" | "strict" | "wire_client" | "wire_server" | "wire_server_port"
-            | "wire_client_dev" | "wire_server_dev" | "wire_server_ip" | "code_command"
-            | "code_format" | "code_sockopt" | "is_anyip" | "no_cleanup" | "local_linkaddr"
-            | "debug" => {}
+            name if WITHOUT_MEANING.contains(&name) => {}
             _ => {
                 let help = "options that mean something here: tolerance_usecs, tolerance_percent, \
-                    tcp_ts_tick_usecs, ip_version, mtu, local_ip, remote_ip, bind_port, connect_port, \
-                    profile, define";
+                    tcp_ts_tick_usecs, ip_version, mtu, mss, local_ip, remote_ip, bind_port, connect_port, \
+                    init_scripts, non_fatal, dry_run, profile, define";
                 return Err((format!("there is no option --{name}"), Some(help)));
             }
         }
         Ok(())
     }
+}
+
+/// What is wrong with an option, and what could be done about it.
+type Wrong = (String, Option<&'static str>);
+
+fn not_fit(name: &str, text: &str, what: &str) -> Wrong {
+    (
+        format!("`{text}` is not {what}, which --{name} needs"),
+        None,
+    )
 }

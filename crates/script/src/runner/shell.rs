@@ -3,38 +3,58 @@
 //! Nothing is run. With `--allow-shell` a line that is not known is passed over, because what it would do to this machine cannot
 //! reach a stack in virtual time; without it, such a line is an error, so that no script passes without what it asks for.
 
+mod words;
+
 use std::time::Duration;
 
 use handwave_tcp::Config;
 
-use crate::posix::Posix;
+use crate::posix::{Posix, SysctlError};
+use words::Line;
 
-/// Helpers that set a host up as it is anyway.
-const HELPERS: &[&str] = &["defaults.sh", "set_sysctls.py", "tcp_reset.sh", "limits.sh"];
-/// Settings that Linux offers and that change nothing a script of ours can see.
+/// Helpers that set a host up as it is anyway; what they are passed as `NAME=VALUE` is set.
+const HELPERS: &[&str] = &[
+    "defaults.sh",
+    "set_sysctls.py",
+    "set_sysctls.sh",
+    "tcp_reset.sh",
+    "limits.sh",
+];
+/// Programs that change nothing a script can see.
 const WITHOUT_EFFECT: &[&str] = &[
-    "tcp_mem",
-    "tcp_no_metrics_save",
-    "tcp_max_orphans",
-    "tcp_max_tw_buckets",
-    "tcp_low_latency",
-    "ip_forward",
-    "ip_local_port_range",
-    "tcp_moderate_rcvbuf",
-    "optmem_max",
-    "tcp_autocorking",
-    "tcp_tw_reuse",
+    "true", ":", "echo", "printf", "sleep", "sync", "modprobe", "ethtool", "nstat", "ss", "cat",
+    "date", "set", "export", "cd", "ulimit",
+];
+/// Queueing disciplines that neither lose nor delay packets.
+const HARMLESS_QUEUES: &[&str] = &[
+    "fq",
+    "fq_codel",
+    "pfifo",
+    "bfifo",
+    "pfifo_fast",
+    "noqueue",
+    "mq",
+];
+/// What is not offered, and may therefore be switched off.
+const MAY_BE_OFF: &[&str] = &[
+    "tcp_ecn",
+    "tcp_fastopen",
+    "tcp_early_retrans",
+    "tcp_recovery",
+    "tcp_frto",
+    "tcp_mtu_probing",
+    "tcp_syncookies",
+    "tcp_fack",
+    "tcp_thin_linear_timeouts",
+    "tcp_thin_dupack",
+    "tcp_plb_enabled",
+    "tcp_migrate_req",
 ];
 
 /// Runs the commands of one pair of backticks.
 pub(super) fn run(posix: &mut Posix, text: &str, allow_shell: bool) -> Result<(), String> {
-    let joined = text.replace("\\\n", " ");
-    for line in joined.split(['\n', ';']).flat_map(|line| line.split("&&")) {
-        let line = line.split(" #").next().unwrap_or_default().trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        if let Err(wrong) = one(posix, line)
+    for line in words::lines(text) {
+        if let Err(wrong) = one(posix, &line)
             && !allow_shell
         {
             return Err(wrong);
@@ -43,201 +63,153 @@ pub(super) fn run(posix: &mut Posix, text: &str, allow_shell: bool) -> Result<()
     Ok(())
 }
 
-fn one(posix: &mut Posix, line: &str) -> Result<(), String> {
-    let mut words: Vec<&str> = line
-        .split_whitespace()
-        .filter(|word| !word.contains(">/dev/null"))
-        .collect();
-    if words.first() == Some(&"sudo") {
-        words.remove(0);
-    }
-    let unknown = || {
-        format!("the command `{line}` is not known here; --allow-shell passes over such commands")
+/// The MTU that the commands of one pair of backticks give to the interface, which has it from the start.
+pub(super) fn mtu(text: &str) -> Option<u16> {
+    words::lines(text)
+        .iter()
+        .filter_map(mtu_of_line)
+        .next_back()
+}
+
+/// `ip link set dev tun0 mtu 1400`, `ifconfig tun0 mtu 1400`.
+fn mtu_of_line(line: &Line) -> Option<u16> {
+    let (program, arguments) = line.program()?;
+    let sets_link = match program {
+        "ip" => arguments.iter().any(|word| word == "link"),
+        "ifconfig" => true,
+        _ => false,
     };
-    let Some((program, arguments)) = words.split_first() else {
+    let after = || {
+        let at = arguments.iter().position(|word| word == "mtu")?;
+        arguments.get(at + 1)?.parse().ok()
+    };
+    sets_link.then(after).flatten()
+}
+
+fn one(posix: &mut Posix, line: &Line) -> Result<(), String> {
+    let unknown = || {
+        format!(
+            "the command `{}` is not known here; --allow-shell passes over such commands",
+            line.text
+        )
+    };
+    let Some((program, arguments)) = line.program() else {
         return Ok(());
     };
-    let program = program.rsplit('/').next().unwrap_or_default();
+    if let Some(path) = line.writes_to.as_deref().and_then(setting) {
+        // `echo 1 > /proc/sys/net/ipv4/tcp_sack`.
+        return sysctl(posix, path, &arguments.join(" "));
+    }
+    let has = |word: &str| arguments.iter().any(|argument| argument == word);
     match program {
         "sysctl" => sysctls(posix, arguments),
-        "ip" if arguments.contains(&"route") => route(posix, arguments).ok_or_else(unknown),
-        "true" | "sleep" | "echo" | "modprobe" => Ok(()),
-        "sync" => Ok(()),
+        "ip" if has("route") => route(posix, arguments).ok_or_else(unknown),
+        // The interface has its MTU from the start.
+        "ip" | "ifconfig" if mtu_of_line(line).is_some() => Ok(()),
+        "ip" if has("link") && (has("up") || has("qlen") || has("txqueuelen")) => Ok(()),
+        // Nothing is remembered from one connection to the next.
+        "ip" if has("tcp_metrics") || has("tcpmetrics") => Ok(()),
+        "tc" if has("qdisc") => {
+            let removes = has("del") || has("show");
+            let harmless = HARMLESS_QUEUES.iter().any(|queue| has(queue));
+            (removes || harmless).then_some(()).ok_or_else(unknown)
+        }
+        _ if WITHOUT_EFFECT.contains(&program) => Ok(()),
         _ if HELPERS.contains(&program) => {
-            arguments
-                .iter()
-                .try_for_each(|pair| match pair.split_once('=') {
-                    Some((path, value)) => sysctl(posix, path, value),
-                    None => Ok(()),
-                })
+            let pairs = arguments.iter().filter_map(|pair| pair.split_once('='));
+            pairs
+                .into_iter()
+                .try_for_each(|(path, value)| sysctl(posix, path, value))
         }
         _ => Err(unknown()),
     }
 }
 
-fn sysctls(posix: &mut Posix, arguments: &[&str]) -> Result<(), String> {
-    let line = arguments
-        .iter()
-        .filter(|word| !word.starts_with('-'))
-        .copied()
-        .collect::<Vec<_>>()
-        .join(" ");
-    // `name=value`, `name = value`, `name="1 2 3"`, and several of them.
-    let mut rest = line.as_str();
-    while let Some((name, after)) = rest.split_once('=') {
-        let after = after.trim_start();
-        let (value, next) = match after.chars().next() {
-            Some(quote @ ('"' | '\'')) => after[1..].split_once(quote).unwrap_or((&after[1..], "")),
-            _ => match after.find('=') {
-                Some(equals) => {
-                    let end = after[..equals].trim_end().rfind(' ').unwrap_or(equals);
-                    after.split_at(end)
+/// The setting behind a path below `/proc/sys`.
+fn setting(path: &str) -> Option<&str> {
+    path.strip_prefix("/proc/sys/")
+}
+
+/// `name=value`, `name = value`, and several of them.
+fn sysctls(posix: &mut Posix, arguments: &[String]) -> Result<(), String> {
+    let mut words = arguments.iter().filter(|word| !word.starts_with('-'));
+    while let Some(word) = words.next() {
+        let (name, value) = match word.split_once('=') {
+            Some((name, "")) => (name, words.next().map_or("", String::as_str)),
+            Some(pair) => pair,
+            None => match words.clone().next() {
+                Some(equals) if equals == "=" => {
+                    words.next();
+                    (word.as_str(), words.next().map_or("", String::as_str))
                 }
-                None => (after, ""),
+                Some(value) if value.starts_with('=') => {
+                    words.next();
+                    (word.as_str(), &value[1..])
+                }
+                // Only asked for.
+                _ => continue,
             },
         };
-        sysctl(posix, name.trim(), value.trim())?;
-        rest = next.trim_start();
+        sysctl(posix, name, value)?;
     }
     Ok(())
 }
 
 fn sysctl(posix: &mut Posix, path: &str, value: &str) -> Result<(), String> {
-    let name = path
-        .trim_matches(['"', '\''])
-        .rsplit(['.', '/'])
-        .next()
-        .unwrap_or_default();
-    let words: Vec<i64> = value
-        .trim_matches(['"', '\''])
-        .split_whitespace()
-        .map(|word| {
-            word.parse()
-                .map_err(|_| format!("`{value}` is no value for {name}"))
-        })
-        .collect::<Result<_, String>>()
-        .or_else(|wrong| {
-            if name == "tcp_congestion_control" {
-                Ok(Vec::new())
-            } else {
-                Err(wrong)
-            }
-        })?;
-    let first = words.first().copied().unwrap_or(0);
+    let name = path.rsplit(['.', '/']).next().unwrap_or_default();
     let settings = posix.settings_mut();
-    if WITHOUT_EFFECT.contains(&name) || listener(&mut settings.listener, name, first) {
-        return Ok(());
-    }
-    match name {
-        "somaxconn" => settings.backlog_max = u32::try_from(first).unwrap_or(0),
-        _ if connection(&mut settings.connection, name, &words)? => {}
-        _ => {
-            return Err(format!(
+    match settings.sysctl(name, value) {
+        Ok(_) => Ok(()),
+        Err(SysctlError::Unknown(_)) => match (MAY_BE_OFF.contains(&name), value.trim()) {
+            (true, "0") => Ok(()),
+            (true, _) => Err(format!(
+                "`{path}` is not offered and can only be 0; --allow-shell passes over it"
+            )),
+            _ => Err(format!(
                 "the setting `{path}` is not offered; --allow-shell passes over it"
-            ));
-        }
+            )),
+        },
+        Err(wrong) => Err(wrong.to_string()),
     }
-    Ok(())
 }
 
-fn listener(config: &mut handwave_tcp::ListenerConfig, name: &str, value: i64) -> bool {
-    match name {
-        "tcp_synack_retries" => config.synack_retries = octet(value),
-        "tcp_max_syn_backlog" => config.syn_queue_max = usize::try_from(value).unwrap_or(0),
-        "tcp_abort_on_overflow" => config.reset_on_overflow = value != 0,
-        _ => return false,
-    }
-    true
-}
-
-/// Sets what a connection is configured with; says whether there is such a setting.
-fn connection(config: &mut Config, name: &str, words: &[i64]) -> Result<bool, String> {
-    let value = words.first().copied().unwrap_or(0);
-    let seconds = || Duration::from_secs(u64::try_from(value).unwrap_or(0));
-    let on = value != 0;
-    match name {
-        "tcp_timestamps" => config.timestamps = on,
-        "tcp_sack" => config.sack = on,
-        "tcp_window_scaling" => config.window_scaling = on,
-        "tcp_fin_timeout" => config.fin_wait2_timeout = seconds(),
-        "tcp_orphan_retries" => config.orphan_retries = octet(value),
-        "tcp_retries1" => config.r1 = octet(value),
-        "tcp_retries2" => config.r2 = backed_off(config, octet(value)),
-        "tcp_syn_retries" => config.r2_syn = backed_off_syn(octet(value)),
-        "tcp_rfc1337" => config.time_wait_ignores_rst = on,
-        "tcp_invalid_ratelimit" => {
-            config.challenge_interval = Duration::from_millis(u64::try_from(value).unwrap_or(0));
-        }
-        "tcp_rto_min_us" => {
-            config.rto_min = Duration::from_micros(u64::try_from(value).unwrap_or(0))
-        }
-        "tcp_rto_max_ms" => {
-            config.rto_max = Duration::from_millis(u64::try_from(value).unwrap_or(0))
-        }
-        "tcp_rmem" => config.receive_buffer = middle(words),
-        "tcp_wmem" => config.send_buffer = middle(words),
-        "ip_default_ttl" => config.hop_limit = octet(value),
-        // What is not offered may be switched off.
-        "tcp_ecn"
-        | "tcp_fastopen"
-        | "tcp_early_retrans"
-        | "tcp_recovery"
-        | "tcp_frto"
-        | "tcp_mtu_probing"
-        | "tcp_syncookies"
-        | "tcp_dsack"
-        | "tcp_fack"
-        | "tcp_slow_start_after_idle"
-        | "tcp_thin_linear_timeouts"
-            if !on => {}
-        "tcp_congestion_control" => {}
-        _ => return Ok(false),
-    }
-    Ok(true)
-}
-
-fn octet(value: i64) -> u8 {
-    u8::try_from(value.clamp(0, 255)).unwrap_or(u8::MAX)
-}
-
-/// The second of three values is where a buffer begins.
-fn middle(words: &[i64]) -> u32 {
-    let value = words.get(1).or(words.first()).copied().unwrap_or(0);
-    u32::try_from(value).unwrap_or(u32::MAX)
-}
-
-/// How long so many retransmissions take, from the least timeout up to the greatest.
-fn backed_off(config: &Config, retries: u8) -> Duration {
-    let waits = (0..=u32::from(retries)).map(|n| {
-        config
-            .rto_min
-            .saturating_mul(2_u32.saturating_pow(n))
-            .min(config.rto_max)
-    });
-    waits.fold(Duration::ZERO, Duration::saturating_add)
-}
-
-fn backed_off_syn(retries: u8) -> Duration {
-    let waits = (0..=u32::from(retries)).map(|n| Duration::from_secs(1_u64 << n.min(16)));
-    waits.fold(Duration::ZERO, Duration::saturating_add)
-}
-
-/// `ip route ... initcwnd 10`.
-fn route(posix: &mut Posix, arguments: &[&str]) -> Option<()> {
-    let after = |name| {
-        let at = arguments.iter().position(|word| *word == name)?;
-        arguments.get(at + 1)?.parse::<u8>().ok()
+/// `ip route replace ... initcwnd 10`.
+fn route(posix: &mut Posix, arguments: &[String]) -> Option<()> {
+    let after = |name: &str| {
+        let at = arguments.iter().position(|word| word == name)?;
+        arguments.get(at + 1).map(String::as_str)
     };
+    let config = &mut posix.settings_mut().connection;
     if let Some(segments) = after("initcwnd") {
-        posix.settings_mut().connection.initial_window = segments;
+        config.initial_window = segments.parse().ok()?;
     }
-
+    if let Some(span) = after("rto_min") {
+        config.rto_min = span_of(span)?;
+    }
+    if let Some(mss) = after("advmss") {
+        config.mss_max = Some(mss.parse().ok()?);
+    }
+    if let Some(algorithm) = after("congctl") {
+        congestion(config, algorithm)?;
+    }
     // Each known word with a value has the word behind it, whatever that is.
-    let strange = arguments.iter().any(|word| {
-        matches!(
-            *word,
-            "mtu" | "rto_min" | "initrwnd" | "quickack" | "features" | "congctl" | "window"
-        )
-    });
-    (!strange).then_some(())
+    let strange = ["mtu", "initrwnd", "quickack", "features", "window"];
+    (!strange.iter().any(|word| after(word).is_some())).then_some(())
+}
+
+fn congestion(config: &mut Config, name: &str) -> Option<()> {
+    config.congestion = handwave_tcp::congestion::Algorithm::parse(name)?;
+    Some(())
+}
+
+/// `5ms`, `1s`, or milliseconds.
+fn span_of(text: &str) -> Option<Duration> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let count: u64 = number.parse().ok()?;
+    match &text[number.len()..] {
+        "" | "ms" => Some(Duration::from_millis(count)),
+        "s" => Some(Duration::from_secs(count)),
+        "us" => Some(Duration::from_micros(count)),
+        _ => None,
+    }
 }

@@ -135,6 +135,17 @@ fn unescape(text: &str) -> String {
                 Some('r') => '\r',
                 Some('t') => '\t',
                 Some('0') => '\0',
+                Some('x') => {
+                    let digits: String = chars.clone().take(2).collect();
+                    match u8::from_str_radix(&digits, 16) {
+                        // Octets beyond ASCII have no place in a text of characters.
+                        Ok(octet) if octet.is_ascii() && digits.len() == 2 => {
+                            chars.nth(1);
+                            char::from(octet)
+                        }
+                        _ => 'x',
+                    }
+                }
                 Some(other) => other,
                 None => '\\',
             },

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Pair, Parsed, Rule, Wrong, field, integer};
 use crate::language::ast::{
-    Body, Direction, Icmp, IpFields, Packet, PortEnd, Ports, Quoted, Segment, TcpOption,
+    Body, Direction, EcnCounter, Icmp, IpFields, Packet, PortEnd, Ports, Quoted, Segment, TcpOption,
 };
 
 const FIN: u16 = 1;
@@ -36,8 +36,19 @@ pub(super) fn packet(pair: Pair<'_>) -> Parsed<Packet> {
                     "tunnels (IP in IP, GRE, MPLS) are not supported",
                 ));
             }
+            Rule::other_protocol => {
+                return Err(Wrong::new(
+                    &part,
+                    "this protocol is not supported; there are TCP, UDP and ICMP",
+                ));
+            }
             _ => {}
         }
+    }
+    if packet.direction == Direction::Inbound && packet.ip.any_ect {
+        return Err(
+            Wrong::new(&whole, "an inbound packet has one ECN mark").help("say `ect0` or `ect1`")
+        );
     }
     match (&mut packet.body, about) {
         (_, None) => {}
@@ -61,6 +72,7 @@ fn ip_fields(pair: Pair<'_>) -> Parsed<IpFields> {
     let mut fields = IpFields::default();
     for part in pair.into_inner().flat_map(Pair::into_inner) {
         match part.as_rule() {
+            Rule::ecn_mark if part.as_str() == "ect01" => fields.any_ect = true,
             Rule::ecn_mark => {
                 fields.ecn = Some(match part.as_str() {
                     "ect1" => 1,
@@ -196,20 +208,19 @@ fn options(pair: Pair<'_>, direction: Direction) -> Parsed<Option<Vec<TcpOption>
     let mut options = Vec::new();
     let whole = pair.clone();
     for part in pair.into_inner() {
-        match part.as_rule() {
-            Rule::ellipsis if direction == Direction::Inbound => {
-                return Err(Wrong::new(
-                    &whole,
-                    "an inbound segment cannot have any options it likes",
-                )
-                .help("name the options, or leave them out"));
-            }
-            Rule::ellipsis => return Ok(None),
-            Rule::tcp_option => options.push(tcp_option(only(part)?)?),
-            _ => {}
+        if part.as_rule() == Rule::tcp_option {
+            options.push(tcp_option(only(part)?)?);
         }
     }
-    Ok(Some(options))
+    if direction == Direction::Inbound && options.contains(&TcpOption::Rest) {
+        return Err(Wrong::new(
+            &whole,
+            "an inbound segment cannot have any options it likes",
+        )
+        .help("name the options, or leave them out"));
+    }
+    let any = options == [TcpOption::Rest];
+    Ok((!any).then_some(options))
 }
 
 fn tcp_option(pair: Pair<'_>) -> Parsed<TcpOption> {
@@ -225,10 +236,43 @@ fn tcp_option(pair: Pair<'_>) -> Parsed<TcpOption> {
         Rule::fast_open => TcpOption::FastOpen(octets(pair)?),
         Rule::fast_open_experimental => TcpOption::FastOpenExperimental(octets(pair)?),
         Rule::md5 => TcpOption::Md5(octets(pair)?),
+        Rule::accurate_ecn => accurate_ecn(pair)?,
+        Rule::ellipsis => TcpOption::Rest,
         Rule::raw_option => TcpOption::Raw(octets(pair)?),
         Rule::eol => TcpOption::End,
         _ => TcpOption::Nop,
     })
+}
+
+fn accurate_ecn(pair: Pair<'_>) -> Parsed<TcpOption> {
+    let whole = pair.clone();
+    let mut counters = Vec::new();
+    for part in pair.into_inner() {
+        let (mut counter, mut octets) = (EcnCounter::Ce, 0);
+        for part in part.into_inner() {
+            match part.as_str() {
+                "e0b" => counter = EcnCounter::Ect0,
+                "ceb" => counter = EcnCounter::Ce,
+                "e1b" => counter = EcnCounter::Ect1,
+                _ => octets = field(&part, "a counter")?,
+            }
+        }
+        if octets >> 24 != 0 {
+            return Err(Wrong::new(&whole, "a counter of accurate ECN has 24 bits"));
+        }
+        counters.push((counter, octets));
+    }
+    let order = [EcnCounter::Ect0, EcnCounter::Ce, EcnCounter::Ect1];
+    let names = || counters.iter().map(|(counter, _)| *counter);
+    let is_order = |order: &[EcnCounter]| names().zip(order).all(|(name, wanted)| name == *wanted);
+    let reverse = [EcnCounter::Ect1, EcnCounter::Ce, EcnCounter::Ect0];
+    if counters.len() > 3 || !(is_order(&order) || is_order(&reverse)) {
+        return Err(Wrong::new(
+            &whole,
+            "the counters stand as `e0b ceb e1b` or `e1b ceb e0b`",
+        ));
+    }
+    Ok(TcpOption::AccurateEcn(counters))
 }
 
 fn block(pair: Pair<'_>) -> Parsed<(u32, u32)> {

@@ -1,10 +1,14 @@
 //! TCP options in the order in which they stand.
 
-use crate::language::ast::TcpOption;
+use crate::language::ast::{EcnCounter, TcpOption};
 
 const MAX: usize = 40;
 /// The experiment that carried Fast Open before it had a kind of its own (RFC 7413 appendix A, RFC 6994).
 const FAST_OPEN_EXPERIMENT: [u8; 2] = [0xf9, 0x89];
+
+/// Accurate ECN with the counter of ECT(0) first, and with that of ECT(1) first.
+const ACCURATE_ECN_0: u8 = 172;
+const ACCURATE_ECN_1: u8 = 174;
 
 /// The octets of a list of options, with as many octets of end-of-options behind them as a whole word needs.
 pub(super) fn encode(options: &[TcpOption]) -> Result<Vec<u8>, String> {
@@ -52,7 +56,21 @@ fn encode_one(option: &TcpOption, octets: &mut Vec<u8>) {
             with_len(254, &[&FAST_OPEN_EXPERIMENT, cookie]);
         }
         TcpOption::Md5(digest) => with_len(19, &[digest]),
+        TcpOption::AccurateEcn(counters) => {
+            // RFC 9768 3.2.3: the kind says in which order the counters stand.
+            let kind = match counters.first() {
+                Some((EcnCounter::Ect1, _)) => ACCURATE_ECN_1,
+                _ => ACCURATE_ECN_0,
+            };
+            let flat: Vec<u8> = counters
+                .iter()
+                .flat_map(|(_, octets)| octets.to_be_bytes().into_iter().skip(1))
+                .collect();
+            with_len(kind, &[&flat]);
+        }
         TcpOption::Raw(raw) => octets.extend_from_slice(raw),
+        // Only what is expected has an open end.
+        TcpOption::Rest => {}
     }
 }
 
@@ -108,6 +126,20 @@ fn decode_one(kind: u8, value: &[u8]) -> Option<TcpOption> {
         (34, cookie) => Some(TcpOption::FastOpen(cookie.to_vec())),
         (254, [a, b, cookie @ ..]) if [*a, *b] == FAST_OPEN_EXPERIMENT => {
             Some(TcpOption::FastOpenExperimental(cookie.to_vec()))
+        }
+        (ACCURATE_ECN_0 | ACCURATE_ECN_1, counters)
+            if counters.len() % 3 == 0 && counters.len() <= 9 =>
+        {
+            let mut names = [EcnCounter::Ect0, EcnCounter::Ce, EcnCounter::Ect1];
+            if kind == ACCURATE_ECN_1 {
+                names.reverse();
+            }
+            let count =
+                |octets: &[u8]| octets.iter().fold(0, |n, octet| n << 8 | u32::from(*octet));
+            let counts = counters.chunks(3).map(count);
+            Some(TcpOption::AccurateEcn(
+                names.into_iter().zip(counts).collect(),
+            ))
         }
         (19, digest) => Some(TcpOption::Md5(digest.to_vec())),
         _ => None,

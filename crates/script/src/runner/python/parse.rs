@@ -5,6 +5,9 @@ use std::fmt;
 use super::Error;
 use super::value::Value;
 
+/// Statements, each with its line, from 0.
+pub(super) type Block = Vec<(usize, Statement)>;
+
 /// A statement.
 #[derive(Debug)]
 pub(super) enum Statement {
@@ -13,6 +16,9 @@ pub(super) enum Statement {
     Assign(String, Node),
     Evaluate(Node),
     Pass,
+    /// `if`, `elif`: the first whose condition is true; `else`.
+    If(Vec<(Node, Block)>, Block),
+    For(String, Node, Block),
 }
 
 /// An expression.
@@ -28,12 +34,23 @@ pub(super) enum Node {
     /// `a if condition else b`.
     Choice(Box<[Self; 3]>),
     Call(String, Vec<Self>),
+    /// `f'a {b:x}'`: texts, and values with how to write them.
+    Format(Pieces),
+    /// `'{} {}'.format(a, b)`.
+    Fill(Box<Self>, Vec<Self>),
+    /// `a[0]`.
+    Item(Box<[Self; 2]>),
 }
+
+/// Texts, each with the value behind it and how that is written.
+type Pieces = Vec<(String, Option<(Node, String)>)>;
 
 #[derive(Clone, Debug, PartialEq)]
 enum Token {
     Number(String),
     Text(String),
+    /// A text behind an `f`.
+    Format(String),
     Name(String),
     Mark(&'static str),
     End,
@@ -54,27 +71,138 @@ const LEVELS: [&[&str]; 6] = [
     &["*", "/", "//", "%"],
 ];
 
+/// A line with everything that belongs to it.
+struct Line {
+    /// Where it begins, from 0.
+    number: usize,
+    indent: usize,
+    text: String,
+}
+
 /// The statements of a block, each with its line, from 0.
-pub(super) fn statements(code: &str) -> Result<Vec<(usize, Statement)>, Error> {
+pub(super) fn statements(code: &str) -> Result<Block, Error> {
+    let lines = logical_lines(code);
+    let mut at = 0;
+    let found = block(&lines, &mut at)?;
+    match lines.get(at) {
+        Some(line) => Err(line.error("this line is not indented as the one before")),
+        None => Ok(found),
+    }
+}
+
+impl Line {
+    fn error(&self, message: impl Into<String>) -> Error {
+        Error {
+            line: self.number,
+            message: message.into(),
+        }
+    }
+
+    fn tokens(&self) -> Result<Vec<Token>, Error> {
+        tokens(&self.text).map_err(|message| self.error(message))
+    }
+}
+
+/// The statements from `at` on that are indented alike.
+fn block(lines: &[Line], at: &mut usize) -> Result<Block, Error> {
     let mut found = Vec::new();
-    for (line, text) in logical_lines(code) {
-        let at_line = |message| Error { line, message };
-        let tokens = tokens(&text).map_err(at_line)?;
-        for tokens in tokens.split(|token| *token == Token::End) {
-            if !tokens.is_empty() {
-                found.push((line, statement(tokens).map_err(at_line)?));
+    let indent = lines.get(*at).map_or(0, |line| line.indent);
+    while let Some(line) = lines.get(*at)
+        && line.indent == indent
+    {
+        *at += 1;
+        let tokens = line.tokens()?;
+        let wrong = |message| line.error(message);
+        match &tokens[..] {
+            [Token::Name(word), head @ ..] if word == "if" => {
+                let condition = header(head).map_err(wrong)?;
+                let mut branches = vec![(condition.0, body(lines, at, line, condition.1)?)];
+                let otherwise = alternatives(lines, at, indent, &mut branches)?;
+                found.push((line.number, Statement::If(branches, otherwise)));
             }
+            [
+                Token::Name(word),
+                Token::Name(name),
+                Token::Name(of),
+                head @ ..,
+            ] if word == "for" && of == "in" => {
+                let (values, rest) = header(head).map_err(wrong)?;
+                let inside = body(lines, at, line, rest)?;
+                found.push((line.number, Statement::For(name.clone(), values, inside)));
+            }
+            tokens => simple(tokens, line, &mut found)?,
         }
     }
     Ok(found)
 }
 
-/// Lines, where a line that leaves brackets open goes on in the next.
-fn logical_lines(code: &str) -> Vec<(usize, String)> {
-    let mut found: Vec<(usize, String)> = Vec::new();
+/// `elif` and `else` behind an `if`.
+fn alternatives(
+    lines: &[Line],
+    at: &mut usize,
+    indent: usize,
+    branches: &mut Vec<(Node, Block)>,
+) -> Result<Block, Error> {
+    while let Some(line) = lines.get(*at)
+        && line.indent == indent
+    {
+        let tokens = line.tokens()?;
+        match &tokens[..] {
+            [Token::Name(word), head @ ..] if word == "elif" => {
+                *at += 1;
+                let (condition, rest) = header(head).map_err(|message| line.error(message))?;
+                branches.push((condition, body(lines, at, line, rest)?));
+            }
+            [Token::Name(word), Token::Mark(":"), rest @ ..] if word == "else" => {
+                *at += 1;
+                return body(lines, at, line, rest);
+            }
+            _ => break,
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// An expression up to a colon, and what is behind that.
+fn header(tokens: &[Token]) -> Result<(Node, &[Token]), String> {
+    let mut reader = Reader { tokens, at: 0 };
+    let value = reader.expression()?;
+    reader.needs(":")?;
+    Ok((value, &tokens[reader.at..]))
+}
+
+/// What belongs to the header in `line`: the rest of it, or the lines below that are indented more.
+fn body(lines: &[Line], at: &mut usize, line: &Line, rest: &[Token]) -> Result<Block, Error> {
+    if !rest.is_empty() {
+        let mut found = Vec::new();
+        simple(rest, line, &mut found)?;
+        return Ok(found);
+    }
+    match lines.get(*at) {
+        Some(next) if next.indent > line.indent => block(lines, at),
+        _ => Err(line.error("there is nothing indented below this line")),
+    }
+}
+
+/// Statements with semicolons between them.
+fn simple(tokens: &[Token], line: &Line, found: &mut Block) -> Result<(), Error> {
+    for tokens in tokens.split(|token| *token == Token::End) {
+        if !tokens.is_empty() {
+            let statement = statement(tokens).map_err(|message| line.error(message))?;
+            found.push((line.number, statement));
+        }
+    }
+    Ok(())
+}
+
+/// Lines, where a line that leaves brackets open goes on in the next. The first begins behind `%{` and is therefore indented like
+/// the least of the others.
+fn logical_lines(code: &str) -> Vec<Line> {
+    let mut found: Vec<Line> = Vec::new();
     let mut open = 0_i32;
-    for (line, text) in code.lines().enumerate() {
-        let goes_on = open > 0 || found.last().is_some_and(|(_, last)| last.ends_with('\\'));
+    for (number, text) in code.lines().enumerate() {
+        let goes_on = open > 0 || found.last().is_some_and(|last| last.text.ends_with('\\'));
+        let trimmed = text.trim();
         let depth = |c| match c {
             '(' | '[' => 1,
             ')' | ']' => -1,
@@ -82,11 +210,25 @@ fn logical_lines(code: &str) -> Vec<(usize, String)> {
         };
         open += text.chars().map(depth).sum::<i32>();
         match found.last_mut() {
-            Some((_, last)) if goes_on => {
-                *last = format!("{} {}", last.trim_end_matches('\\'), text.trim());
+            Some(last) if goes_on => {
+                last.text = format!("{} {trimmed}", last.text.trim_end_matches('\\'));
             }
-            _ => found.push((line, text.trim().to_owned())),
+            _ if trimmed.is_empty() || trimmed.starts_with('#') => {}
+            _ => found.push(Line {
+                number,
+                indent: text.len() - text.trim_start().len(),
+                text: trimmed.to_owned(),
+            }),
         }
+    }
+    if let Some((first, rest)) = found.split_first_mut()
+        && first.number == 0
+    {
+        let least = rest.iter().map(|line| line.indent).min().unwrap_or(0);
+        // The body of a first line that ends in a colon is the least indented, unless an `else` follows it.
+        let body = rest.first().map_or(0, |line| line.indent);
+        let is_above = first.text.ends_with(':') && body == least && body > 0;
+        first.indent = if is_above { 0 } else { least };
     }
     found
 }
@@ -113,6 +255,12 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
                 let len = number_len(rest);
                 found.push(Token::Number(rest[..len].to_owned()));
                 len
+            }
+            'f' if rest[1..].starts_with(['"', '\'']) => {
+                let quote = &rest[1..2];
+                let end = rest[2..].find(quote).ok_or("a text without its end")?;
+                found.push(Token::Format(rest[2..2 + end].to_owned()));
+                end + 3
             }
             c if c.is_alphabetic() || c == '_' => {
                 let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
@@ -170,10 +318,24 @@ fn statement(tokens: &[Token]) -> Result<Statement, String> {
             reader.at = 2;
             Statement::Assign(name.clone(), reader.expression()?)
         }
+        // `a += 1` is `a = a + 1`.
+        [
+            Token::Name(name),
+            Token::Mark(operator),
+            Token::Mark("="),
+            ..,
+        ] if LEVELS.iter().any(|level| level.contains(operator)) => {
+            reader.at = 3;
+            let value = reader.expression()?;
+            Statement::Assign(
+                name.clone(),
+                binary(operator, Node::Name(name.clone()), value),
+            )
+        }
         [Token::Name(name), ..]
             if matches!(
                 name.as_str(),
-                "if" | "for" | "while" | "def" | "import" | "from" | "class" | "try"
+                "elif" | "else" | "while" | "def" | "import" | "from" | "class" | "try"
             ) =>
         {
             return Err(format!("`{name}` is more Python than is understood here"));
@@ -200,7 +362,7 @@ impl Reader<'_> {
     fn here(&self) -> String {
         match self.tokens.get(self.at) {
             Some(Token::Number(text) | Token::Name(text)) => format!("`{text}`"),
-            Some(Token::Text(text)) => format!("`'{text}'`"),
+            Some(Token::Text(text) | Token::Format(text)) => format!("`'{text}'`"),
             Some(Token::Mark(mark)) => format!("`{mark}`"),
             Some(Token::End) | None => "the end of the line".to_owned(),
         }
@@ -307,7 +469,20 @@ impl Reader<'_> {
                 return Ok(Node::Unary(operator, Box::new(self.unary()?)));
             }
         }
-        let base = self.atom()?;
+        let mut base = self.atom()?;
+        loop {
+            if self.takes(".") {
+                self.needs("format")?;
+                self.needs("(")?;
+                base = Node::Fill(Box::new(base), self.closed_by(")")?);
+            } else if self.takes("[") {
+                let index = self.expression()?;
+                self.needs("]")?;
+                base = Node::Item(Box::new([base, index]));
+            } else {
+                break;
+            }
+        }
         if self.takes("**") {
             return Ok(binary("**", base, self.unary()?));
         }
@@ -321,6 +496,7 @@ impl Reader<'_> {
         match token {
             Some(Token::Number(text)) => number(&text).map(Node::Constant),
             Some(Token::Text(text)) => Ok(Node::Constant(Value::Text(text))),
+            Some(Token::Format(text)) => format_pieces(&text).map(Node::Format),
             Some(Token::Name(name)) => match name.as_str() {
                 "True" => Ok(Node::Constant(Value::Bool(true))),
                 "False" => Ok(Node::Constant(Value::Bool(false))),
@@ -359,6 +535,34 @@ impl Reader<'_> {
         }
         Ok(items)
     }
+}
+
+/// Texts, and the values in braces behind them.
+fn format_pieces(text: &str) -> Result<Pieces, String> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (inside, behind) = after.split_once('}').ok_or("a `{` without its `}`")?;
+        let (value, how) = inside.split_once(':').unwrap_or((inside, ""));
+        // `{a=}` shows the name too.
+        let (value, shown) = match value.strip_suffix('=') {
+            Some(name) => (name, format!("{before}{value}")),
+            None => (value, before.to_owned()),
+        };
+        let tokens = tokens(value)?;
+        let mut reader = Reader {
+            tokens: &tokens,
+            at: 0,
+        };
+        let node = reader.expression()?;
+        if !reader.is_done() {
+            return Err(format!("{} was not expected", reader.here()));
+        }
+        pieces.push((shown, Some((node, how.to_owned()))));
+        rest = behind;
+    }
+    pieces.push((rest.to_owned(), None));
+    Ok(pieces)
 }
 
 fn binary(operator: &str, left: Node, right: Node) -> Node {
@@ -426,6 +630,24 @@ impl Node {
                 }
             }
             Self::Call(name, arguments) => Value::call(name, &all(arguments)?),
+            Self::Format(pieces) => {
+                let mut text = String::new();
+                for (before, value) in pieces {
+                    text += before;
+                    if let Some((value, how)) = value {
+                        text += &value.evaluate(look_up)?.formatted(how)?;
+                    }
+                }
+                Ok(Value::Text(text))
+            }
+            Self::Fill(text, arguments) => match text.evaluate(look_up)? {
+                Value::Text(text) => Value::filled(&text, &all(arguments)?),
+                _ => Err("only a text has `format`".to_owned()),
+            },
+            Self::Item(parts) => {
+                let [list, index] = &**parts;
+                list.evaluate(look_up)?.item(&index.evaluate(look_up)?)
+            }
         }
     }
 
@@ -447,6 +669,12 @@ impl Node {
                 rest.iter().for_each(|(_, value)| value.names(found));
             }
             Self::Choice(parts) => parts.iter().for_each(|part| part.names(found)),
+            Self::Item(parts) => parts.iter().for_each(|part| part.names(found)),
+            Self::Format(pieces) => {
+                let values = pieces.iter().filter_map(|(_, value)| value.as_ref());
+                values.for_each(|(value, _)| value.names(found));
+            }
+            Self::Fill(_, values) => values.iter().for_each(|value| value.names(found)),
         }
     }
 }
@@ -472,6 +700,16 @@ impl fmt::Display for Node {
             }
             Self::Choice(parts) => write!(f, "{} if {} else {}", parts[1], parts[0], parts[2]),
             Self::Call(name, arguments) => write!(f, "{name}({})", list(arguments)),
+            Self::Format(pieces) => {
+                let value = |(text, value): &(String, Option<(Self, String)>)| match value {
+                    Some((value, _)) => format!("{text}{{{value}}}"),
+                    None => text.clone(),
+                };
+                let pieces: Vec<String> = pieces.iter().map(value).collect();
+                write!(f, "f'{}'", pieces.concat())
+            }
+            Self::Fill(text, arguments) => write!(f, "{text}.format({})", list(arguments)),
+            Self::Item(parts) => write!(f, "{}[{}]", parts[0], parts[1]),
         }
     }
 }

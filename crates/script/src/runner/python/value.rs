@@ -175,14 +175,109 @@ impl Value {
                 out.push('%');
             } else {
                 let item = items.next().ok_or("too few values for the text")?;
-                match &after[kind..=kind] {
-                    "x" => out += &format!("{:x}", item.int().unwrap_or(0)),
-                    _ => out += &item.to_string(),
-                }
+                out += &item.formatted(after[..=kind].trim_end_matches(['s', 'r', 'i', 'u']))?;
             }
             rest = &after[kind + 1..];
         }
         Ok(Self::Text(out + rest))
+    }
+
+    /// The value as a format such as `x`, `05d`, `>8` or `.3f` has it.
+    pub(super) fn formatted(&self, how: &str) -> Result<String, String> {
+        let (kind, rest) = match how.char_indices().next_back() {
+            Some((at, kind)) if kind.is_ascii_alphabetic() => (Some(kind), &how[..at]),
+            _ => (None, how),
+        };
+        let (shape, precision) = match rest.split_once('.') {
+            Some((shape, precision)) => (shape, precision.parse::<usize>().ok()),
+            None => (rest, None),
+        };
+        let wrong = || format!("`{how}` is no format for {self}");
+        let number = || self.int().ok_or_else(wrong);
+        let text = match (kind, self) {
+            (Some('x'), _) => format!("{:x}", number()?),
+            (Some('X'), _) => format!("{:X}", number()?),
+            (Some('b'), _) => format!("{:b}", number()?),
+            (Some('o'), _) => format!("{:o}", number()?),
+            (Some('f' | 'g' | 'e'), _) | (None, Self::Float(_))
+                if kind.is_some() || precision.is_some() =>
+            {
+                let number = self.float().ok_or_else(wrong)?;
+                format!("{number:.*}", precision.unwrap_or(6))
+            }
+            (Some('d'), Self::Float(number)) => format!("{:.0}", number.trunc()),
+            (Some('d'), _) => number()?.to_string(),
+            (None, value) => value.to_string(),
+            _ => return Err(wrong()),
+        };
+        let width = shape.trim_start_matches(['<', '>', '-', '+', ' ']);
+        let width_max = 200;
+        let missing = width
+            .parse::<usize>()
+            .unwrap_or(0)
+            .min(width_max)
+            .saturating_sub(text.chars().count());
+        Ok(if shape.starts_with(['<', '-']) {
+            text + &" ".repeat(missing)
+        } else if width.starts_with('0') {
+            "0".repeat(missing) + &text
+        } else {
+            " ".repeat(missing) + &text
+        })
+    }
+
+    /// `'{} {1:x}'.format(...)`: fills each pair of braces.
+    pub(super) fn filled(format: &str, arguments: &[Self]) -> Result<Self, String> {
+        let mut out = String::new();
+        let mut rest = format;
+        let mut next = 0;
+        while let Some((before, after)) = rest.split_once('{') {
+            out += before;
+            let (inside, behind) = after.split_once('}').ok_or("a `{` without its `}`")?;
+            let (place, how) = inside.split_once(':').unwrap_or((inside, ""));
+            let index = match place {
+                "" => next,
+                place => place
+                    .parse()
+                    .map_err(|_| format!("`{place}` is no place"))?,
+            };
+            next = index + 1;
+            let value: &Self = arguments.get(index).ok_or("too few values for the text")?;
+            out += &value.formatted(how)?;
+            rest = behind;
+        }
+        Ok(Self::Text(out + rest))
+    }
+
+    /// What stands at `index`, from the end if that is negative.
+    pub(super) fn item(&self, index: &Self) -> Result<Self, String> {
+        let Self::Tuple(items) = self else {
+            return Err(format!("there are no items in {self}"));
+        };
+        let wrong = || format!("there is no item {index} in {self}");
+        let number = index.int().ok_or_else(wrong)?;
+        let place = if number < 0 {
+            number + items.len() as i128
+        } else {
+            number
+        };
+        let place = usize::try_from(place).map_err(|_| wrong())?;
+        items.get(place).cloned().ok_or_else(wrong)
+    }
+
+    /// `range(3)`, `range(1, 3)`: bounded, since what goes through it costs time.
+    fn range(arguments: &[Self]) -> Result<Self, String> {
+        const ITEMS_MAX: i128 = 10_000;
+        let numbers: Option<Vec<i128>> = arguments.iter().map(Self::int).collect();
+        let (first, end) = match numbers.as_deref() {
+            Some([end]) => (0, *end),
+            Some([first, end]) => (*first, *end),
+            _ => return Err("range() takes one or two numbers here".to_owned()),
+        };
+        if end.saturating_sub(first) > ITEMS_MAX {
+            return Err(format!("a range of more than {ITEMS_MAX} numbers"));
+        }
+        Ok(Self::Tuple((first..end).map(Self::Int).collect()))
     }
 
     /// Calls a function by its name.
@@ -224,6 +319,11 @@ impl Value {
             ("str", [value]) => Ok(Self::Text(value.to_string())),
             ("bool", [value]) => Ok(Self::Bool(value.is_true())),
             ("len", [Self::Text(text)]) => Ok(Self::Int(text.chars().count() as i128)),
+            ("hex", [value]) => Ok(Self::Text(format!("{:#x}", value.int().ok_or_else(wrong)?))),
+            ("sum", [Self::Tuple(items)]) => items
+                .iter()
+                .try_fold(Self::Int(0), |sum, item| sum.with("+", item)),
+            ("range", arguments) => Self::range(arguments),
             ("len", [Self::Tuple(items)]) => Ok(Self::Int(items.len() as i128)),
             ("abs" | "int" | "float" | "round" | "str" | "bool" | "len" | "min" | "max", _) => {
                 Err(wrong())

@@ -1,0 +1,6 @@
+//! What the runner makes of scripts: the ones that pass, and above all those that must not.
+#![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
+
+mod harness;
+mod options;
+mod shell;
