@@ -16,7 +16,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use handwave_stack::{ForwardLimits, ForwardRequest};
-use handwave_tcp::{Config, Unreachable};
+use handwave_tcp::{Config, ListenerCounters, Unreachable};
 use handwave_wire::TcpOptions;
 
 use crate::error::Error;
@@ -26,9 +26,9 @@ use crate::tcp::{Connection, TcpStream};
 use crate::waiting::Place;
 
 /// Limits of a [`Forwarder`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwarderConfig {
-    /// TCP requests that are not decided, and datagrams that wait to be sorted.
+    /// TCP requests that are not decided and the defence against a flood of them, and datagrams that wait to be sorted.
     pub limits: ForwardLimits,
     /// UDP sessions at a time. At the limit datagrams that would begin another are dropped.
     pub sessions_max: usize,
@@ -54,9 +54,11 @@ impl Default for ForwarderConfig {
 /// A TCP flow is decided before its client hears anything: the program may first connect onward and accept the client only when that has
 /// succeeded. A UDP flow is a session between a client and the address it wrote to; answers bear that address.
 ///
+/// While more clients ask than [`ForwarderConfig::limits`] lets wait, as in a SYN flood, the next ones are answered by cookies, and
+/// their requests come once they have proved that they are where they say: see [`TcpRequest::is_established`].
+///
 /// What is for the stack's own addresses goes to its own listeners and sockets. One stack has one forwarder; dropping it drops
-/// what is undecided. Keep it for as long as the streams it has given: without it the stack takes nothing for the addresses of others,
-/// so they hear nothing any more.
+/// what is undecided, and the sessions of UDP. Streams that it has given live on.
 ///
 /// # Examples
 ///
@@ -115,7 +117,9 @@ impl Forwarder {
     pub fn new(stack: &Stack, config: ForwarderConfig) -> io::Result<Self> {
         stack.handle().call(|inner, _| {
             let interface = inner.interface;
-            let udp = inner.stack.start_forwarding(interface, config.limits)?;
+            let udp = inner
+                .stack
+                .start_forwarding(interface, config.limits.clone())?;
             inner.sessions = Sessions::new(udp, &config);
             Ok::<(), Error>(())
         })?;
@@ -177,10 +181,24 @@ impl Forwarder {
     }
 }
 
+impl Forwarder {
+    /// What has happened to the SYNs of clients so far: how many were recorded, answered by cookies, refused and why.
+    #[must_use]
+    pub fn counters(&self) -> ListenerCounters {
+        self.handle
+            .look(|inner| {
+                let listener = inner.stack.forward_listener();
+                let known = listener.and_then(|id| inner.stack.listener(id));
+                known.map(|known| known.counters().clone())
+            })
+            .unwrap_or_default()
+    }
+}
+
 impl Drop for Forwarder {
     fn drop(&mut self) {
-        self.handle.call(|inner, _| {
-            inner.stack.stop_forwarding();
+        self.handle.call(|inner, now| {
+            inner.stack.stop_forwarding(now);
             inner.sessions.stop();
         });
     }
@@ -214,6 +232,16 @@ impl TcpRequest {
         &self.request.options
     }
 
+    /// Whether a cookie answered the client's SYN, and the client has brought it back.
+    ///
+    /// Then it believes the connection open already, and may have written. Accepting is done at once, with the settings that all
+    /// connections have. What is refused or unreachable is reset; a request that was ignored comes again with the client's next
+    /// segment.
+    #[must_use]
+    pub const fn is_established(&self) -> bool {
+        self.request.established
+    }
+
     /// Answers with SYN+ACK and waits for the handshake. Dropping the future gives the connection up.
     ///
     /// # Errors
@@ -224,7 +252,7 @@ impl TcpRequest {
         self.answer(None).await
     }
 
-    /// The same, with settings for this connection alone.
+    /// The same, with settings for this connection alone. They come too late for one that is [established](Self::is_established).
     ///
     /// # Errors
     ///
@@ -250,7 +278,8 @@ impl TcpRequest {
         // Dropping does it.
     }
 
-    /// Answers with an ICMP error: the way onward is closed. The client goes on trying, and names this error if all fails.
+    /// Answers with an ICMP error: the way onward is closed. The client goes on trying, and names this error if all fails. One
+    /// that is [established](Self::is_established) is reset.
     pub fn unreachable(mut self, why: Unreachable) {
         self.decided = true;
         let tuple = self.request.tuple;

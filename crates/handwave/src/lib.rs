@@ -48,8 +48,8 @@ pub use forwarder::{Flow, Forwarder, ForwarderConfig, TcpRequest, UdpSession};
 pub use handwave_packet::{PacketBuf, Payload};
 pub use handwave_stack::{
     BindError, ConnectError, ConnectOptions, Counters, ForwardError, ForwardLimits, InterfaceError,
-    InterfaceId, ListenAt, ListenError, ListenerConfig, Prefix, RateLimit, Route, StackConfig,
-    UdpLimits, UdpSendError,
+    InterfaceId, Limits, ListenAt, ListenError, ListenerConfig, Prefix, RateLimit, Route,
+    StackConfig, SynCookies, UdpLimits, UdpSendError,
 };
 pub use handwave_tcp::{
     Config, ConnectionError, FloodState, Instant, KeepAlive, ListenerCounters, ListenerRates,

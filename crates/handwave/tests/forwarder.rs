@@ -9,13 +9,23 @@ use std::time::Duration;
 
 use common::{builders, within};
 use handwave::{
-    Error, Flow, ForwardLimits, Forwarder, ForwarderConfig, Stack, TcpListener, TcpStream,
-    UdpSocket, Unreachable,
+    Error, Flow, ForwardLimits, Forwarder, ForwarderConfig, ListenerConfig, Stack, SynCookies,
+    TcpListener, TcpStream, UdpSocket, Unreachable,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn anybody(port: u16) -> SocketAddr {
     SocketAddr::from(([203, 0, 113, 77], port))
+}
+
+fn with_listener(tcp: ListenerConfig) -> ForwarderConfig {
+    ForwarderConfig {
+        limits: ForwardLimits {
+            tcp,
+            ..ForwardLimits::default()
+        },
+        ..ForwarderConfig::default()
+    }
 }
 
 fn scene(config: ForwarderConfig) -> (Stack, Stack, Forwarder) {
@@ -195,13 +205,11 @@ async fn udp_sessions_answer_from_a_fresh_port_too() {
 
 #[tokio::test(start_paused = true)]
 async fn undecided_requests_are_bounded() {
-    let config = ForwarderConfig {
-        limits: ForwardLimits {
-            requests_max: 2,
-            ..ForwardLimits::default()
-        },
-        ..ForwarderConfig::default()
-    };
+    let config = with_listener(ListenerConfig {
+        syn_queue_max: 2,
+        cookies: SynCookies::Off,
+        ..ListenerConfig::default()
+    });
     let (client, gateway, forwarder) = scene(config);
     let connecting: Vec<_> = (1..=3)
         .map(|port| {
@@ -263,4 +271,75 @@ async fn dropping_the_forwarder_ends_requests() {
     let error = within(request.accept()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
     undecided.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cookie_answers_before_the_program_and_every_decision_still_works() {
+    let config = with_listener(ListenerConfig {
+        cookies: SynCookies::Always,
+        ..ListenerConfig::default()
+    });
+    let (client, _gateway, forwarder) = scene(config);
+    // The client is through before anybody has decided.
+    let mut accepted = within(TcpStream::connect(&client, anybody(1)))
+        .await
+        .unwrap();
+    accepted.write_all(b"first word").await.unwrap();
+    let request = within(forwarder.tcp()).await.unwrap();
+    assert!(request.is_established());
+    assert_eq!(request.destination(), anybody(1));
+    let mut ours = within(request.accept()).await.unwrap();
+    let mut buffer = [0; 10];
+    within(ours.read_exact(&mut buffer)).await.unwrap();
+    assert_eq!(&buffer, b"first word");
+
+    let mut refused = within(TcpStream::connect(&client, anybody(2)))
+        .await
+        .unwrap();
+    within(forwarder.tcp()).await.unwrap().refuse();
+    let error = within(refused.read(&mut buffer)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+
+    let mut ignored = within(TcpStream::connect(&client, anybody(3)))
+        .await
+        .unwrap();
+    within(forwarder.tcp()).await.unwrap().ignore();
+    ignored.write_all(b"hello?").await.unwrap();
+    let again = within(forwarder.tcp()).await.unwrap();
+    assert_eq!(again.destination(), anybody(3));
+    let mut ours = within(again.accept()).await.unwrap();
+    within(ours.read_exact(&mut buffer[..6])).await.unwrap();
+    assert_eq!(&buffer[..6], b"hello?");
+    let counters = forwarder.counters();
+    assert_eq!(counters.syncookies_sent, 3);
+    assert_eq!(counters.syncookies_received, 4);
+    assert_eq!(counters.syns_received, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_outlive_the_forwarder() {
+    let (client, gateway, forwarder) = scene(ForwarderConfig::default());
+    let connecting = tokio::spawn({
+        let client = client.clone();
+        async move { TcpStream::connect(&client, anybody(1)).await }
+    });
+    let mut ours = within(within(forwarder.tcp()).await.unwrap().accept())
+        .await
+        .unwrap();
+    let mut theirs = within(connecting).await.unwrap().unwrap();
+    drop(forwarder);
+    theirs.write_all(b"still there?").await.unwrap();
+    let mut buffer = [0; 12];
+    within(ours.read_exact(&mut buffer)).await.unwrap();
+    ours.write_all(b"yes").await.unwrap();
+    within(theirs.read_exact(&mut buffer[..3])).await.unwrap();
+    assert_eq!(&buffer[..3], b"yes");
+    // Nothing new is taken, not even for the same address.
+    let before = gateway.counters().ip_foreign_address;
+    let late = tokio::time::timeout(
+        Duration::from_secs(8),
+        TcpStream::connect(&client, anybody(1)),
+    );
+    assert!(late.await.is_err(), "nobody answers");
+    assert!(gateway.counters().ip_foreign_address > before);
 }

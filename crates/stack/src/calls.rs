@@ -123,8 +123,12 @@ impl Stack {
         }
     }
 
-    /// Stops listening; connections that were not accepted are reset, half-open ones forgotten.
+    /// Stops listening; connections that were not accepted are reset, half-open ones forgotten. The listener of a forwarder
+    /// goes with [`stop_forwarding`](Self::stop_forwarding) only.
     pub fn close_listener(&mut self, now: Instant, listener: ListenerId) {
+        if self.forward_listener() == Some(listener) {
+            return;
+        }
         while let Some((id, _)) = self.accept(listener) {
             self.abort(now, id);
         }

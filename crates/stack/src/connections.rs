@@ -19,6 +19,10 @@ use handwave_tcp::{Connection, Context, Events, Instant, Phase, TimeWait, Tuple}
 
 /// A connection and what the stack knows of it.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is independent of the others"
+)]
 pub(crate) struct Slot {
     pub(crate) connection: Box<Connection>,
     pub(crate) hop: NextHop,
@@ -35,6 +39,8 @@ pub(crate) struct Slot {
     released: bool,
     /// The tuple leads here. Not so once the connection is over: then the four numbers are free for another.
     owns_tuple: bool,
+    /// A request that was accepted to be forwarded, whose client has not proved that it is where it says.
+    unproven: bool,
     /// Octets of memory charged.
     held: u32,
     /// The slot of the listener that counts this connection until it ends, and the generation of that slot, which is even if
@@ -181,6 +187,13 @@ impl Connections {
         }
     }
 
+    /// Says that the forwarder wants to know when the handshake of a connection is complete.
+    pub(crate) fn set_unproven(&mut self, id: ConnectionId) {
+        if let Some(entry) = self.slots.at_mut(id.slot) {
+            entry.unproven = true;
+        }
+    }
+
     fn collect_events(&mut self, slot: u32) {
         let Some(entry) = self.slots.at_mut(slot) else {
             return;
@@ -205,6 +218,7 @@ impl Slot {
             events: Events::NONE,
             released: false,
             owns_tuple: true,
+            unproven: false,
             held: 0,
             opened_by: (0, 0),
         }
@@ -297,12 +311,33 @@ impl Stack {
         let Some(entry) = self.connections.slots.at(slot) else {
             return;
         };
-        if entry.connection.is_finished() {
+        if entry.unproven && entry.connection.phase() != Phase::SynReceived {
+            self.handshake_over(now, slot);
+        } else if entry.connection.is_finished() {
             self.remove_connection(slot);
         } else if entry.connection.phase() == Phase::Closed {
             self.disown(slot);
         } else if let Some(deadline) = entry.connection.poll_timeout() {
             self.connections.timers.arm(slot, deadline);
+        }
+    }
+
+    /// A connection that was accepted to be forwarded is past SYN-RECEIVED; whatever that brings, it has its turn again.
+    fn handshake_over(&mut self, now: Instant, slot: u32) {
+        let Some(entry) = self.connections.slots.at_mut(slot) else {
+            return;
+        };
+        entry.unproven = false;
+        if entry.connection.phase() != Phase::Closed {
+            self.forward_established(now, slot);
+        }
+        self.connections.touch(slot);
+    }
+
+    /// Takes a connection out without a word to anybody.
+    pub(crate) fn forget_connection(&mut self, id: ConnectionId) {
+        if self.connections.get(id).is_some() {
+            self.remove_connection(id.slot);
         }
     }
 
@@ -312,8 +347,8 @@ impl Stack {
             return;
         };
         if core::mem::take(&mut entry.owns_tuple) {
-            self.demux
-                .remove(entry.connection.tuple(), Owner::Connection(slot));
+            let tuple = *entry.connection.tuple();
+            self.disowned(&tuple, Owner::Connection(slot));
         }
     }
 

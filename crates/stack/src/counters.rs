@@ -88,9 +88,9 @@ counters! {
     tcp_to_group = "TcpInGroup",
     /// RSTs not sent because the rate limit was reached.
     resets_limited = "TcpOutRstsLimited",
-    /// SYNs to foreign addresses that became requests to forward.
+    /// Requests to forward: SYNs to foreign addresses, and cookies that came back from clients of such.
     forward_requests = "ForwardRequests",
-    /// SYNs to foreign addresses dropped because too many requests were not decided.
+    /// SYNs to foreign addresses that found too many requests undecided: a cookie answered them, or they were dropped.
     forward_requests_full = "ForwardRequestsFull",
     /// Active opens, SYNs, datagrams and fragments refused because memory was at its limit.
     memory_refused = "MemoryRefused",

@@ -7,9 +7,14 @@
 //!
 //! An accepted request is a connection that enters SYN-RECEIVED by the SYN (RFC 9293 3.10.7.2): from there on it is a connection
 //! like any other, with the foreign address as its own.
+//!
+//! The forwarder has a listener of its own whose queues it keeps itself: the listener screens each SYN, with its limits, its flood
+//! detector and its cookies. While too many requests wait, a SYN is answered by a cookie, of which nothing is kept, before the
+//! program has heard of it. The program then decides when the client has proved itself by bringing the cookie back, about a
+//! connection that stands: see [`ForwardRequest::established`].
 
 use crate::error::ForwardError;
-use crate::id::{ConnectionId, InterfaceId, UdpId};
+use crate::id::{ConnectionId, InterfaceId, ListenerId, UdpId};
 use crate::input::Way;
 use crate::keyed::Key;
 use crate::output::Complaint;
@@ -21,9 +26,10 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use core::ops::ControlFlow;
 use handwave_tcp::{
-    Config, Connection, Context, DropReason, Instant, SegmentIn, Tuple, Unreachable,
-    reply_to_closed,
+    Config, Connection, Context, Instant, ListenVerdict, Listener, ListenerConfig, Requests,
+    Screened, SegmentIn, TcpInfo, Tuple, Unreachable, reply_to_closed,
 };
 use handwave_wire::ipv4::Ipv4Header;
 use handwave_wire::ipv6::Ipv6Header;
@@ -31,10 +37,14 @@ use handwave_wire::{IpProtocol, TcpFlags, TcpHeader, TcpOptions};
 use hashbrown::HashMap;
 
 /// Limits of forwarding.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ForwardLimits {
-    /// Requests that the program has not decided, whether it has seen them or not. At the limit further SYNs are dropped.
-    pub requests_max: usize,
+    /// The defence against who sends SYNs only to cost something. [`syn_queue_max`](ListenerConfig::syn_queue_max) SYNs wait for
+    /// the program's decision, whether it has seen them or not; beyond that cookies answer, or SYNs are dropped if there are
+    /// none. [`accept_queue_max`](ListenerConfig::accept_queue_max) connections that a cookie made wait for it likewise.
+    ///
+    /// How often a SYN+ACK is sent again is not the listener's affair but that of the connection that was accepted.
+    pub tcp: ListenerConfig,
     /// Datagrams that wait for the program, from all clients together.
     pub datagrams: UdpLimits,
 }
@@ -42,7 +52,7 @@ pub struct ForwardLimits {
 impl Default for ForwardLimits {
     fn default() -> Self {
         Self {
-            requests_max: 1_024,
+            tcp: ListenerConfig::default(),
             datagrams: UdpLimits {
                 datagrams_max: 1_024,
                 octets_max: 2 << 20,
@@ -56,8 +66,14 @@ impl Default for ForwardLimits {
 pub struct ForwardRequest {
     /// Between whom: `local` is the address and port that the client asks for, `remote` is the client.
     pub tuple: Tuple,
-    /// What the client offers in its SYN.
+    /// What the client offers in its SYN, as far as it is known.
     pub options: TcpOptions,
+    /// A cookie answered the SYN, because too many requests waited or [`SynCookies::Always`](handwave_tcp::SynCookies::Always)
+    /// asks for it, and the client has brought it back. So it is really at its address, and believes the connection open:
+    /// accepting is done at once, with the settings that all connections have; refusing resets, and so does an ICMP error, which
+    /// would not be believed any more; and what is dropped comes back as another request with the client's next segment, or is
+    /// reset if the cookie is too old by then.
+    pub established: bool,
 }
 
 /// What a stack that forwards knows.
@@ -66,18 +82,44 @@ pub(crate) struct Forwarding {
     interface: InterfaceId,
     /// The socket of all datagrams.
     udp: UdpId,
-    limits: ForwardLimits,
+    /// Screens SYNs; its queues stay empty.
+    listener: ListenerId,
     pending: HashMap<Tuple, Pending, Key>,
+    /// How many of those are connections.
+    connections: usize,
     /// Requests that the program has not seen.
     unseen: VecDeque<Tuple>,
 }
 
-/// A SYN that waits for a decision.
+/// Somebody who waits for a decision.
 #[derive(Debug)]
 struct Pending {
     interface: InterfaceId,
-    syn: SegmentIn,
+    asked: Asked,
     seen: bool,
+}
+
+/// How somebody asks.
+#[derive(Debug)]
+enum Asked {
+    /// By a SYN, which is not answered.
+    Syn {
+        syn: Box<SegmentIn>,
+        /// It counts against the budget of its source.
+        counted: bool,
+    },
+    /// By a cookie brought back.
+    Cookie {
+        id: ConnectionId,
+        options: TcpOptions,
+    },
+}
+
+/// Foreign addresses that sockets of ours bear: what is sent to them is for us, also when nothing new is taken any more.
+#[derive(Debug)]
+pub(crate) struct Borrowed {
+    /// How many connections and TIME-WAIT records bear each.
+    bearers: HashMap<IpAddr, u32, Key>,
 }
 
 impl Stack {
@@ -102,22 +144,49 @@ impl Stack {
             return Err(ForwardError::TooMany);
         }
         let udp = self.udp.insert_unbound(limits.datagrams);
-        let key = Key::derive(&self.host.secrets.table_key, b"forward requests");
+        let config = Arc::clone(&self.config.tcp);
+        let listener = Listener::new(config, limits.tcp, &self.host.secrets);
+        let listener = self.listening.insert_unplaced(listener);
+        let root = &self.host.secrets.table_key;
         self.forwarding = Some(Box::new(Forwarding {
             interface,
             udp,
-            limits,
-            pending: HashMap::with_hasher(key),
+            listener,
+            pending: HashMap::with_hasher(Key::derive(root, b"forward requests")),
+            connections: 0,
             unseen: VecDeque::new(),
         }));
+        let bearers = HashMap::with_hasher(Key::derive(root, b"foreign addresses"));
+        self.borrowed
+            .get_or_insert_with(|| Box::new(Borrowed { bearers }));
         Ok(udp)
     }
 
-    /// Stops forwarding: requests are forgotten, connections that came of others stay.
-    pub fn stop_forwarding(&mut self) {
-        if let Some(forwarding) = self.forwarding.take() {
-            self.udp.remove(forwarding.udp);
+    /// Stops forwarding: requests are forgotten, those of clients that believe themselves connected are reset. Connections that
+    /// came of others stay as they are, and what is sent to the foreign addresses they bear still reaches them.
+    pub fn stop_forwarding(&mut self, now: Instant) {
+        let Some(forwarding) = self.forwarding.take() else {
+            return;
+        };
+        self.udp.remove(forwarding.udp);
+        self.listening.remove(forwarding.listener);
+        let undecided = forwarding.pending.values();
+        let connection = |pending: &Pending| match pending.asked {
+            Asked::Cookie { id, .. } => Some(id),
+            Asked::Syn { .. } => None,
+        };
+        let mut connections: Vec<ConnectionId> = undecided.filter_map(connection).collect();
+        connections.sort_unstable();
+        for id in connections {
+            self.abort(now, id);
         }
+    }
+
+    /// The listener that screens what is forwarded, to look at: its limits, counters, flood state and top sources.
+    #[must_use]
+    pub fn forward_listener(&self) -> Option<ListenerId> {
+        let forwarding = self.forwarding.as_ref()?;
+        Some(forwarding.listener)
     }
 
     /// Whether [`poll_forward_request`](Self::poll_forward_request) has something.
@@ -136,8 +205,15 @@ impl Stack {
             if let Some(pending) = forwarding.pending.get_mut(&tuple)
                 && !core::mem::replace(&mut pending.seen, true)
             {
-                let options = pending.syn.header.options;
-                return Some(ForwardRequest { tuple, options });
+                let (options, established) = match &pending.asked {
+                    Asked::Syn { syn, .. } => (syn.header.options, false),
+                    Asked::Cookie { options, .. } => (*options, true),
+                };
+                return Some(ForwardRequest {
+                    tuple,
+                    options,
+                    established,
+                });
             }
         }
     }
@@ -153,6 +229,8 @@ impl Stack {
     /// Accepts a request: the SYN+ACK leaves with the next [`poll_transmit`](Self::poll_transmit), and events of the connection
     /// tell how the handshake goes. `None` configures it as all others.
     ///
+    /// A request that is [established](ForwardRequest::established) has its settings already: `config` comes too late for it.
+    ///
     /// # Errors
     ///
     /// [`ForwardError::Gone`] if the client has given up, [`ForwardError::TooMany`] at the limit of connections: then the client
@@ -163,12 +241,19 @@ impl Stack {
         tuple: &Tuple,
         config: Option<Arc<Config>>,
     ) -> Result<ConnectionId, ForwardError> {
+        let pending = self.take_pending(tuple).ok_or(ForwardError::Gone)?;
+        let syn = match pending.asked {
+            Asked::Cookie { id, .. } => {
+                let known = self.connections.get(id).is_some();
+                return known.then_some(id).ok_or(ForwardError::Gone);
+            }
+            Asked::Syn { syn, .. } => *syn,
+        };
         if self.connections.len() >= self.config.connections_max {
             self.counters.connections_refused += 1;
-            self.refuse_forward(now, tuple);
+            self.reset_client(now, pending.interface, tuple, &syn);
             return Err(ForwardError::TooMany);
         }
-        let pending = self.take_pending(tuple).ok_or(ForwardError::Gone)?;
         if self.owner_of(tuple).is_some() {
             return Err(ForwardError::Gone);
         }
@@ -180,26 +265,35 @@ impl Stack {
         let path = self.path_to(tuple.remote.addr, &hop);
         let config = config.unwrap_or_else(|| Arc::clone(&self.config.tcp));
         let mut cx = Context::new(now, &mut self.host);
-        let connection = Connection::answer(&mut cx, config, *tuple, path, pending.syn);
-        Ok(self.insert_connection(Box::new(connection), hop))
+        let connection = Connection::answer(&mut cx, config, *tuple, path, syn);
+        let id = self.insert_connection(Box::new(connection), hop);
+        self.connections.set_unproven(id);
+        Ok(id)
     }
 
     /// Refuses a request with a RST, as if nobody listened there.
     pub fn refuse_forward(&mut self, now: Instant, tuple: &Tuple) {
-        let Some(Pending { interface, syn, .. }) = self.take_pending(tuple) else {
+        let Some(pending) = self.take_pending(tuple) else {
             return;
         };
-        let config = &self.config.tcp;
-        let reset = reply_to_closed(config, *tuple, &syn.header, syn.payload.len());
-        if let Some(reset) = reset {
-            self.send_reset(now, interface, tuple, reset);
+        match pending.asked {
+            Asked::Syn { syn, .. } => self.reset_client(now, pending.interface, tuple, &syn),
+            Asked::Cookie { id, .. } => self.abort(now, id),
         }
     }
 
-    /// Answers a request with an ICMP error, as a router does that cannot pass it on.
+    /// Answers a request with an ICMP error, as a router does that cannot pass it on; resets one that is
+    /// [established](ForwardRequest::established).
     pub fn forward_unreachable(&mut self, now: Instant, tuple: &Tuple, why: Unreachable) {
-        let Some(Pending { interface, syn, .. }) = self.take_pending(tuple) else {
+        let Some(Pending {
+            interface, asked, ..
+        }) = self.take_pending(tuple)
+        else {
             return;
+        };
+        let syn = match asked {
+            Asked::Syn { syn, .. } => syn,
+            Asked::Cookie { id, .. } => return self.abort(now, id),
         };
         let client = tuple.remote.addr;
         let known = self.interfaces.get(interface.index());
@@ -212,11 +306,69 @@ impl Stack {
 
     /// Forgets a request without an answer. If the client repeats its SYN, there will be another request.
     pub fn drop_forward(&mut self, tuple: &Tuple) {
-        self.take_pending(tuple);
+        if let Some(Asked::Cookie { id, .. }) =
+            self.take_pending(tuple).map(|pending| pending.asked)
+        {
+            self.forget_connection(id);
+        }
+    }
+
+    fn reset_client(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        tuple: &Tuple,
+        syn: &SegmentIn,
+    ) {
+        let config = &self.config.tcp;
+        let reset = reply_to_closed(config, *tuple, &syn.header, syn.payload.len());
+        if let Some(reset) = reset {
+            self.send_reset(now, interface, tuple, reset);
+        }
     }
 
     fn take_pending(&mut self, tuple: &Tuple) -> Option<Pending> {
-        self.forwarding.as_mut()?.pending.remove(tuple)
+        let forwarding = self.forwarding.as_mut()?;
+        let pending = forwarding.pending.remove(tuple)?;
+        let counted = match pending.asked {
+            Asked::Syn { counted, .. } => counted,
+            Asked::Cookie { .. } => {
+                forwarding.connections -= 1;
+                false
+            }
+        };
+        if let Some(entry) = self.listening.get_mut(forwarding.listener) {
+            entry.listener.set_requests(forwarding.requests());
+            if counted {
+                entry.listener.on_request_gone(tuple.remote.addr);
+            }
+        }
+        Some(pending)
+    }
+
+    fn put_pending(&mut self, way: Way, asked: Asked) {
+        let Some(forwarding) = &mut self.forwarding else {
+            return;
+        };
+        let Forwarding {
+            unseen, pending, ..
+        } = &mut **forwarding;
+        // Decided requests leave their places in this queue behind; it is cleared of them before it outgrows the table.
+        if unseen.len() >= 2 * pending.len().max(16) {
+            unseen.retain(|tuple| pending.get(tuple).is_some_and(|pending| !pending.seen));
+        }
+        unseen.push_back(way.tuple);
+        forwarding.connections += usize::from(matches!(asked, Asked::Cookie { .. }));
+        let fresh = Pending {
+            interface: way.interface,
+            asked,
+            seen: false,
+        };
+        forwarding.pending.insert(way.tuple, fresh);
+        self.counters.forward_requests += 1;
+        if let Some(entry) = self.listening.get_mut(forwarding.listener) {
+            entry.listener.set_requests(forwarding.requests());
+        }
     }
 
     /// Whether what arrives on `interface` for `addr` is forwarded.
@@ -234,54 +386,139 @@ impl Stack {
             .map(|forwarding| forwarding.udp.slot)
     }
 
-    /// Takes a segment to a foreign address that belongs to no connection; gives back what is no affair of a request.
-    pub(crate) fn segment_to_forward(&mut self, way: Way, segment: SegmentIn) -> Option<SegmentIn> {
-        let Some(forwarding) = &mut self.forwarding else {
-            return Some(segment);
+    /// Takes a segment to a foreign address that belongs to no connection.
+    pub(crate) fn segment_to_forward(&mut self, now: Instant, way: Way, segment: SegmentIn) {
+        let Some(segment) = self.segment_for_request(now, &way, segment) else {
+            return;
         };
-        let flags = segment.header.flags;
-        let pending = forwarding.pending.get_mut(&way.tuple);
-        if flags.contains(TcpFlags::RST) {
-            // The client has given up; only an exact number is believed (RFC 5961 3.2).
-            if pending.is_some_and(|pending| segment.header.seq == pending.syn.header.seq + 1) {
-                forwarding.pending.remove(&way.tuple);
+        let Some(listener) = self.forward_listener() else {
+            return;
+        };
+        let header = segment.header;
+        if header.flags.contains(TcpFlags::SYN) && self.refuses_memory() {
+            return;
+        }
+        let hop = self.way_back(&way);
+        let path = self.path_to(way.tuple.remote.addr, &hop);
+        let Some(entry) = self.listening.get_mut(listener) else {
+            return;
+        };
+        let full = entry.listener.counters().syn_queue_full;
+        let mut cx = Context::new(now, &mut self.host);
+        let screened = entry.listener.screen(&mut cx, way.tuple, path, segment);
+        self.counters.forward_requests_full += entry.listener.counters().syn_queue_full - full;
+        self.listening.collect_events(listener.slot);
+        match screened {
+            ControlFlow::Continue(Screened { syn, counted }) => {
+                let syn = Box::new(without_text(syn));
+                self.put_pending(way, Asked::Syn { syn, counted });
             }
-            self.host.counters.count_drop(DropReason::RstUnacceptable);
-            return None;
+            ControlFlow::Break(ListenVerdict::Established(connection)) => {
+                let options = offered(&connection.info(), &header);
+                if let Some(id) = self.established(now, way, listener.slot, connection, hop) {
+                    self.put_pending(way, Asked::Cookie { id, options });
+                }
+            }
+            ControlFlow::Break(verdict) => self.carry_out(now, way, listener.slot, hop, verdict),
         }
-        if !flags.contains(TcpFlags::SYN) || flags.contains(TcpFlags::ACK) {
+    }
+
+    /// Takes a segment for a request that waits; gives back what is none of its affairs.
+    fn segment_for_request(
+        &mut self,
+        now: Instant,
+        way: &Way,
+        segment: SegmentIn,
+    ) -> Option<SegmentIn> {
+        let forwarding = self.forwarding.as_mut()?;
+        let flags = segment.header.flags;
+        let Some(pending) = forwarding.pending.get_mut(&way.tuple) else {
             return Some(segment);
-        }
-        if flags.contains(TcpFlags::FIN) {
-            self.host.counters.count_drop(DropReason::IllegalFlags);
-            return None;
-        }
-        if let Some(pending) = pending {
-            // The same again, or another attempt after the first was given up: the last one counts.
-            pending.syn = without_text(segment);
-            return None;
-        }
-        if forwarding.pending.len() >= forwarding.limits.requests_max {
-            self.counters.forward_requests_full += 1;
-            self.host.counters.count_drop(DropReason::SynQueueFull);
-            return None;
-        }
-        // Decided requests leave their places in this queue behind; it is cleared of them before it outgrows the table.
-        if forwarding.unseen.len() >= 2 * forwarding.limits.requests_max {
-            let Forwarding {
-                unseen, pending, ..
-            } = &mut **forwarding;
-            unseen.retain(|tuple| pending.get(tuple).is_some_and(|pending| !pending.seen));
-        }
-        forwarding.unseen.push_back(way.tuple);
-        let pending = Pending {
-            interface: way.interface,
-            syn: without_text(segment),
-            seen: false,
         };
-        forwarding.pending.insert(way.tuple, pending);
-        self.counters.forward_requests += 1;
-        None
+        let begins = TcpFlags::SYN | TcpFlags::ACK | TcpFlags::FIN | TcpFlags::RST;
+        match &mut pending.asked {
+            Asked::Syn { syn, .. } if flags & begins == TcpFlags::SYN => {
+                // The same again, or another attempt after the first was given up: the last one counts.
+                **syn = without_text(segment);
+                return None;
+            }
+            // The client has given up; only an exact number is believed (RFC 5961 3.2).
+            Asked::Syn { syn, .. }
+                if flags.contains(TcpFlags::RST) && segment.header.seq == syn.header.seq + 1 =>
+            {
+                self.take_pending(&way.tuple);
+            }
+            Asked::Syn { .. } => {}
+            // The connection has ended, or it would have taken the segment: its tuple is free for another.
+            Asked::Cookie { id, .. } => {
+                let id = *id;
+                self.take_pending(&way.tuple);
+                self.release(now, id);
+            }
+        }
+        Some(segment)
+    }
+
+    /// The handshake of a connection that was accepted is complete: it is charged to its source, or reset.
+    pub(crate) fn forward_established(&mut self, now: Instant, slot: u32) {
+        let (Some(listener), Some((id, connection))) =
+            (self.forward_listener(), self.connections.named(slot))
+        else {
+            return;
+        };
+        let remote = connection.connection.tuple().remote.addr;
+        let Some(entry) = self.listening.get_mut(listener) else {
+            return;
+        };
+        let mut cx = Context::new(now, &mut self.host);
+        if entry.listener.on_request_established(&mut cx, remote) {
+            let counts = self.listening.counting(listener.slot);
+            self.connections.set_opened_by(id, counts);
+        } else {
+            self.with_slot(now, slot, Connection::abort);
+        }
+    }
+}
+
+impl Forwarding {
+    fn requests(&self) -> Requests {
+        Requests {
+            syns: self.pending.len() - self.connections,
+            connections: self.connections,
+        }
+    }
+}
+
+impl Borrowed {
+    /// Whether a socket bears `addr`.
+    pub(crate) fn has(&self, addr: &IpAddr) -> bool {
+        self.bearers.contains_key(addr)
+    }
+
+    /// A socket bears `addr`.
+    pub(crate) fn take(&mut self, addr: IpAddr) {
+        *self.bearers.entry(addr).or_default() += 1;
+    }
+
+    /// It does no more.
+    pub(crate) fn give_back(&mut self, addr: IpAddr) {
+        if let Some(count) = self.bearers.get_mut(&addr) {
+            *count -= 1;
+            if *count == 0 {
+                self.bearers.remove(&addr);
+            }
+        }
+    }
+}
+
+/// What a client has offered whose SYN a cookie answered, as far as the connection knows.
+fn offered(info: &TcpInfo, header: &TcpHeader) -> TcpOptions {
+    TcpOptions {
+        mss: Some(info.snd_mss),
+        window_scale: Some(info.snd_wscale).filter(|_| info.rcv_wscale > 0 || info.snd_wscale > 0),
+        sack_permitted: info.sack,
+        timestamps: header.options.timestamps,
+        ..TcpOptions::default()
     }
 }
 

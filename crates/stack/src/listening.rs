@@ -52,6 +52,14 @@ impl From<u16> for ListenAt {
     }
 }
 
+impl ListenAt {
+    /// Any address and any port: what [forwarding](Stack::start_forwarding) takes. Port 0 is nobody's otherwise.
+    pub const ANYWHERE: Self = Self {
+        addr: None,
+        port: 0,
+    };
+}
+
 /// A listener and what the stack knows of it.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -140,6 +148,15 @@ impl Listening {
         id
     }
 
+    /// Takes in a listener that segments are brought to by other ways than its place.
+    pub(crate) fn insert_unplaced(&mut self, listener: Listener) -> ListenerId {
+        ListenerId::from(self.entries.insert(Entry {
+            listener: Box::new(listener),
+            at: ListenAt::ANYWHERE,
+            events: Events::NONE,
+        }))
+    }
+
     pub(crate) fn remove(&mut self, id: ListenerId) -> Option<Entry> {
         let at = self.get(id)?.at;
         self.places.remove(at.addr, at.port);
@@ -180,11 +197,10 @@ impl Listening {
     }
 
     /// The name of the listener in `slot` if it counts connections until they end.
-    fn counting(&self, slot: u32) -> Option<ListenerId> {
-        let entry = self.entries.at(slot)?;
+    pub(crate) fn counting(&self, slot: u32) -> Option<ListenerId> {
+        let (id, entry) = self.at(slot)?;
         let counts = entry.listener.limits().limits.counts_connections();
-        let generation = self.entries.generation(slot).filter(|_| counts)?;
-        Some((slot, generation).into())
+        counts.then_some(id)
     }
 
     fn push_accepted(&mut self, slot: u32, id: ConnectionId) {
@@ -196,7 +212,7 @@ impl Listening {
     }
 
     /// Takes what a listener has to say of itself.
-    fn collect_events(&mut self, slot: u32) {
+    pub(crate) fn collect_events(&mut self, slot: u32) {
         let Some(entry) = self.entries.at_mut(slot) else {
             return;
         };
@@ -276,32 +292,46 @@ impl Stack {
             .listener
             .handle_segment(&mut cx, tuple, path, segment, iss_floor);
         self.listening.collect_events(slot);
+        self.carry_out(now, way, slot, hop, verdict);
+    }
+
+    /// Does what the listener in `slot` wants done about a segment.
+    pub(crate) fn carry_out(
+        &mut self,
+        now: Instant,
+        way: Way,
+        slot: u32,
+        hop: NextHop,
+        verdict: ListenVerdict,
+    ) {
+        let tuple = way.tuple;
         match verdict {
             ListenVerdict::Cookie(answer) => self.send_segment(now, way.interface, &tuple, answer),
             ListenVerdict::Queued => self.listening.touch(slot),
             ListenVerdict::Established(connection) => {
-                self.established(now, way, slot, connection, hop)
+                if let Some(id) = self.established(now, way, slot, connection, hop) {
+                    self.listening.push_accepted(slot, id);
+                }
             }
             ListenVerdict::Dropped(_) => {}
             ListenVerdict::Reset(reset) => self.send_reset(now, way.interface, &tuple, reset),
         }
     }
 
-    /// Takes in a connection whose handshake is complete.
-    fn established(
+    /// Takes in a connection whose handshake is complete, or resets it if there are too many.
+    pub(crate) fn established(
         &mut self,
         now: Instant,
         way: Way,
         slot: u32,
         mut connection: Box<Connection>,
         hop: NextHop,
-    ) {
+    ) -> Option<ConnectionId> {
         if self.connections.len() < self.config.connections_max {
             let opened_by = self.listening.counting(slot);
             let id = self.insert_connection(connection, hop);
             self.connections.set_opened_by(id, opened_by);
-            self.listening.push_accepted(slot, id);
-            return;
+            return Some(id);
         }
         self.counters.connections_refused += 1;
         if let Some(listener) = self.listening.counting(slot) {
@@ -313,6 +343,7 @@ impl Stack {
         while let Some(reset) = connection.poll_transmit(&mut Context::new(now, &mut self.host)) {
             self.send_reset(now, way.interface, &way.tuple, reset);
         }
+        None
     }
 
     /// The way to somebody who reached us: as the routes say, or else back where it came from.

@@ -10,7 +10,7 @@ use crate::connections::Connections;
 use crate::counters::Counters;
 use crate::demux::{Demux, Owner};
 use crate::event::Event;
-use crate::forwarding::Forwarding;
+use crate::forwarding::{Borrowed, Forwarding};
 use crate::id::{InterfaceId, SocketId};
 use crate::input::{Reassembly, Train};
 use crate::interface::Interface;
@@ -114,6 +114,8 @@ pub struct Stack {
     pub(crate) udp: UdpSockets,
     /// What is taken for others, if anything is.
     pub(crate) forwarding: Option<Box<Forwarding>>,
+    /// Kept from the first forwarder on.
+    pub(crate) borrowed: Option<Box<Borrowed>>,
     pub(crate) ports: EphemeralPorts,
 
     // What is on its way.
@@ -163,6 +165,7 @@ impl Stack {
             listening: Listening::new(key(b"listeners"), now),
             udp: UdpSockets::new(key(b"UDP")),
             forwarding: None,
+            borrowed: None,
             ports: EphemeralPorts::new(
                 config.ephemeral_ports,
                 config.ephemeral_attempts_max,
@@ -323,6 +326,20 @@ impl Stack {
             Owner::Connection(slot) => connections.tuple(slot),
             Owner::TimeWait(slot) => time_waits.tuple(slot),
         });
+        let addr = tuple.local.addr;
+        if let Some(borrowed) = &mut self.borrowed
+            && !self.addresses.is_ours(&addr)
+        {
+            borrowed.take(addr);
+        }
+    }
+
+    /// `owner` owns `tuple` no more.
+    pub(crate) fn disowned(&mut self, tuple: &Tuple, owner: Owner) {
+        self.demux.remove(tuple, owner);
+        if let Some(borrowed) = &mut self.borrowed {
+            borrowed.give_back(tuple.local.addr);
+        }
     }
 
     /// Tells connections how scarce memory is.

@@ -95,11 +95,12 @@ impl Stack {
                 if self.forwards(interface, tuple.local.addr) {
                     self.remove_time_wait(slot);
                     self.counters.time_waits_recycled += 1;
-                    let _stray = self.segment_to_forward(Way { interface, tuple }, segment);
+                    self.segment_to_forward(now, Way { interface, tuple }, segment);
                     return;
                 }
                 // Only somebody who listens can take the SYN; otherwise the record stays (RFC 9293 3.10.7.4 [MAY-2]).
-                match self.listening.find(&tuple.local) {
+                let listener = self.listening.find(&tuple.local);
+                match listener.filter(|_| !self.is_borrowed(interface, &tuple.local.addr)) {
                     Some(listener) => {
                         self.remove_time_wait(slot);
                         self.counters.time_waits_recycled += 1;
@@ -128,7 +129,7 @@ impl Stack {
         let Some(tuple) = self.time_waits.tuple(slot) else {
             return;
         };
-        self.demux.remove(&tuple, Owner::TimeWait(slot));
+        self.disowned(&tuple, Owner::TimeWait(slot));
         self.time_waits.records.remove(slot);
     }
 

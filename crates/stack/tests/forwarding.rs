@@ -8,11 +8,16 @@
 
 use core::net::IpAddr;
 use core::time::Duration;
+use handwave_packet::PacketBuf;
 use handwave_stack::{
-    ConnectOptions, ConnectionId, ForwardLimits, InterfaceConfig, InterfaceId, Prefix, Route,
-    Stack, StackConfig,
+    ConnectOptions, ConnectionId, ForwardLimits, InterfaceConfig, InterfaceId, Limits,
+    ListenerConfig, Prefix, Route, Stack, StackConfig, SynCookies,
 };
-use handwave_tcp::{ConnectionError, Endpoint, Events, Instant, Phase, Secrets, Unreachable};
+use handwave_tcp::{
+    ConnectionError, Endpoint, Events, Instant, ListenerCounters, Phase, Secrets, Unreachable,
+};
+use handwave_wire::ipv4::Ipv4Header;
+use handwave_wire::{IpProtocol, SeqNum, Sum, TcpFlags, TcpHeader};
 
 /// A client and a stack that forwards for it.
 struct Scene {
@@ -106,8 +111,58 @@ impl Scene {
         id
     }
 
+    fn phase_of(&self, id: ConnectionId) -> Phase {
+        self.client.connection(id).unwrap().phase()
+    }
+
+    fn counters(&self) -> ListenerCounters {
+        let listener = self.forwarder.forward_listener().unwrap();
+        self.forwarder
+            .listener(listener)
+            .unwrap()
+            .counters()
+            .clone()
+    }
+
+    /// A SYN with a source address that nobody checks.
+    fn forge(&mut self, n: u32) {
+        let source = core::net::Ipv4Addr::from_bits(0x2000_0000 + n);
+        let syn = TcpHeader {
+            source_port: 4_000,
+            destination_port: 443,
+            seq: SeqNum::new(n),
+            flags: TcpFlags::SYN,
+            window: 1_000,
+            ..TcpHeader::default()
+        };
+        let target = [203, 0, 113, 9].into();
+        let ip = Ipv4Header {
+            payload_len: 20,
+            ..Ipv4Header::new(source, target, IpProtocol::TCP)
+        };
+        let mut octets = vec![0; 40];
+        ip.emit(&mut octets);
+        syn.emit(&mut octets[20..]);
+        let pseudo =
+            Sum::default().pseudo_header(source.into(), target.into(), IpProtocol::TCP, 20);
+        let checksum = pseudo.add_bytes(&octets[20..]).finish();
+        octets[36..38].copy_from_slice(&checksum.to_be_bytes());
+        self.forwarder
+            .handle_packet(self.now, self.wire, PacketBuf::from_bytes(octets.into()));
+        while self.forwarder.poll_transmit(self.now).is_some() {
+            self.answers += 1;
+        }
+    }
+
     fn error_of(&self, id: ConnectionId) -> Option<ConnectionError> {
         self.client.connection(id).unwrap().error()
+    }
+}
+
+fn with_listener(tcp: ListenerConfig) -> ForwardLimits {
+    ForwardLimits {
+        tcp,
+        ..ForwardLimits::default()
     }
 }
 
@@ -217,11 +272,11 @@ fn refusing_resets_and_an_unreachable_destination_is_told_so() {
 
 #[test]
 fn requests_are_bounded_and_dropping_one_makes_room() {
-    let limits = ForwardLimits {
-        requests_max: 2,
-        ..ForwardLimits::default()
-    };
-    let mut scene = Scene::new(limits);
+    let mut scene = Scene::new(with_listener(ListenerConfig {
+        syn_queue_max: 2,
+        cookies: SynCookies::Off,
+        ..ListenerConfig::default()
+    }));
     for _ in 0..5 {
         scene.connect(somewhere());
     }
@@ -306,8 +361,227 @@ fn what_is_for_our_own_address_is_not_forwarded() {
     let refused = scene.connect(Endpoint::new([10, 0, 0, 2].into(), 80));
     assert_eq!(scene.error_of(refused), Some(ConnectionError::Refused));
     assert!(!scene.forwarder.has_forward_requests());
-    scene.forwarder.stop_forwarding();
+    scene.forwarder.stop_forwarding(scene.now);
     let lost = scene.connect(somewhere());
     assert_eq!(scene.error_of(lost), None);
     assert_eq!(scene.forwarder.counters().ip_foreign_address, 1);
+}
+
+#[test]
+fn beyond_the_limit_cookies_answer_and_keep_nothing() {
+    let mut scene = Scene::new(with_listener(ListenerConfig {
+        syn_queue_max: 2,
+        ..ListenerConfig::default()
+    }));
+    for n in 0..5_000 {
+        scene.forge(n);
+    }
+    assert_eq!(scene.forwarder.forward_requests(), 2);
+    assert_eq!(scene.answers, 4_998);
+    let counters = scene.counters();
+    assert_eq!(counters.syns_received, 2);
+    assert_eq!(counters.syncookies_sent, 4_998);
+    assert_eq!(counters.req_queue_full_do_cookies, 4_998);
+    let id = scene.forwarder.forward_listener().unwrap();
+    let listener = scene.forwarder.listener(id).unwrap();
+    assert!(listener.flood().is_flooded());
+    assert!(listener.memory() < 8_192, "{}", listener.memory());
+    assert_eq!(
+        scene.forwarder.sockets().count(),
+        2,
+        "listener and datagrams"
+    );
+    // Those that came first wait as ever.
+    let first = scene.forwarder.poll_forward_request().unwrap();
+    assert!(!first.established);
+
+    // An honest client in the middle of it is served, with the options it asked for.
+    let theirs = scene.connect(somewhere());
+    assert_eq!(scene.phase_of(theirs), Phase::Established);
+    scene.forwarder.poll_forward_request().unwrap();
+    let request = scene.forwarder.poll_forward_request().unwrap();
+    assert!(request.established);
+    assert_eq!(request.tuple.local, somewhere());
+    assert!(request.options.sack_permitted && request.options.window_scale.is_some());
+    let ours = scene
+        .forwarder
+        .accept_forward(scene.now, &request.tuple, None)
+        .unwrap();
+    scene.client.write(scene.now, theirs, b"hello").unwrap();
+    scene.exchange();
+    let mut buffer = [0; 8];
+    assert_eq!(scene.forwarder.read(scene.now, ours, &mut buffer), Ok(5));
+    assert_eq!(scene.forwarder.forward_requests(), 2);
+}
+
+#[test]
+fn a_request_by_cookie_is_refused_reported_or_forgotten() {
+    let mut scene = Scene::new(with_listener(ListenerConfig {
+        cookies: SynCookies::Always,
+        accept_queue_max: 2,
+        ..ListenerConfig::default()
+    }));
+    let next = |scene: &mut Scene| {
+        let theirs = scene.connect(somewhere());
+        assert_eq!(scene.phase_of(theirs), Phase::Established);
+        (
+            theirs,
+            scene.forwarder.poll_forward_request().unwrap().tuple,
+        )
+    };
+    let (theirs, tuple) = next(&mut scene);
+    scene.forwarder.refuse_forward(scene.now, &tuple);
+    scene.exchange();
+    assert_eq!(scene.error_of(theirs), Some(ConnectionError::Reset));
+
+    let (theirs, tuple) = next(&mut scene);
+    let why = Unreachable::Prohibited;
+    scene.forwarder.forward_unreachable(scene.now, &tuple, why);
+    scene.exchange();
+    assert_eq!(scene.client.counters().icmp_received, 0, "too late for it");
+    assert_eq!(scene.error_of(theirs), Some(ConnectionError::Reset));
+
+    let (theirs, tuple) = next(&mut scene);
+    scene.forwarder.drop_forward(&tuple);
+    scene.exchange();
+    assert_eq!(scene.forwarder.forward_requests(), 0);
+    assert_eq!(scene.phase_of(theirs), Phase::Established, "nobody told it");
+    scene.client.write(scene.now, theirs, b"anybody?").unwrap();
+    scene.exchange();
+    let again = scene.forwarder.poll_forward_request().unwrap();
+    assert!(again.established && again.tuple == tuple);
+
+    // One waits; one more may; the next is reset at once, so that it does not wait for a server that never speaks.
+    next(&mut scene);
+    let late = scene.connect(somewhere());
+    assert!(
+        scene
+            .client
+            .connection(late)
+            .is_none_or(|c| c.phase() != Phase::Established)
+    );
+    assert_eq!(scene.forwarder.forward_requests(), 2);
+    assert!(scene.counters().accept_queue_full > 0);
+
+    // What is undecided at the end is reset, and leaves nothing behind.
+    scene.forwarder.stop_forwarding(scene.now);
+    scene.exchange();
+    assert_eq!(scene.error_of(theirs), Some(ConnectionError::Reset));
+    assert_eq!(scene.forwarder.sockets().count(), 0);
+}
+
+#[test]
+fn a_request_by_cookie_whose_client_goes_away_says_so() {
+    let mut scene = Scene::new(with_listener(ListenerConfig {
+        cookies: SynCookies::Always,
+        ..ListenerConfig::default()
+    }));
+    let theirs = scene.connect(somewhere());
+    let request = scene.forwarder.poll_forward_request().unwrap();
+    scene.client.abort(scene.now, theirs);
+    scene.exchange();
+    let ours = scene
+        .forwarder
+        .accept_forward(scene.now, &request.tuple, None)
+        .unwrap();
+    let connection = scene.forwarder.connection(ours).unwrap();
+    assert_eq!(connection.error(), Some(ConnectionError::Reset));
+}
+
+#[test]
+fn sources_have_limits_also_where_everything_is_forwarded() {
+    let limits = Limits {
+        established_max: Some(1),
+        half_open_max: Some(2),
+        ..Limits::default()
+    };
+    let mut scene = Scene::new(with_listener(ListenerConfig {
+        limits,
+        ..ListenerConfig::default()
+    }));
+    for _ in 0..3 {
+        scene.connect(somewhere());
+    }
+    // The third is over the budget of its source and gets a cookie; it proves itself at once and takes the one place.
+    let counters = scene.counters();
+    assert_eq!(
+        (counters.limit_half_open, counters.limit_do_cookies),
+        (1, 1)
+    );
+    assert_eq!(counters.established, 1);
+    // The first completes its handshake too late.
+    let first = scene.forwarder.poll_forward_request().unwrap();
+    let ours = scene
+        .forwarder
+        .accept_forward(scene.now, &first.tuple, None)
+        .unwrap();
+    scene.exchange();
+    let ended = scene.forwarder.connection(ours).unwrap();
+    assert_eq!(ended.phase(), Phase::Closed);
+    assert_eq!(scene.counters().limit_established, 1);
+    // Decided requests free their source's budget.
+    let second = scene.forwarder.poll_forward_request().unwrap();
+    scene.forwarder.drop_forward(&second.tuple);
+    let third = scene.forwarder.poll_forward_request().unwrap();
+    scene.forwarder.refuse_forward(scene.now, &third.tuple);
+    scene.exchange();
+    scene.connect(somewhere());
+    assert_eq!(scene.counters().limit_half_open, 1);
+    let fresh = scene.forwarder.poll_forward_request().unwrap();
+    let ours = scene
+        .forwarder
+        .accept_forward(scene.now, &fresh.tuple, None)
+        .unwrap();
+    scene.exchange();
+    assert_eq!(
+        scene.forwarder.connection(ours).unwrap().phase(),
+        Phase::Established
+    );
+    assert_eq!(scene.counters().established, 2);
+}
+
+#[test]
+fn accepted_connections_outlive_forwarding_to_the_end_of_time_wait() {
+    let mut scene = Scene::new(ForwardLimits::default());
+    let theirs = scene.connect(somewhere());
+    let request = scene.forwarder.poll_forward_request().unwrap();
+    let ours = scene
+        .forwarder
+        .accept_forward(scene.now, &request.tuple, None)
+        .unwrap();
+    scene.exchange();
+    scene.forwarder.stop_forwarding(scene.now);
+    scene
+        .client
+        .write(scene.now, theirs, b"still there?")
+        .unwrap();
+    scene.exchange();
+    let mut buffer = [0; 16];
+    assert_eq!(scene.forwarder.read(scene.now, ours, &mut buffer), Ok(12));
+
+    // Others who write to that address are not heard, and hear nothing.
+    let answers = scene.answers;
+    let socket = scene.client.udp_bind(None, 5_000).unwrap();
+    scene
+        .client
+        .udp_send_to(scene.now, socket, somewhere(), b"you too?".to_vec())
+        .unwrap();
+    let late = scene.connect(somewhere());
+    assert_eq!(scene.phase_of(late), Phase::SynSent);
+    assert_eq!(scene.answers, answers);
+    assert_eq!(scene.forwarder.counters().ip_foreign_address, 2);
+    scene.client.abort(scene.now, late);
+
+    // The side that closes first waits, and still answers.
+    scene.forwarder.close(scene.now, ours);
+    scene.forwarder.release(scene.now, ours);
+    scene.exchange();
+    scene.client.close(scene.now, theirs);
+    scene.exchange();
+    assert_eq!(scene.forwarder.sockets().count(), 1, "TIME-WAIT");
+    scene.pass(Duration::from_secs(300));
+    assert_eq!(scene.forwarder.sockets().count(), 0);
+    let before = scene.forwarder.counters().ip_foreign_address;
+    scene.connect(somewhere());
+    assert_eq!(scene.forwarder.counters().ip_foreign_address, before + 1);
 }

@@ -58,7 +58,7 @@ pub use host::{ChallengeBudget, Context, Counters, Host, Pressure, Secrets};
 pub use listener::{
     BadPrefix, CookieKeys, DescribedCounter, FloodState, FloodThresholds, HalfOpenCursor,
     HalfOpenRecord, Limits, ListenVerdict, Listener, ListenerCounters, ListenerRates, MSS_TABLE,
-    Refusal, SharedCookieKeys, SourcePrefix, SynCookies, TopSource, Unverified,
+    Refusal, Requests, Screened, SharedCookieKeys, SourcePrefix, SynCookies, TopSource, Unverified,
 };
 pub use notice::Events;
 pub use phase::{Cause, Phase};

@@ -3,7 +3,7 @@
 //!
 //! A SYN's way: [`sources`] say what its source has used of its budget, [`heavy_hitters`] and [`flood`] take note of it; then
 //! [`admission`] makes a record ([`syn_queue`]), answers with a [`cookie`], or refuses. The last ACK makes a connection of a
-//! record ([`handshake`]) or of a cookie ([`cookie_handshake`]). Every SYN that is lost has a counter ([`counters`]).
+//! record ([`handshake`]) or of a cookie ([`cookie_handshake`]). An owner that keeps the queues itself asks [`screening`]. Every SYN that is lost has a counter ([`counters`]).
 #![allow(
     rustdoc::private_intra_doc_links,
     reason = "the overview names private modules for readers of the source"
@@ -20,12 +20,14 @@ mod heavy_hitters;
 mod limits;
 mod look;
 mod rates;
+mod screening;
 mod sources;
 mod status;
 mod syn_queue;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::ops::ControlFlow;
 
 use handwave_wire::{SeqNum, TcpFlags};
 
@@ -43,6 +45,7 @@ pub use heavy_hitters::TopSource;
 pub use limits::{BadPrefix, Limits, Refusal, SourcePrefix, Unverified};
 pub use look::{HalfOpenCursor, HalfOpenRecord};
 pub use rates::ListenerRates;
+pub use screening::{Requests, Screened};
 
 use crate::config::{Config, ListenerConfig};
 use crate::connection::Connection;
@@ -90,6 +93,8 @@ pub struct Listener {
     limits: ListenerConfig,
     syn_queue: SynQueue,
     accept_queue: AcceptQueue,
+    /// What the owner keeps in place of both queues.
+    requests: Requests,
     sources: Sources,
     heavy_hitters: HeavyHitters,
     flood: FloodDetector,
@@ -125,6 +130,7 @@ impl Listener {
         Self {
             syn_queue: SynQueue::new(key, &limits, &config),
             accept_queue: AcceptQueue::new(limits.accept_queue_max),
+            requests: Requests::default(),
             sources: Sources::new(&limits.limits, key),
             heavy_hitters: HeavyHitters::new(key),
             flood: FloodDetector::new(limits.flood, limits.syn_queue_max),
@@ -153,25 +159,10 @@ impl Listener {
         if let Some(record) = self.syn_queue.get(&tuple) {
             return self.handle_half_open(cx, tuple, path, segment, &record);
         }
-        cx.host.counters.segments_in += 1;
-        let header = &segment.header;
-        if header.flags.contains(TcpFlags::RST) {
-            return drop_segment(cx, DropReason::RstUnacceptable);
+        match self.sift(cx, tuple, path, segment) {
+            ControlFlow::Break(verdict) => verdict,
+            ControlFlow::Continue(syn) => self.make_record(cx, tuple, path, &syn, iss_floor),
         }
-        if header.flags.contains(TcpFlags::ACK) {
-            if !header.flags.contains(TcpFlags::SYN) && self.expects_cookies(cx) {
-                return self.handle_cookie(cx, tuple, path, segment);
-            }
-            cx.host.counters.count_drop(DropReason::NoConnection);
-            return self.reset(cx, tuple, &segment);
-        }
-        if !header.flags.contains(TcpFlags::SYN) {
-            return drop_segment(cx, DropReason::NotSyn);
-        }
-        if header.flags.contains(TcpFlags::FIN) {
-            return drop_segment(cx, DropReason::IllegalFlags);
-        }
-        self.handle_syn(cx, tuple, path, &segment, iss_floor)
     }
 
     fn reset(&self, cx: &mut Context<'_>, tuple: Tuple, segment: &SegmentIn) -> ListenVerdict {
@@ -229,7 +220,7 @@ impl Listener {
     /// A SYN+ACK is tried for a minute (5 retries, as Linux has it), not for the three that RFC 9293 3.8.3 [MUST-23] asks of a
     /// SYN: that rule is about opens of this host's own, and a record that waits longer serves only who floods.
     pub fn handle_timeout(&mut self, cx: &mut Context<'_>) {
-        self.flood.on_time(cx.now, self.syn_queue.len());
+        self.flood.on_time(cx.now, self.half_open());
         self.count_flood();
         while let Some((tuple, record)) = self.syn_queue.expire(cx.now) {
             self.forget(&tuple, &record);

@@ -85,7 +85,10 @@ impl Stack {
     /// Answers an echo request to a single host; one to a group could make many answer a forged sender.
     fn answer_echo(&mut self, now: Instant, arrival: &Arrival, echo: Echo<'_>) {
         // Nobody has asked whether a host that we forward for is there.
-        if arrival.to_group || self.forwards(arrival.link.interface, arrival.destination) {
+        if arrival.to_group
+            || self.forwards(arrival.link.interface, arrival.destination)
+            || self.is_borrowed(arrival.link.interface, &arrival.destination)
+        {
             return;
         }
         if !self.echo_bucket.take(now) {
@@ -121,7 +124,7 @@ impl Stack {
         let Ok(packet) = packet else { return false };
         let Some(ports) = packet
             .ports
-            .filter(|_| self.addresses.is_ours(&packet.source) || self.forwarding.is_some())
+            .filter(|_| self.addresses.is_ours(&packet.source) || self.borrowed.is_some())
         else {
             return false;
         };

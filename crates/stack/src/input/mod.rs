@@ -101,11 +101,22 @@ impl Stack {
             return Destination::Unicast;
         }
         match self.addresses.classify(link.interface, destination) {
-            Destination::Foreign if self.forwards(link.interface, destination) => {
+            Destination::Foreign
+                if self.forwards(link.interface, destination)
+                    || self.is_borrowed(link.interface, &destination) =>
+            {
                 Destination::Unicast
             }
             class => class,
         }
+    }
+
+    /// Whether `addr` is a stranger's for whom nothing new is taken, though sockets bear it.
+    pub(crate) fn is_borrowed(&self, interface: InterfaceId, addr: &IpAddr) -> bool {
+        let borrowed = self.borrowed.as_ref();
+        borrowed.is_some_and(|borrowed| borrowed.has(addr))
+            && !self.addresses.is_ours(addr)
+            && !self.forwards(interface, *addr)
     }
 
     /// Whether `source` may send anything: not a group, not ourselves from outside, not the loopback network from
@@ -130,15 +141,17 @@ impl Stack {
         protocol: IpProtocol,
         packet: &mut PacketBuf,
     ) {
+        let only_known = self.is_borrowed(arrival.link.interface, &arrival.destination);
         match protocol {
             IpProtocol::TCP => self.input_tcp(now, arrival, packet),
-            IpProtocol::UDP => self.input_udp(now, arrival, packet),
+            IpProtocol::UDP if !only_known => self.input_udp(now, arrival, packet),
             IpProtocol::ICMP if arrival.source.is_ipv4() => {
                 self.input_icmpv4(now, arrival, packet);
             }
             IpProtocol::ICMPV6 if arrival.source.is_ipv6() => {
                 self.input_icmpv6(now, arrival, packet);
             }
+            _ if only_known => self.counters.ip_foreign_address += 1,
             // Nothing follows, and nothing is wrong with that (RFC 8200 4.7).
             IpProtocol::NO_NEXT_HEADER if arrival.source.is_ipv6() => {}
             _ => {

@@ -105,13 +105,15 @@ impl Stack {
 
     /// A segment of no connection: a listener takes it, or its sender is told that nobody does.
     fn segment_for_nobody(&mut self, now: Instant, way: Way, segment: SegmentIn) {
-        let mut segment = segment;
-        if self.forwards(way.interface, way.tuple.local.addr) {
-            segment = match self.segment_to_forward(way, segment) {
-                None => return,
-                Some(stray) => stray,
-            };
-        } else if let Some(listener) = self.listening.find(&way.tuple.local) {
+        let local = way.tuple.local;
+        if self.forwards(way.interface, local.addr) {
+            return self.segment_to_forward(now, way, segment);
+        }
+        if self.is_borrowed(way.interface, &local.addr) {
+            self.counters.ip_foreign_address += 1;
+            return;
+        }
+        if let Some(listener) = self.listening.find(&local) {
             self.segment_for_listener(now, way, listener, segment, None);
             return;
         }

@@ -1,5 +1,8 @@
 //! A SYN in LISTEN: a record, a cookie, or a refusal (RFC 9293 3.10.7.2, RFC 4987 3).
 
+use core::net::IpAddr;
+use core::ops::ControlFlow;
+
 use handwave_wire::SeqNum;
 
 use super::sources::{Budget, Finding};
@@ -13,47 +16,50 @@ use crate::trace::Verdict;
 use crate::tuple::Tuple;
 
 impl Listener {
-    pub(super) fn handle_syn(
+    /// Whether a record may be made of a SYN; otherwise what becomes of it.
+    pub(super) fn admit(
         &mut self,
         cx: &mut Context<'_>,
         tuple: Tuple,
         path: Path,
         segment: &SegmentIn,
-        iss_floor: Option<SeqNum>,
-    ) -> ListenVerdict {
+    ) -> ControlFlow<ListenVerdict> {
         let finding = self.note_syn(cx, &tuple);
         match finding {
             Finding::Denied | Finding::OverVerified(_) => {
                 self.count_finding(finding);
-                return self.refuse(cx, tuple, segment, DropReason::SourceRefused);
+                let reason = DropReason::SourceRefused;
+                return ControlFlow::Break(self.refuse(cx, tuple, segment, reason));
             }
             Finding::Fine | Finding::OverUnverified(_) => {}
         }
-        if self.accept_queue.is_full() {
+        if self.accept_queue_is_full() {
             self.counters.accept_queue_full += 1;
             self.counters.drops += 1;
-            if self.limits.reset_on_overflow {
-                return self.reset(cx, tuple, segment);
-            }
-            return drop_segment(cx, DropReason::AcceptQueueFull);
+            return ControlFlow::Break(match self.limits.reset_on_overflow {
+                true => self.reset(cx, tuple, segment),
+                false => drop_segment(cx, DropReason::AcceptQueueFull),
+            });
         }
         if finding != Finding::Fine {
-            return self.handle_unverified(cx, tuple, path, segment, finding);
+            let verdict = self.handle_unverified(cx, tuple, path, segment, finding);
+            return ControlFlow::Break(verdict);
         }
         if self.limits.cookies == SynCookies::Always {
-            return self.answer_with_cookie(cx, tuple, path, segment);
+            return ControlFlow::Break(self.answer_with_cookie(cx, tuple, path, segment));
         }
-        if self.syn_queue.is_full() {
+        if self.syn_queue_is_full() {
             self.counters.syn_queue_full += 1;
             if self.limits.cookies == SynCookies::OnOverflow {
                 self.counters.req_queue_full_do_cookies += 1;
-                return self.answer_with_cookie(cx, tuple, path, segment);
+                return ControlFlow::Break(self.answer_with_cookie(cx, tuple, path, segment));
             }
             self.counters.req_queue_full_drop += 1;
             self.counters.drops += 1;
-            return drop_segment(cx, DropReason::SynQueueFull);
+            return ControlFlow::Break(drop_segment(cx, DropReason::SynQueueFull));
         }
-        self.make_record(cx, tuple, path, segment, iss_floor)
+        self.counters.syns_received += 1;
+        ControlFlow::Continue(())
     }
 
     /// Lets everybody who keeps count know of a SYN.
@@ -62,9 +68,9 @@ impl Listener {
         self.heavy_hitters.on_syn(limits.prefix_of(addr), cx.now);
         let overflow = match self.limits.cookies {
             SynCookies::Always => false,
-            SynCookies::Off | SynCookies::OnOverflow => self.syn_queue.is_full(),
+            SynCookies::Off | SynCookies::OnOverflow => self.syn_queue_is_full(),
         };
-        self.flood.on_syn(cx.now, self.syn_queue.len(), overflow);
+        self.flood.on_syn(cx.now, self.half_open(), overflow);
         let finding = self.sources.on_syn(limits, addr, cx.now);
         self.count_flood();
         finding
@@ -100,7 +106,13 @@ impl Listener {
         }
     }
 
-    fn make_record(
+    /// Charges a half-open record to its source; whether it counts until it is gone.
+    pub(super) fn charge_record(&mut self, cx: &Context<'_>, remote: IpAddr) -> bool {
+        let limits = &self.limits.limits;
+        limits.half_open_max.is_some() && self.sources.on_record(limits, remote, cx.now)
+    }
+
+    pub(super) fn make_record(
         &mut self,
         cx: &mut Context<'_>,
         tuple: Tuple,
@@ -113,12 +125,8 @@ impl Listener {
             iss = floor;
         }
         let mut record = HalfOpen::new(&self.config, cx.now, &tuple, path, &segment.header, iss);
-        if self.limits.limits.half_open_max.is_some() {
-            let (limits, addr) = (&self.limits.limits, tuple.remote.addr);
-            record.counted = self.sources.on_record(limits, addr, cx.now);
-        }
+        record.counted = self.charge_record(cx, tuple.remote.addr);
         self.syn_queue.insert(&tuple, &record);
-        self.counters.syns_received += 1;
         let change = (Phase::Listen, Phase::SynReceived);
         self.trace_arrival(cx, &tuple, segment, change, Verdict::Accepted);
         ListenVerdict::Queued
@@ -131,16 +139,22 @@ impl Listener {
         tuple: Tuple,
         segment: &SegmentIn,
     ) -> Option<ListenVerdict> {
-        let (limits, addr) = (&self.limits.limits, tuple.remote.addr);
-        let finding = self.sources.on_handshake(limits, addr, cx.now);
-        if finding == Finding::Fine {
+        if self.charge_handshake(cx, tuple.remote.addr) {
             return None;
         }
-        self.count_finding(finding);
         if self.limits.limits.refusal == Refusal::Reset {
             self.remove_record(&tuple);
         }
         Some(self.refuse(cx, tuple, segment, DropReason::SourceRefused))
+    }
+
+    /// Charges a completed handshake to its source; `false` if it may not complete.
+    pub(super) fn charge_handshake(&mut self, cx: &Context<'_>, remote: IpAddr) -> bool {
+        let finding = self
+            .sources
+            .on_handshake(&self.limits.limits, remote, cx.now);
+        self.count_finding(finding);
+        finding == Finding::Fine
     }
 
     fn refuse(

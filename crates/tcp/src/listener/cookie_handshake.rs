@@ -124,7 +124,7 @@ impl Listener {
             return self.reset(cx, tuple, &segment);
         }
         self.counters.syncookies_received += 1;
-        if self.accept_queue.is_full() {
+        if self.accept_queue_is_full() {
             self.counters.accept_queue_full += 1;
             self.counters.drops += 1;
             cx.host.counters.count_drop(DropReason::AcceptQueueFull);

@@ -52,7 +52,7 @@ impl Listener {
                 .count_drop(DropReason::HandshakeAckUnacceptable);
             return self.reset(cx, tuple, &segment);
         }
-        if self.accept_queue.is_full() {
+        if self.accept_queue_is_full() {
             cx.host.counters.segments_in += 1;
             return self.wait_for_room(cx, tuple, &segment);
         }

@@ -8,16 +8,26 @@ use crate::config::{Config, ListenerConfig};
 use crate::time::Instant;
 
 impl Listener {
-    /// Connections in SYN-RECEIVED.
+    /// Connections in SYN-RECEIVED, and SYNs that wait for a decision before they are answered.
     #[must_use]
     pub fn half_open(&self) -> usize {
-        self.syn_queue.len()
+        self.syn_queue.len() + self.requests.syns
     }
 
     /// Established connections that wait to be accepted.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.accept_queue.len()
+        self.accept_queue.len() + self.requests.connections
+    }
+
+    /// Whether there is no room for another record.
+    pub(super) fn syn_queue_is_full(&self) -> bool {
+        self.syn_queue.is_full() || self.requests.syns >= self.limits.syn_queue_max
+    }
+
+    /// Whether there is no room for another connection.
+    pub(super) fn accept_queue_is_full(&self) -> bool {
+        self.accept_queue.is_full() || self.requests.connections >= self.limits.accept_queue_max
     }
 
     /// Whether a flood is on.

@@ -1,0 +1,133 @@
+//! The defence without the queues, for an owner that decides about each SYN itself before it is answered.
+//!
+//! A forwarder keeps what waits in tables of its own: SYNs that nobody has decided, and connections that a cookie made of which
+//! the same is true. It tells the listener how many there are ([`Requests`]), and has every segment screened: limits of
+//! sources, heavy hitters, the flood detector and cookies then work as they do for a listener with queues.
+
+use core::net::IpAddr;
+use core::ops::ControlFlow;
+
+use handwave_wire::TcpFlags;
+
+use super::{ListenVerdict, Listener, drop_segment};
+use crate::error::DropReason;
+use crate::host::Context;
+use crate::segment::{Path, SegmentIn};
+use crate::tuple::Tuple;
+
+/// What an owner keeps that does without the listener's own queues.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// SYNs that are not decided; [`syn_queue_max`](crate::ListenerConfig::syn_queue_max) is their limit.
+    pub syns: usize,
+    /// Connections made of cookies that are not decided; [`accept_queue_max`](crate::ListenerConfig::accept_queue_max) is
+    /// their limit.
+    pub connections: usize,
+}
+
+/// A SYN that was let in.
+#[derive(Debug)]
+pub struct Screened {
+    /// The segment.
+    pub syn: SegmentIn,
+    /// It counts against the budget of its source until [`Listener::on_request_gone`] is called.
+    pub counted: bool,
+}
+
+impl Listener {
+    /// Screens a segment for an owner that keeps the SYN queue itself: a SYN that may enter comes back, to be kept until it is
+    /// decided; for all else the verdict says what to do. Never [`ListenVerdict::Queued`].
+    ///
+    /// A connection that a cookie made comes as [`ListenVerdict::Established`], as from
+    /// [`handle_segment`](Self::handle_segment).
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use std::sync::Arc;
+    /// use handwave_tcp::{Config, Context, Endpoint, Host, Instant, ListenVerdict, Listener, ListenerConfig, Path, Requests};
+    /// use handwave_tcp::{Secrets, SegmentIn, Tuple};
+    /// use handwave_wire::{SeqNum, TcpFlags, TcpHeader};
+    ///
+    /// let secrets = Secrets::from_seed(1);
+    /// let config = ListenerConfig { syn_queue_max: 1, ..ListenerConfig::default() };
+    /// let mut listener = Listener::new(Arc::new(Config::default()), config, &secrets);
+    /// let mut host = Host::new(secrets);
+    /// let mut cx = Context::new(Instant::ZERO, &mut host);
+    /// let end = |last, port| Endpoint::new([192, 0, 2, last].into(), port);
+    /// let mut screen = |listener: &mut Listener, port| {
+    ///     let syn = TcpHeader { seq: SeqNum::new(7), flags: TcpFlags::SYN, window: 1000, ..TcpHeader::default() };
+    ///     let tuple = Tuple::new(end(1, 80), end(2, port));
+    ///     listener.screen(&mut cx, tuple, Path::with_mtu(1500), SegmentIn::new(syn, Default::default()))
+    /// };
+    /// assert!(screen(&mut listener, 4000).is_continue());
+    /// listener.set_requests(Requests { syns: 1, connections: 0 });
+    /// let full = screen(&mut listener, 4001);
+    /// assert!(matches!(full, ControlFlow::Break(ListenVerdict::Cookie(_))));
+    /// ```
+    pub fn screen(
+        &mut self,
+        cx: &mut Context<'_>,
+        tuple: Tuple,
+        path: Path,
+        segment: SegmentIn,
+    ) -> ControlFlow<ListenVerdict, Screened> {
+        let syn = self.sift(cx, tuple, path, segment)?;
+        let counted = self.charge_record(cx, tuple.remote.addr);
+        // Whatever comes of the SYN counts the segment.
+        cx.host.counters.segments_in -= 1;
+        ControlFlow::Continue(Screened { syn, counted })
+    }
+
+    /// Says how much waits in the owner's own queues.
+    pub const fn set_requests(&mut self, requests: Requests) {
+        self.requests = requests;
+    }
+
+    /// A [counted](Screened::counted) SYN is decided, or was given up.
+    pub fn on_request_gone(&mut self, remote: IpAddr) {
+        self.sources.on_record_gone(&self.limits.limits, remote);
+    }
+
+    /// A connection that the owner made of a SYN let in has completed its handshake; `false` if a limit of its source forbids
+    /// it, in which case the owner resets it.
+    pub fn on_request_established(&mut self, cx: &mut Context<'_>, remote: IpAddr) -> bool {
+        if !self.charge_handshake(cx, remote) {
+            self.counters.drops += 1;
+            cx.host.counters.count_drop(DropReason::SourceRefused);
+            return false;
+        }
+        self.flood.on_completed();
+        self.counters.established += 1;
+        true
+    }
+
+    /// A segment for which there is no record (RFC 9293 3.10.7.2): a SYN that may have one comes back.
+    pub(super) fn sift(
+        &mut self,
+        cx: &mut Context<'_>,
+        tuple: Tuple,
+        path: Path,
+        segment: SegmentIn,
+    ) -> ControlFlow<ListenVerdict, SegmentIn> {
+        cx.host.counters.segments_in += 1;
+        let flags = segment.header.flags;
+        if flags.contains(TcpFlags::RST) {
+            return ControlFlow::Break(drop_segment(cx, DropReason::RstUnacceptable));
+        }
+        if flags.contains(TcpFlags::ACK) {
+            if !flags.contains(TcpFlags::SYN) && self.expects_cookies(cx) {
+                return ControlFlow::Break(self.handle_cookie(cx, tuple, path, segment));
+            }
+            cx.host.counters.count_drop(DropReason::NoConnection);
+            return ControlFlow::Break(self.reset(cx, tuple, &segment));
+        }
+        if !flags.contains(TcpFlags::SYN) {
+            return ControlFlow::Break(drop_segment(cx, DropReason::NotSyn));
+        }
+        if flags.contains(TcpFlags::FIN) {
+            return ControlFlow::Break(drop_segment(cx, DropReason::IllegalFlags));
+        }
+        self.admit(cx, tuple, path, &segment)?;
+        ControlFlow::Continue(segment)
+    }
+}
