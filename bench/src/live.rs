@@ -1,4 +1,4 @@
-//! `tun`, `rr`, `conn`, `http`: over a real TUN, with the kernel as the peer.
+//! `tun`, `rr`, `conn`, `http`, `tun-flood`: over a real TUN, with the kernel as the peer.
 //!
 //! The benchmark moves into a network namespace of its own, and whoever is measured serves four ports at one end of a TUN in it:
 //! discard, chargen, echo, and one that says one octet and closes. The kernel's sockets at the other end are the clients, and all
@@ -6,11 +6,13 @@
 
 mod clients;
 mod contestant;
+mod flood;
 mod floor;
 mod handwave_async;
 mod http;
 mod namespace;
 mod smoltcp_tun;
+mod spoofer;
 mod two_tuns;
 
 use std::io;
@@ -20,6 +22,7 @@ use crate::report::{Better, Report, median};
 use clients::Latencies;
 use contestant::{Contestant, Mode};
 
+pub(crate) use flood::run as tun_flood;
 pub(crate) use http::run as http;
 
 /// How long and how often to measure.
@@ -113,6 +116,7 @@ pub(crate) fn all(report: &mut Report, settings: Settings) {
     rr(report, settings);
     conn(report, settings);
     http(report, settings);
+    tun_flood(report, settings);
 }
 
 /// One connection as fast as it goes, in both directions, without and with offload.

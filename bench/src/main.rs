@@ -99,6 +99,9 @@ enum Benchmark {
     /// An axum application over a real TUN, loaded by `wrk`. Needs root.
     #[cfg(target_os = "linux")]
     Http(Live),
+    /// Honest clients of an HTTP server over a real TUN while forged SYNs come in. Needs root.
+    #[cfg(target_os = "linux")]
+    TunFlood(Live),
     /// Spoofed SYNs a second that one core answers with cookies, and what honest clients see of it.
     SynFlood {
         /// SYNs of the run that looks at memory and honest clients.
@@ -194,6 +197,8 @@ fn main() {
         Benchmark::Conn(live) => live::conn(&mut report, live.settings()),
         #[cfg(target_os = "linux")]
         Benchmark::Http(live) => live::http(&mut report, live.settings()),
+        #[cfg(target_os = "linux")]
+        Benchmark::TunFlood(live) => live::tun_flood(&mut report, live.settings()),
         Benchmark::SynFlood { syns, rounds } => {
             syn_flood::run(&mut report, &syn_flood::Settings { syns, rounds });
         }
