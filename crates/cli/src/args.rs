@@ -2,6 +2,7 @@
 
 mod connect;
 mod control;
+mod defence;
 mod flood;
 mod forward;
 mod lab;

@@ -35,7 +35,8 @@ pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<ExitCode, Failure
         .iter()
         .map(http::Directory::open)
         .collect::<Result<_, _>>()?;
-    let tuning = Tuning::from_env()?;
+    let mut tuning = Tuning::from_env()?;
+    args.defence.apply(&mut tuning.listener);
     live::block_on(async {
         let tun = tun::open(&args.tun, &args.addresses)?;
         let mut banner = Banner::new(&tun, &args.addresses);

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use handwave_device::InterfaceAddress;
 
+use super::defence::DefenceArgs;
 use super::{ControlArgs, HostPort, LogArgs, Port, TunArgs};
 
 pub(super) const ABOUT: &str = "\
@@ -39,6 +40,8 @@ pub(crate) struct ServeArgs {
     pub(crate) tun: TunArgs,
     #[command(flatten)]
     pub(crate) services: ServiceArgs,
+    #[command(flatten)]
+    pub(crate) defence: DefenceArgs,
     #[command(flatten)]
     pub(crate) control: ControlArgs,
     #[command(flatten)]

@@ -287,3 +287,22 @@ fn uploads_stay_inside_and_an_interface_that_exists_stays_as_it_is() {
         );
     });
 }
+
+#[test]
+fn sources_that_are_denied_are_refused_unless_a_longer_prefix_allows_them() {
+    in_namespace(&[], || {
+        let _server = server(
+            "--echo 7 --deny 10.7.0.0/24 --refuse-with-reset --allow 10.7.0.3 --syn-cookies always",
+        );
+        let refused = TcpStream::connect(ECHO).err().map(|error| error.kind());
+        assert_eq!(refused, Some(ErrorKind::ConnectionRefused));
+        ip("addr add 10.7.0.3/24 dev hw0");
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.unwrap();
+        let address = |text: &str| text.parse::<std::net::SocketAddr>().unwrap().into();
+        socket.bind(&address("10.7.0.3:0")).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.connect(&address(ECHO)).unwrap();
+        echo(&mut socket.into(), b"by a cookie");
+    });
+}
