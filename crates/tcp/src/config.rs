@@ -53,6 +53,9 @@ pub struct Config {
     pub initial_window: u8,
     /// Most segments by which one acknowledgment opens the window in slow start (RFC 3465 2.3, RFC 9406 4.3).
     pub slow_start_segments: u32,
+    /// Probe the tail of what is in flight before the retransmission timeout (RFC 8985 7); where losses are counted in segments
+    /// ([`Segmentation::Records`]), and not otherwise.
+    pub tail_loss_probe: bool,
     /// Congestion control.
     pub congestion: Algorithm,
     /// What decides how soon to acknowledge.
@@ -144,7 +147,9 @@ pub enum Segmentation {
     /// Writes leave their mark, as in Linux's queues of socket buffers: the last octet of each carries PSH; a segment is sent whole
     /// or not at all; a small one waits only while another small one is unacknowledged (Minshall); super-segments are as long as the
     /// pacing rate sends in about a millisecond, at least two segments and at most half of the congestion window, and the odd one
-    /// waits for the next acknowledgment.
+    /// waits for the next acknowledgment. Window and losses are counted in segments: losses are found by time of transmission
+    /// (RFC 8985) where the peer knows SACK, the window shrinks in proportion to what is delivered (RFC 9937), and a reduction is taken
+    /// back when nothing was lost after all (RFC 5682, RFC 3522, RFC 3708).
     Records,
 }
 
@@ -218,6 +223,7 @@ impl Default for Config {
             segmentation: Segmentation::Stream,
             initial_window: 10,
             slow_start_segments: 8,
+            tail_loss_probe: false,
             congestion: Algorithm::Reno,
             acknowledging: Acknowledging::EverySecond,
             delayed_ack: Duration::from_millis(100),
@@ -325,6 +331,7 @@ impl Profile {
             rtt_variation: RttVariation::Windowed,
             segmentation: Segmentation::Records,
             slow_start_segments: u32::MAX,
+            tail_loss_probe: true,
             window_probe: WindowProbe::Empty,
             acknowledging: Acknowledging::Adaptive,
             delayed_ack: Duration::from_millis(40),

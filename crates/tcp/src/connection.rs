@@ -241,9 +241,11 @@ impl Connection {
     }
 
     /// Learns the MTU of the path, in octets, from path MTU discovery or a changed route.
-    pub fn handle_path_mtu(&mut self, _cx: &mut Context<'_>, mtu: u16) {
+    pub fn handle_path_mtu(&mut self, cx: &mut Context<'_>, mtu: u16) {
         match &mut self.state {
-            State::Known(tcb) if tcb.phase() != Phase::Closed => icmp::set_path_mtu(tcb, mtu),
+            State::Known(tcb) if tcb.phase() != Phase::Closed => {
+                icmp::set_path_mtu(tcb, mtu, cx.now)
+            }
             State::SynSent(opening) => opening.path.mtu = mtu,
             State::Known(_) | State::Stillborn { .. } => {}
         }

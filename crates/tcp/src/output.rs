@@ -13,6 +13,7 @@ use handwave_wire::{SeqNum, TcpFlags};
 
 use crate::host::Context;
 use crate::phase::Phase;
+use crate::repair;
 use crate::segment::SegmentOut;
 use crate::tcb::Tcb;
 use crate::timer::Timer;
@@ -156,6 +157,12 @@ fn next(tcb: &mut Tcb, cx: &Context<'_>) -> Option<(SegmentOut, SendReason)> {
     if let Some(segment) = text::fresh(tcb, cx) {
         return Some((segment, SendReason::Data));
     }
+    if let Some(segment) = text::late_repetition(tcb, cx) {
+        return Some((segment, SendReason::Retransmission));
+    }
+    if let Some(segment) = text::tail_probe(tcb, cx) {
+        return Some((segment, SendReason::Retransmission));
+    }
     if let Some(segment) = text::uncertain(tcb, cx) {
         return Some((segment, SendReason::Retransmission));
     }
@@ -213,7 +220,16 @@ fn settle(tcb: &mut Tcb, cx: &Context<'_>) {
     {
         tcb.timers.set(Timer::UserTimeout, cx.now + limit);
     }
-    let shut = tcb.snd.wnd == 0 && (tcb.is_outstanding() || tcb.has_unsent());
+    let outstanding = tcb.is_outstanding();
+    if tcb.repairs.is_some() && outstanding {
+        // What is in flight has its own timer, whatever the window.
+        tcb.timers.stop(Timer::Persist);
+        if !tcb.timers.is_set(Timer::Retransmission) {
+            repair::rearm(tcb, cx.now);
+        }
+        return;
+    }
+    let shut = tcb.snd.wnd == 0 && (outstanding || tcb.has_unsent());
     let silly = !tcb.is_outstanding() && tcb.has_unsent();
     if shut || silly {
         tcb.timers.stop(Timer::Retransmission);

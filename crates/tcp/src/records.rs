@@ -47,8 +47,6 @@ pub(crate) struct Records {
     pub(crate) more: bool,
     /// The application has just switched Nagle's algorithm off: what waits leaves.
     pub(crate) push_once: bool,
-    /// When each segment in flight was first sent, by its end.
-    sent: VecDeque<(SeqNum, Instant)>,
     /// When something was last sent.
     pub(crate) last_sent: Option<Instant>,
     /// Octets per second; `None` until a round trip has been measured.
@@ -56,8 +54,6 @@ pub(crate) struct Records {
     pub(crate) usage: WindowUsage,
     /// When this is acknowledged, a round trip is over.
     round_until: SeqNum,
-    /// After the last octet that was sent more than once.
-    pub(crate) resent: SeqNum,
 }
 
 /// How much of the congestion window was used, so that it grows only when it is (RFC 7661).
@@ -87,7 +83,6 @@ impl Records {
             small: start,
             more: false,
             push_once: false,
-            sent: VecDeque::new(),
             last_sent: None,
             rate: None,
             usage: WindowUsage {
@@ -96,7 +91,6 @@ impl Records {
                 until: start,
             },
             round_until: start,
-            resent: start,
         }
     }
 
@@ -215,18 +209,8 @@ impl Records {
         {
             self.list.pop_front();
         }
-        while self
-            .sent
-            .front()
-            .is_some_and(|(end, _)| end.at_or_before(una))
-        {
-            self.sent.pop_front();
-        }
         if self.pushed.before(una) {
             self.pushed = una;
-        }
-        if self.resent.before(una) {
-            self.resent = una;
         }
         if self.round_until.before(una - (1 << 30)) {
             self.round_until = una;
@@ -236,18 +220,6 @@ impl Records {
         }
     }
 
-    /// Notes that a segment up to `end` left for the first time.
-    pub(crate) fn note_sent(&mut self, now: Instant, end: SeqNum) {
-        self.sent.push_back((end, now));
-        self.last_sent = Some(now);
-    }
-
-    /// When the oldest segment that `ack` covers was sent, unless some of them were sent more than once.
-    pub(crate) fn sample(&self, una: SeqNum, ack: SeqNum) -> Option<Instant> {
-        let (end, sent) = self.sent.front()?;
-        (una.at_or_after(self.resent) && end.at_or_before(ack)).then_some(*sent)
-    }
-
     /// Whether a measurement at `una` is the first of a round trip, which then ends at `nxt`.
     pub(crate) fn round_over(&mut self, una: SeqNum, nxt: SeqNum) -> bool {
         let over = una.after(self.round_until);
@@ -255,11 +227,6 @@ impl Records {
             self.round_until = nxt;
         }
         over
-    }
-
-    /// When the oldest segment in flight was sent.
-    pub(crate) fn oldest_sent(&self) -> Option<Instant> {
-        self.sent.front().map(|(_, at)| *at)
     }
 }
 

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use crate::delayed_ack::DelayedAck;
 use crate::phase::Phase;
+use crate::recovery::repairs::Stage;
 use crate::tcb::{LossState, Tcb, octets};
 use crate::time::Instant;
 
@@ -101,6 +102,25 @@ pub struct TcpInfo {
     pub last_heard: Option<Instant>,
     /// Limit of the window we offer, in octets.
     pub rcv_ssthresh: u32,
+    /// The same counts in segments, where the sender keeps them so.
+    pub segments: Option<SegmentCounts>,
+}
+
+/// What is in flight, in segments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SegmentCounts {
+    /// Sent and not acknowledged.
+    pub unacked: u32,
+    /// Held by the peer out of order.
+    pub sacked: u32,
+    /// Believed lost.
+    pub lost: u32,
+    /// Sent again and believed to be in the network.
+    pub retrans: u32,
+    /// Delivered in all, the SYN not counted.
+    pub delivered: u32,
+    /// How many segments the network was seen to reorder by.
+    pub reordering: u32,
 }
 
 /// What the sender repairs.
@@ -111,6 +131,8 @@ pub enum Repair {
     Open,
     /// Duplicate acknowledgments or SACK blocks came, too few to tell.
     Disorder,
+    /// Nothing any more; the window is still reduced for it.
+    Reduced,
     /// Fast recovery.
     Recovery,
     /// What a timeout left.
@@ -165,12 +187,22 @@ impl Default for TcpInfo {
             last_sent: None,
             last_heard: None,
             rcv_ssthresh: 0,
+            segments: None,
         }
     }
 }
 
 impl Repair {
     fn of(tcb: &Tcb) -> Self {
+        if let Some(repairs) = tcb.repairs.as_deref() {
+            return match repairs.stage {
+                Stage::Open => Self::Open,
+                Stage::Disorder => Self::Disorder,
+                Stage::Reduced => Self::Reduced,
+                Stage::Recovery => Self::Recovery,
+                Stage::Loss => Self::Loss,
+            };
+        }
         match tcb.loss {
             LossState::FastRecovery => Self::Recovery,
             LossState::Timeout => Self::Loss,
@@ -249,6 +281,14 @@ impl TcpInfo {
             last_sent: Some(tcb.patience.last_sent),
             last_heard: Some(tcb.patience.last_heard),
             rcv_ssthresh: tcb.rcv.limit.min(tcb.config.window_max()),
+            segments: tcb.repairs.as_deref().map(|repairs| SegmentCounts {
+                unacked: repairs.flight.out,
+                sacked: repairs.flight.sacked,
+                lost: repairs.flight.lost,
+                retrans: repairs.flight.repeated,
+                delivered: repairs.flight.delivered,
+                reordering: repairs.flight.reordering,
+            }),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::options::{Mss, Negotiated, TimestampClock};
 use crate::output::{FirstWindow, Intents};
 use crate::phase::{Cause, Phase};
 use crate::records::Records;
+use crate::recovery::repairs::Repairs;
 use crate::recovery::{RttEstimator, Scoreboard};
 use crate::segment::Path;
 use crate::time::Instant;
@@ -44,7 +45,9 @@ pub(crate) struct Tcb {
     pub(crate) rtt: RttEstimator,
     /// The octet whose acknowledgment is being timed, and when it was sent (RFC 6298 3, Karn's algorithm) [RFC6298-6] [RFC6298-7].
     pub(crate) timed: Option<(SeqNum, Instant)>,
+    /// Losses in octets; empty where `repairs` counts them in segments.
     pub(crate) scoreboard: Scoreboard,
+    pub(crate) repairs: Option<Box<Repairs>>,
     pub(crate) loss: LossState,
     /// SND.NXT when the last loss was noticed, ISS before any (RFC 6582 3.2).
     pub(crate) recover: SeqNum,
@@ -197,9 +200,14 @@ impl Tcb {
         });
         let records =
             (config.segmentation == Segmentation::Records).then(|| Box::new(Records::new(iss + 1)));
-        let congestion = config
-            .congestion
-            .build(initial_window(segments, u32::from(mss.send)));
+        let repairs = records.is_some().then(|| Box::new(Repairs::new(iss)));
+        let smss = u32::from(mss.send);
+        let first_window = if records.is_some() {
+            u32::from(segments).saturating_mul(smss)
+        } else {
+            initial_window(segments, smss)
+        };
+        let congestion = config.congestion.build(first_window);
         Self {
             phase: Phase::SynReceived,
             ack: AckState {
@@ -221,6 +229,7 @@ impl Tcb {
             rtt,
             timed: None,
             scoreboard: Scoreboard::default(),
+            repairs,
             loss: LossState::Open,
             recover: iss,
             congestion,
@@ -288,6 +297,9 @@ impl Tcb {
         self.intents.clear();
         self.send.clear();
         self.scoreboard.clear();
+        if let Some(repairs) = self.repairs.as_deref_mut() {
+            repairs.flight.clear();
+        }
         self.events |= Events::CLOSED | Events::READABLE | Events::WRITABLE;
         if self.app.released {
             self.receive.discard();
@@ -359,6 +371,10 @@ impl Tcb {
 
     /// Octets the network is believed to hold (RFC 6675 SetPipe).
     pub(crate) fn pipe(&self) -> u32 {
+        if let Some(repairs) = self.repairs.as_deref() {
+            let smss = u32::from(self.mss.send);
+            return repairs.flight.in_network().saturating_mul(smss);
+        }
         self.scoreboard.pipe(self.snd.una, self.snd.nxt)
     }
 
@@ -399,7 +415,10 @@ impl Tcb {
     }
 
     /// Everything in flight is to be sent again, for a reason that says nothing about congestion.
-    pub(crate) fn count_flight_as_lost(&mut self) {
+    pub(crate) fn count_flight_as_lost(&mut self, now: Instant) {
+        if self.repairs.is_some() {
+            return crate::repair::resend_all(self, now);
+        }
         self.scoreboard.begin_recovery();
         self.scoreboard.mark_lost_below(self.snd.nxt);
         self.intents.retransmit = true;

@@ -120,6 +120,11 @@ const TABLE: &[(&str, Setter)] = &[
         to.listener.syn_queue_max = number(v)?;
         Ok(())
     }),
+    ("tcp_early_retrans", |to, v| {
+        let mode: u8 = number(v)?;
+        to.connection.tail_loss_probe = mode >= 3;
+        Ok(())
+    }),
     ("tcp_congestion_control", |to, v| {
         to.connection.congestion = Algorithm::parse(v).ok_or("a congestion control")?;
         Ok(())

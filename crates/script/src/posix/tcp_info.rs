@@ -1,17 +1,18 @@
 //! `struct tcp_info`: the numbers of a connection, by name and as octets.
 
 use super::constants::{
-    TCP_CA_Disorder, TCP_CA_Loss, TCP_CA_Open, TCP_CA_Recovery, TCP_CLOSE, TCP_CLOSE_WAIT,
-    TCP_CLOSING, TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_LAST_ACK, TCP_LISTEN,
-    TCP_SYN_RECV, TCP_SYN_SENT, TCP_TIME_WAIT, TCPI_OPT_SACK, TCPI_OPT_TIMESTAMPS, TCPI_OPT_WSCALE,
+    TCP_CA_CWR, TCP_CA_Disorder, TCP_CA_Loss, TCP_CA_Open, TCP_CA_Recovery, TCP_CLOSE,
+    TCP_CLOSE_WAIT, TCP_CLOSING, TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_LAST_ACK,
+    TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT, TCP_TIME_WAIT, TCPI_OPT_SACK, TCPI_OPT_TIMESTAMPS,
+    TCPI_OPT_WSCALE,
 };
-use handwave_tcp::{Instant, Phase, Repair, TcpInfo};
+use handwave_tcp::{Instant, Phase, Repair, SegmentCounts, TcpInfo};
 use std::time::Duration;
 
 /// A slow-start threshold that was never set.
 const NO_THRESHOLD: u32 = 0x7fff_ffff;
 /// Segments by which the network may reorder before that counts as loss.
-const REORDERING: u64 = 3;
+const REORDERING: u32 = 3;
 /// Segments that the first receive space is made for.
 const FIRST_SPACE: u32 = 10;
 
@@ -139,10 +140,18 @@ impl LinuxTcpInfo {
         self.put(32, "tcpi_ato", micros(Some(info.ato)));
         self.put(32, "tcpi_snd_mss", info.snd_mss);
         self.put(32, "tcpi_rcv_mss", info.rcv_mss);
-        self.put(32, "tcpi_unacked", segments(info.unacked));
-        self.put(32, "tcpi_sacked", segments(info.sacked));
-        self.put(32, "tcpi_lost", segments(info.lost));
-        self.put(32, "tcpi_retrans", segments(info.retrans));
+        let counts = info.segments.unwrap_or_else(|| SegmentCounts {
+            unacked: segments(info.unacked),
+            sacked: segments(info.sacked),
+            lost: segments(info.lost),
+            retrans: segments(info.retrans),
+            delivered: segments(u32::try_from(info.bytes_acked).unwrap_or(u32::MAX)),
+            reordering: REORDERING,
+        });
+        self.put(32, "tcpi_unacked", counts.unacked);
+        self.put(32, "tcpi_sacked", counts.sacked);
+        self.put(32, "tcpi_lost", counts.lost);
+        self.put(32, "tcpi_retrans", counts.retrans);
         self.zeros(32, &["tcpi_fackets"]);
         self.put(32, "tcpi_last_data_sent", since(info.last_sent));
         self.zeros(32, &["tcpi_last_ack_sent"]);
@@ -156,7 +165,7 @@ impl LinuxTcpInfo {
         self.put(32, "tcpi_snd_ssthresh", threshold);
         self.put(32, "tcpi_snd_cwnd", info.snd_cwnd / mss);
         self.put(32, "tcpi_advmss", info.advmss);
-        self.put(32, "tcpi_reordering", REORDERING);
+        self.put(32, "tcpi_reordering", counts.reordering);
         self.zeros(32, &["tcpi_rcv_rtt"]);
         self.put(32, "tcpi_rcv_space", FIRST_SPACE * u32::from(info.advmss));
         self.put(32, "tcpi_total_retrans", info.total_retrans);
@@ -164,7 +173,10 @@ impl LinuxTcpInfo {
 
     fn totals(&mut self, info: &TcpInfo) {
         let mss = u64::from(info.snd_mss).max(1);
-        let delivered = (info.bytes_acked + u64::from(info.sacked)).div_ceil(mss) + 1;
+        let delivered = info.segments.map_or_else(
+            || (info.bytes_acked + u64::from(info.sacked)).div_ceil(mss) + 1,
+            |counts| u64::from(counts.delivered) + 1,
+        );
         self.put(64, "tcpi_pacing_rate", info.pacing_rate.unwrap_or(u64::MAX));
         self.put(64, "tcpi_max_pacing_rate", u64::MAX);
         self.put(64, "tcpi_bytes_acked", info.bytes_acked);
@@ -229,6 +241,7 @@ const fn repair(repair: Repair) -> i32 {
     match repair {
         Repair::Open => TCP_CA_Open,
         Repair::Disorder => TCP_CA_Disorder,
+        Repair::Reduced => TCP_CA_CWR,
         Repair::Recovery => TCP_CA_Recovery,
         Repair::Loss => TCP_CA_Loss,
     }

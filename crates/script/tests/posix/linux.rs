@@ -46,8 +46,8 @@ fn each_write_is_pushed_and_a_second_small_one_waits_for_the_first() {
             Ok(Answer::Count(len))
         );
     }
-    // The second write waits behind the small first one; the third fills a segment with it, the rest of it waits.
-    assert_eq!(wire.sent(Side::Client), [("P.", 100), (".", 2_896)]);
+    // The second write waits behind the small first one; the third leaves with it as a train of full segments, the rest of it waits.
+    assert_eq!(wire.sent(Side::Client), [("P.", 100), ("P.", 2_896)]);
 }
 
 #[test]

@@ -104,6 +104,9 @@ pub trait CongestionControl: Debug + Send {
     /// Sending resumes after nothing was sent for `idle` (RFC 5681 4.1).
     fn on_idle(&mut self, idle: Duration, rto: Duration, smss: u32);
 
+    /// Sets both windows, in octets: for a reduction that goes step by step (RFC 9937), or one that is taken back (RFC 3522).
+    fn set_windows(&mut self, window: u32, ssthresh: u32);
+
     /// The segment size changed, as when a path turns out to be narrower.
     fn on_mss_change(&mut self, old: u32, new: u32);
 

@@ -139,6 +139,11 @@ impl CongestionControl for Reno {
         }
     }
 
+    fn set_windows(&mut self, window: u32, ssthresh: u32) {
+        self.cwnd = window.min(WINDOW_MAX);
+        self.ssthresh = ssthresh;
+    }
+
     /// Keeps the number of segments when they become smaller (RFC 5681 3.1); larger ones change nothing [RFC5681-6].
     fn on_mss_change(&mut self, old: u32, new: u32) {
         if new < old {

@@ -7,6 +7,7 @@ use crate::host::Context;
 use crate::notice::Events;
 use crate::phase::Cause;
 use crate::tcb::Tcb;
+use crate::time::Instant;
 
 /// An ICMP error that quotes one of our segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +59,7 @@ pub(crate) fn handle(tcb: &mut Tcb, cx: &mut Context<'_>, error: IcmpError) -> b
         return false;
     }
     if let IcmpKind::PacketTooBig { mtu } = error.kind {
-        set_path_mtu(tcb, mtu);
+        set_path_mtu(tcb, mtu, cx.now);
         return true;
     }
     match error.kind.hard_error() {
@@ -71,7 +72,7 @@ pub(crate) fn handle(tcb: &mut Tcb, cx: &mut Context<'_>, error: IcmpError) -> b
 }
 
 /// Cuts segments to the path; what was sent too large is sent again, and the congestion window stays (RFC 1191 6.4).
-pub(crate) fn set_path_mtu(tcb: &mut Tcb, mtu: u16) {
+pub(crate) fn set_path_mtu(tcb: &mut Tcb, mtu: u16, now: Instant) {
     let before = tcb.mss.send;
     tcb.mss.set_path_mtu(mtu);
     if tcb.mss.send == before {
@@ -80,7 +81,7 @@ pub(crate) fn set_path_mtu(tcb: &mut Tcb, mtu: u16) {
     tcb.congestion
         .on_mss_change(u32::from(before), u32::from(tcb.mss.send));
     if tcb.mss.send < before && tcb.is_outstanding() && !tcb.syn_unacknowledged() {
-        tcb.count_flight_as_lost();
+        tcb.count_flight_as_lost(now);
         tcb.timed = None;
     }
 }

@@ -10,6 +10,7 @@ mod check_urg;
 pub(crate) mod closed;
 pub(crate) mod loss_recovery;
 pub(crate) mod other_states;
+mod repair_on_ack;
 pub(crate) mod syn_sent;
 
 pub(crate) use check_sequence::is_acceptable;

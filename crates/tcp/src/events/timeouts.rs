@@ -1,5 +1,7 @@
 //! Timeouts (RFC 9293 3.10.8): what each expired timer does.
 
+mod segments;
+
 use crate::congestion::{Loss, LossEvent};
 use crate::delayed_ack;
 use crate::error::ConnectionError;
@@ -31,6 +33,7 @@ pub(crate) fn handle(tcb: &mut Tcb, cx: &mut Context<'_>) {
 fn expire(tcb: &mut Tcb, cx: &mut Context<'_>, timer: Timer) {
     match timer {
         Timer::Retransmission if tcb.syn_unacknowledged() => on_handshake_timeout(tcb, cx),
+        Timer::Retransmission if tcb.repairs.is_some() => segments::on_timeout(tcb, cx),
         Timer::Retransmission => on_retransmission_timeout(tcb, cx),
         Timer::Persist => on_persist_timeout(tcb, cx),
         Timer::DelayedAck => delayed_ack::on_timeout(tcb),

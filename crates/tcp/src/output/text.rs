@@ -10,6 +10,7 @@ use crate::config::WindowProbe;
 use crate::host::Context;
 use crate::notice::Events;
 use crate::phase::Phase;
+use crate::repair;
 use crate::segment::SegmentOut;
 use crate::tcb::{LossState, Tcb};
 use crate::time::Instant;
@@ -17,6 +18,9 @@ use crate::timer::Timer;
 
 /// Sends the next lost octets again, if the congestion window has room for them (RFC 6675 5, NextSeg rule 1) [RFC5681-1] [RFC6675-14].
 pub(super) fn retransmission(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
+    if tcb.repairs.is_some() {
+        return repetition(tcb, cx);
+    }
     let (seq, missing) = tcb.scoreboard.next_lost(tcb.snd.una, tcb.snd.nxt)?;
     let len = missing.min(u32::from(segment_size(tcb)));
     if !may_retransmit(tcb, seq, len) {
@@ -25,15 +29,61 @@ pub(super) fn retransmission(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentO
     tcb.intents.retransmit = false;
     tcb.timed = None;
     let segment = build(tcb, cx, seq, len);
-    note_resent(tcb, seq + len);
     tcb.scoreboard.on_retransmit(seq, len);
     Some(segment)
+}
+
+/// Sends segments again, where they are counted: the first one if it has to leave whatever the windows say, or what is lost.
+fn repetition(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
+    let size = u32::from(segment_size(tcb));
+    let mut limits = repair::limits(tcb, size);
+    limits.segments = limits.segments.min(trains::longest(tcb, size));
+    let una = tcb.snd.una;
+    let repairs = tcb.repairs.as_deref_mut()?;
+    let (seq, len, count) = if core::mem::take(&mut repairs.repeat_first) {
+        limits.segments = 1;
+        repairs.flight.repeat_first(&limits, cx.now)?
+    } else if repairs.new_text_first {
+        return None;
+    } else {
+        repairs.flight.repeat_lost(&limits, cx.now)?
+    };
+    repair::on_repeated(tcb, cx.now, count, seq == una);
+    tcb.timed = None;
+    Some(build(tcb, cx, seq, len))
+}
+
+/// There was no new text to try first: what is lost goes now.
+pub(super) fn late_repetition(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
+    let nxt = tcb.snd.nxt;
+    let repairs = tcb.repairs.as_deref_mut()?;
+    if !repairs.new_text_first || nxt.after(repairs.high) {
+        return None;
+    }
+    repairs.new_text_first = false;
+    repairs.suspects_timeout = false;
+    repetition(tcb, cx)
+}
+
+/// Probes the tail with the last segment, if there was nothing new to probe with (RFC 8985 7.3).
+pub(super) fn tail_probe(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
+    let limits = repair::limits(tcb, u32::from(segment_size(tcb)));
+    let nxt = tcb.snd.nxt;
+    let repairs = tcb.repairs.as_deref_mut()?;
+    if !core::mem::take(&mut repairs.probe) {
+        return None;
+    }
+    let (seq, len) = repairs.flight.repeat_last(&limits, cx.now)?;
+    repairs.probe_until = Some(nxt);
+    repairs.probe_repeated = true;
+    repair::rearm(tcb, cx.now);
+    Some(build(tcb, cx, seq, len))
 }
 
 /// With nothing known to be lost and nothing new to send, recovery sends what may be missing, and once the tail
 /// (RFC 6675 5, NextSeg rules 3 and 4).
 pub(super) fn uncertain(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
-    if tcb.loss != LossState::FastRecovery || !tcb.negotiated.sack {
+    if tcb.loss != LossState::FastRecovery || tcb.repairs.is_some() || !tcb.negotiated.sack {
         return None;
     }
     let size = u32::from(segment_size(tcb));
@@ -43,7 +93,6 @@ pub(super) fn uncertain(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
             return None;
         }
         tcb.timed = None;
-        note_resent(tcb, seq + len);
         tcb.scoreboard.on_retransmit(seq, len);
         return Some(build(tcb, cx, seq, len));
     }
@@ -52,16 +101,8 @@ pub(super) fn uncertain(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
         return None;
     }
     tcb.timed = None;
-    note_resent(tcb, seq + len);
     tcb.scoreboard.on_rescue(tcb.recover);
     Some(build(tcb, cx, seq, len))
-}
-
-/// Round trips are not measured over what was sent more than once.
-fn note_resent(tcb: &mut Tcb, end: SeqNum) {
-    if let Some(records) = tcb.records.as_deref_mut() {
-        records.resent = records.resent.later(end);
-    }
 }
 
 /// Text beyond a window that the peer shrank waits for it to reopen, the first octet excepted (RFC 9293 3.8.6 [SHLD-16]).
@@ -86,10 +127,11 @@ pub(super) fn fresh(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
     if offer.fin {
         tcb.events |= Events::FIN_SENT;
     }
+    tcb.patience.last_sent = cx.now;
+    repair::on_sent(tcb, cx.now, seq, offer.len, offer.mss);
+    trains::note_sent(tcb, cx, offer.len, offer.mss);
     let segment = build(tcb, cx, seq, len);
     tcb.intents.override_silly_window = false;
-    tcb.patience.last_sent = cx.now;
-    trains::note_sent(tcb, cx, offer.len, offer.mss);
     if tcb.timed.is_none() && tcb.loss == LossState::Open {
         tcb.timed = Some((tcb.snd.nxt, cx.now));
     }
@@ -121,6 +163,11 @@ pub(super) fn window_probe(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut
 
 /// Whether polling would find text to send.
 pub(crate) fn has_text_to_send(tcb: &Tcb, now: Instant) -> bool {
+    if let Some(repairs) = tcb.repairs.as_deref() {
+        let limits = repair::limits(tcb, u32::from(segment_size(tcb)));
+        let again = repairs.repeat_first || repairs.probe || repairs.flight.could_repeat(&limits);
+        return again || offer(tcb, now).is_some();
+    }
     let lost = tcb.scoreboard.next_lost(tcb.snd.una, tcb.snd.nxt);
     let again = lost.is_some_and(|(seq, missing)| {
         may_retransmit(tcb, seq, missing.min(u32::from(segment_size(tcb))))
@@ -193,7 +240,12 @@ fn build(tcb: &mut Tcb, cx: &Context<'_>, seq: SeqNum, len: u32) -> SegmentOut {
     }
     // Without PUSH in the interface the last octet that is buffered carries it (RFC 9293 3.9.1.2 [MUST-61] [SHLD-27]).
     let pushed = match tcb.records.as_deref() {
-        Some(records) => records.is_pushed(end) || tcb.intents.override_silly_window,
+        // A train is pushed, so that its receiver does not wait for more to join to it.
+        Some(records) => {
+            records.is_pushed(end)
+                || tcb.intents.override_silly_window
+                || text_len > u32::from(size)
+        }
         None => end == text_end,
     };
     if text_len > 0 && pushed {

@@ -27,8 +27,9 @@ pub(super) fn next(tcb: &Tcb, now: Instant) -> Option<Offer> {
     let mss = u32::from(super::text::segment_size(tcb));
     let usable = tcb.snd.usable();
     let forced = tcb.intents.override_silly_window;
+    let probing = tcb.repairs.as_deref().is_some_and(|it| it.probe);
     let quota = match quota(tcb) {
-        0 if forced => 1,
+        0 if forced || probing => 1,
         quota => quota.min(train_max(tcb, records, mss)),
     };
     if quota == 0 {
@@ -57,7 +58,8 @@ pub(super) fn next(tcb: &Tcb, now: Instant) -> Option<Offer> {
         return None;
     }
     if segments == 1 {
-        let small_may_leave = !head.last || fin || !holds_small(tcb, records, head.len < mss);
+        let small_may_leave =
+            !head.last || fin || probing || !holds_small(tcb, records, head.len < mss);
         return small_may_leave.then(|| offer(head.len));
     }
     if should_wait(tcb, records, head, (quota, mss, usable), now) {
@@ -73,6 +75,12 @@ fn quota(tcb: &Tcb) -> u32 {
     let window = tcb.congestion.window() / smss;
     let flight = tcb.pipe().div_ceil(smss);
     window.saturating_sub(flight).min((window / 2).max(1))
+}
+
+/// Most segments that leave as one, `mss` octets of text each.
+pub(super) fn longest(tcb: &Tcb, mss: u32) -> u32 {
+    let records = tcb.records.as_deref();
+    records.map_or(1, |records| train_max(tcb, records, mss))
 }
 
 /// Most segments of a train.
@@ -159,7 +167,9 @@ fn should_wait(
     if limit >= tcb.snd.wnd.min(tcb.congestion.window()) / WINDOW_DIVISOR {
         return false;
     }
-    let (Some(sent), Some(srtt)) = (records.oldest_sent(), tcb.rtt.srtt()) else {
+    let repairs = tcb.repairs.as_deref();
+    let sent = repairs.and_then(|repairs| repairs.flight.oldest_sent());
+    let (Some(sent), Some(srtt)) = (sent, tcb.rtt.srtt()) else {
         return false;
     };
     if now - sent < srtt / 2 {
@@ -175,12 +185,12 @@ fn should_wait(
 pub(super) fn note_sent(tcb: &mut Tcb, cx: &Context<'_>, len: u32, mss: u32) {
     let (nxt, una) = (tcb.snd.nxt, tcb.snd.una);
     let smss = u32::from(tcb.mss.send).max(1);
-    let in_flight = tcb.snd.flight().div_ceil(smss);
+    let in_flight = segments_out(tcb);
     let limited = tcb.pipe().div_ceil(smss) >= tcb.congestion.window() / smss;
     let Some(records) = tcb.records.as_deref_mut() else {
         return;
     };
-    records.note_sent(cx.now, nxt);
+    records.last_sent = Some(cx.now);
     if len == 0 || !len.is_multiple_of(mss) {
         records.small = nxt;
     }
@@ -191,6 +201,11 @@ pub(super) fn note_sent(tcb: &mut Tcb, cx: &Context<'_>, len: u32, mss: u32) {
         usage.segments_max = in_flight;
         usage.until = nxt;
     }
+}
+
+/// Segments sent and not acknowledged.
+fn segments_out(tcb: &Tcb) -> u32 {
+    tcb.repairs.as_deref().map_or(0, |it| it.flight.out)
 }
 
 /// The pacing rate after an acknowledgment: twice what the window sends in a round trip in slow start, 1.2 times later.
@@ -205,7 +220,7 @@ pub(crate) fn update_rate(tcb: &mut Tcb) {
     } else {
         120
     };
-    let octets = u64::from(cwnd.max(tcb.snd.flight().div_ceil(smss) * smss)) * percent / 100;
+    let octets = u64::from(cwnd.max(segments_out(tcb).saturating_mul(smss))) * percent / 100;
     let micros = u64::try_from(srtt.as_micros()).unwrap_or(u64::MAX).max(1);
     if let Some(records) = tcb.records.as_deref_mut() {
         records.rate = Some(octets.saturating_mul(1_000_000) / micros);

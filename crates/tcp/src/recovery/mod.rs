@@ -7,6 +7,8 @@
 //! When recovery begins and ends is decided by the connection, and what it does to the congestion window in
 //! [`congestion`](crate::congestion).
 
+pub(crate) mod flight;
+pub(crate) mod repairs;
 pub mod rtt;
 pub mod scoreboard;
 

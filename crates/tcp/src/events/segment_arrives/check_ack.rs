@@ -6,14 +6,15 @@ use handwave_wire::{SeqNum, TcpFlags};
 
 use super::loss_recovery::{self, AckedText};
 use super::other_states::Step;
+use super::repair_on_ack;
 use crate::error::DropReason;
 use crate::host::Context;
 use crate::notice::Events;
 use crate::output::restart_retransmission_timer;
 use crate::phase::{Cause, Phase};
-use crate::recovery::RttVariation;
 use crate::segment::SegmentIn;
 use crate::tcb::{Tcb, octets};
+use crate::time::Instant;
 use crate::timer::Timer;
 use crate::trace::Verdict;
 use crate::vars::RawWindow;
@@ -33,7 +34,7 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) ->
         flight: tcb.snd.flight(),
         una: tcb.snd.una,
     };
-    take_window(tcb, segment);
+    let new_window = take_window(tcb, segment);
     if let Some(records) = tcb.records.as_deref_mut() {
         // Whatever waits for more to follow has waited long enough.
         records.more = false;
@@ -44,19 +45,24 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) ->
         header.ack,
         header.options.timestamps.map(|ts| ts.echo),
     );
-    let duplicate = is_duplicate(tcb, segment, &before);
-    loss_recovery::on_ack(
-        tcb,
-        cx,
-        &AckedText {
-            acked,
-            duplicate,
-            flight_before: before.flight,
-            sack: header.options.sack,
-        },
-    );
+    if tcb.repairs.is_some() {
+        let mut told = repair_on_ack::take(tcb, cx, segment, before.una, new_window);
+        repair_on_ack::conclude(tcb, cx, &mut told);
+    } else {
+        let duplicate = is_duplicate(tcb, segment, &before);
+        loss_recovery::on_ack(
+            tcb,
+            cx,
+            &AckedText {
+                acked,
+                duplicate,
+                flight_before: before.flight,
+                sack: header.options.sack,
+            },
+        );
+    }
     crate::output::update_rate(tcb);
-    reopen(tcb, before.wnd);
+    reopen(tcb, before.wnd, cx.now);
     if tcb.phase() == Phase::Closed {
         return Break(Verdict::Accepted);
     }
@@ -105,18 +111,21 @@ fn check_range(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum) -> Step {
 ///
 /// An acknowledgment of something new makes a segment the newest too, whatever its place in sequence space: text sent
 /// again has an old SEG.SEQ. Without its window, SND.UNA would take the right edge along to where the peer never put it.
-fn take_window(tcb: &mut Tcb, segment: &SegmentIn) {
+fn take_window(tcb: &mut Tcb, segment: &SegmentIn) -> bool {
     let header = &segment.header;
     if header.ack.before(tcb.snd.una) {
-        return;
+        return false;
     }
+    let wnd = RawWindow(header.window) << tcb.snd.shift;
+    // A sender that counts segments takes a smaller window for the same numbers for a segment that was overtaken, unless it is shut.
+    let repeats = tcb.repairs.is_some() && wnd != 0 && wnd <= tcb.snd.wnd;
     let newer = header.ack.after(tcb.snd.una)
         || tcb.snd.wl1.before(header.seq)
-        || (tcb.snd.wl1 == header.seq && tcb.snd.wl2.at_or_before(header.ack));
+        || (tcb.snd.wl1 == header.seq && tcb.snd.wl2.at_or_before(header.ack) && !repeats);
     if newer {
-        let wnd = RawWindow(header.window) << tcb.snd.shift;
         tcb.snd.take_window(wnd, header.seq, header.ack);
     }
+    newer
 }
 
 /// Moves SND.UNA, frees what is acknowledged, measures, and changes state when our FIN is covered [RFC7323-18] [RFC6298-11].
@@ -128,7 +137,9 @@ fn take_acknowledgment(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum, echo: O
     }
     let acked = ack.since(tcb.snd.una);
     let fin = tcb.fin_sent() && ack.after(tcb.text_end());
-    measure(tcb, cx, ack, echo);
+    if tcb.repairs.is_none() {
+        measure(tcb, cx, ack, echo);
+    }
     let text = (acked - u32::from(fin)).min(octets(tcb.send.len()));
     tcb.send.acknowledge(text as usize);
     tcb.snd.una = ack;
@@ -142,7 +153,9 @@ fn take_acknowledgment(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum, echo: O
     tcb.patience.tries = 0;
     tcb.patience.since = None;
     if tcb.is_outstanding() {
-        restart_retransmission_timer(tcb, cx.now);
+        if tcb.repairs.is_none() {
+            restart_retransmission_timer(tcb, cx.now);
+        }
         if let Some(limit) = tcb.config.user_timeout {
             tcb.timers.set(Timer::UserTimeout, cx.now + limit);
         }
@@ -163,9 +176,6 @@ fn take_acknowledgment(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum, echo: O
 
 /// Round-trip time: the octet being timed, else the echoed timestamp (RFC 6298 3, RFC 7323 4) [MUST-18] [RFC7323-12].
 fn measure(tcb: &mut Tcb, cx: &Context<'_>, ack: SeqNum, echo: Option<u32>) {
-    if tcb.records.is_some() {
-        return measure_oldest(tcb, cx, ack, echo);
-    }
     if let Some((timed, sent_at)) = tcb.timed {
         if ack.at_or_after(timed) {
             tcb.rtt.on_sample(cx.now - sent_at);
@@ -186,30 +196,6 @@ fn measure(tcb: &mut Tcb, cx: &Context<'_>, ack: SeqNum, echo: Option<u32>) {
     }
 }
 
-/// Round-trip time of the oldest segment acknowledged, else the echoed timestamp.
-fn measure_oldest(tcb: &mut Tcb, cx: &Context<'_>, ack: SeqNum, echo: Option<u32>) {
-    let (una, nxt) = (tcb.snd.una, tcb.snd.nxt);
-    let sent = tcb.records.as_deref().and_then(|it| it.sample(una, ack));
-    let echoed = echo
-        .filter(|&echo| tcb.negotiated.timestamps && echo != 0)
-        .map(|echo| tcb.clock.value(cx.now).wrapping_sub(echo))
-        .filter(|&millis| millis < 1 << 30)
-        .map(|millis| core::time::Duration::from_millis(u64::from(millis.max(1))));
-    let Some(rtt) = sent.map(|sent| cx.now - sent).or(echoed) else {
-        return;
-    };
-    let over = tcb
-        .records
-        .as_deref_mut()
-        .is_some_and(|records| records.round_over(ack, nxt));
-    if tcb.config.rtt_variation == RttVariation::Windowed {
-        tcb.rtt.on_sample_in_round(rtt, over);
-    } else {
-        tcb.rtt.on_sample(rtt);
-    }
-    tcb.rtt.reset_backoff();
-}
-
 /// A duplicate acknowledgment: nothing new in it but that a segment has left the network (RFC 5681 2).
 fn is_duplicate(tcb: &Tcb, segment: &SegmentIn, before: &Before) -> bool {
     segment.header.ack == before.una
@@ -219,16 +205,16 @@ fn is_duplicate(tcb: &Tcb, segment: &SegmentIn, before: &Before) -> bool {
 }
 
 /// A window that opens again: what was sent into the shut one counts as lost and leaves at once.
-fn reopen(tcb: &mut Tcb, wnd_before: u32) {
+fn reopen(tcb: &mut Tcb, wnd_before: u32, now: Instant) {
     if wnd_before != 0 || tcb.snd.wnd == 0 {
         return;
     }
     tcb.timers.stop(Timer::Persist);
     tcb.patience.tries = 0;
     tcb.patience.since = None;
-    if tcb.is_outstanding() {
+    if tcb.is_outstanding() && tcb.repairs.is_none() {
         // Whatever was repaired before the window shut went into the shut window as well.
         tcb.scoreboard.begin_recovery();
-        tcb.count_flight_as_lost();
+        tcb.count_flight_as_lost(now);
     }
 }

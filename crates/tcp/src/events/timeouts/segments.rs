@@ -1,0 +1,70 @@
+//! The one timer of a sender that counts segments: a probe of the tail, a decision about reordering, or a retransmission timeout.
+
+use core::time::Duration;
+
+use super::{give_up, note_try};
+use crate::error::ConnectionError;
+use crate::host::Context;
+use crate::recovery::flight::Pending;
+use crate::repair;
+use crate::tcb::Tcb;
+use crate::timer::Timer;
+
+pub(super) fn on_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
+    let Some(repairs) = tcb.repairs.as_deref() else {
+        return;
+    };
+    if repairs.flight.out == 0 {
+        return;
+    }
+    match repairs.flight.pending {
+        Pending::TailProbe => repair::on_probe_timeout(tcb, cx.now),
+        Pending::Reordering => repair::on_reordering_timeout(tcb, cx),
+        Pending::Timeout => on_retransmission_timeout(tcb, cx),
+    }
+}
+
+/// The oldest segment went unacknowledged for an RTO: everything counts as lost, the first segment leaves at once
+/// (RFC 6298 5.4 to 5.6, RFC 5681 3.1).
+fn on_retransmission_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
+    if is_over(tcb, cx) {
+        return give_up(tcb, cx, ConnectionError::TimedOut);
+    }
+    note_try(tcb, cx);
+    cx.host.counters.timeouts += 1;
+    tcb.stats.timeouts += 1;
+    repair::enter_loss(tcb, cx);
+    tcb.rtt.back_off();
+    tcb.timed = None;
+    if let Some(repairs) = tcb.repairs.as_deref_mut() {
+        repairs.repeat_first = true;
+        repairs.flight.pending = Pending::Timeout;
+    }
+    let rto = tcb.rto();
+    tcb.timers.set(Timer::Retransmission, cx.now + rto);
+}
+
+/// R2: how long retransmissions have gone on (RFC 9293 3.8.3).
+fn is_over(tcb: &Tcb, cx: &Context<'_>) -> bool {
+    let since = tcb.repairs.as_deref().and_then(|it| it.repeating_since);
+    let Some(since) = since.filter(|_| tcb.patience.tries > 0) else {
+        return false;
+    };
+    let limit = if tcb.app.released {
+        retries_last(tcb, tcb.config.orphan_retries).min(tcb.config.r2)
+    } else {
+        tcb.config.r2
+    };
+    cx.now - since >= limit
+}
+
+/// How long so many retransmissions take at the least RTO, doubling up to the largest.
+fn retries_last(tcb: &Tcb, retries: u8) -> Duration {
+    let mut rto = tcb.config.rto_min;
+    let mut sum = Duration::ZERO;
+    for _ in 0..=retries {
+        sum += rto;
+        rto = (rto * 2).min(tcb.config.rto_max);
+    }
+    sum
+}
