@@ -239,6 +239,11 @@ impl Stack {
         let _gone = self.with_connection(now, id, Connection::close);
     }
 
+    /// The application will not read any more, but keeps the connection: see [`Connection::stop_reading`].
+    pub fn stop_reading(&mut self, now: Instant, id: ConnectionId) {
+        let _gone = self.with_connection(now, id, |connection, _| connection.stop_reading());
+    }
+
     /// Lets go of a connection: the handle names nothing from now on, the stack delivers what was written and closes
     /// in order.
     ///

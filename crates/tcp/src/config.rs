@@ -53,6 +53,8 @@ pub struct Config {
     pub initial_window: u8,
     /// Most segments by which one acknowledgment opens the window in slow start (RFC 3465 2.3, RFC 9406 4.3).
     pub slow_start_segments: u32,
+    /// Restart from a small congestion window after an idle RTO (RFC 5681 4.1).
+    pub restart_after_idle: bool,
     /// Probe the tail of what is in flight before the retransmission timeout (RFC 8985 7); where losses are counted in segments
     /// ([`Segmentation::Records`]), and not otherwise.
     pub tail_loss_probe: bool,
@@ -94,6 +96,8 @@ pub struct Config {
     pub time_wait: Duration,
     /// Ignore RSTs in TIME-WAIT (RFC 1337).
     pub time_wait_ignores_rst: bool,
+    /// What resets look like.
+    pub resets: Resets,
     /// How long an orphan waits for the peer's FIN.
     pub fin_wait2_timeout: Duration,
     /// R2 once the application has let go: retransmissions of one segment.
@@ -175,6 +179,17 @@ pub enum Acknowledging {
     Adaptive,
 }
 
+/// What the resets of a connection look like (RFC 9293 3.10.7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resets {
+    /// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=RST,ACK>`, no window and no option, for text that nobody reads as well.
+    #[default]
+    Plain,
+    /// As Linux: a reset carries window and options as any segment does; text that nobody reads is answered as one of no connection,
+    /// `<SEQ=SEG.ACK><CTL=RST>`, also when reading was shut down before the FIN was sent.
+    Dressed,
+}
+
 /// What a probe of a window that is shut carries (RFC 9293 3.8.6.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WindowProbe {
@@ -223,6 +238,7 @@ impl Default for Config {
             segmentation: Segmentation::Stream,
             initial_window: 10,
             slow_start_segments: 8,
+            restart_after_idle: true,
             tail_loss_probe: false,
             congestion: Algorithm::Reno,
             acknowledging: Acknowledging::EverySecond,
@@ -243,6 +259,7 @@ impl Default for Config {
             keepalive: None,
             time_wait: Duration::from_secs(240),
             time_wait_ignores_rst: true,
+            resets: Resets::Plain,
             fin_wait2_timeout: Duration::from_secs(60),
             orphan_retries: 8,
             challenge_interval: Duration::from_millis(500),
@@ -342,6 +359,7 @@ impl Profile {
             persist_max: Duration::from_secs(120),
             time_wait: Duration::from_secs(60),
             time_wait_ignores_rst: false,
+            resets: Resets::Dressed,
             accept_missing_timestamps: true,
             ..Config::default()
         };

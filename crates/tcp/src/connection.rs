@@ -17,7 +17,7 @@ use crate::phase::Phase;
 use crate::records::WriteOptions;
 use crate::segment::{Path, SegmentIn, SegmentOut};
 use crate::status::TcpInfo;
-use crate::tcb::{Tcb, octets};
+use crate::tcb::Tcb;
 use crate::time::Instant;
 use crate::time_wait::{TimeWait, TimeWaitVerdict};
 use crate::timer::Timer;
@@ -452,6 +452,14 @@ impl Connection {
         );
     }
 
+    /// The application will not read any more, but keeps the connection. What arrives still waits to be read; with
+    /// [`Resets::Dressed`](crate::Resets::Dressed), text that arrives after the FIN was sent is answered with RST.
+    pub const fn stop_reading(&mut self) {
+        if let State::Known(tcb) = &mut self.state {
+            tcb.app.deaf = true;
+        }
+    }
+
     /// ABORT (RFC 9293 3.10.5): the peer gets a RST, everything queued is thrown away.
     pub fn abort(&mut self, cx: &mut Context<'_>) {
         let before = self.phase();
@@ -684,14 +692,7 @@ impl Connection {
     pub fn info(&self) -> TcpInfo {
         match &self.state {
             State::Known(tcb) => TcpInfo::of(tcb),
-            State::SynSent(opening) => TcpInfo {
-                phase: self.phase(),
-                retransmits: opening.attempts.saturating_sub(1),
-                pmtu: opening.path.mtu,
-                unacked: 1,
-                notsent: octets(opening.send.len()),
-                ..TcpInfo::default()
-            },
+            State::SynSent(opening) => opening.info(),
             State::Stillborn { .. } => TcpInfo {
                 phase: self.phase(),
                 ..TcpInfo::default()

@@ -48,7 +48,7 @@ mod tuple;
 mod vars;
 
 pub use config::{
-    Acknowledging, Config, KeepAlive, ListenerConfig, Profile, ReceiveWindow, Segmentation,
+    Acknowledging, Config, KeepAlive, ListenerConfig, Profile, ReceiveWindow, Resets, Segmentation,
     WindowProbe,
 };
 pub use connection::Connection;

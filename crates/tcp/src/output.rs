@@ -135,7 +135,7 @@ pub(crate) fn poll(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
 /// The order in which things leave.
 fn next(tcb: &mut Tcb, cx: &Context<'_>) -> Option<(SegmentOut, SendReason)> {
     if let Some(intent) = tcb.intents.reset.take() {
-        return Some((reset::own_reset(tcb, intent), SendReason::Reset));
+        return Some((reset::own_reset(tcb, cx, intent), SendReason::Reset));
     }
     if tcb.phase() == Phase::Closed {
         return None;
@@ -215,6 +215,7 @@ fn settle(tcb: &mut Tcb, cx: &Context<'_>) {
         return;
     }
     if let Some(limit) = tcb.config.user_timeout
+        && tcb.repairs.is_none()
         && (tcb.is_outstanding() || tcb.has_unsent())
         && !tcb.timers.is_set(Timer::UserTimeout)
     {
@@ -234,7 +235,7 @@ fn settle(tcb: &mut Tcb, cx: &Context<'_>) {
     if shut || silly {
         tcb.timers.stop(Timer::Retransmission);
         if !tcb.timers.is_set(Timer::Persist) {
-            let wait = silly_window::persist_interval(tcb);
+            let wait = silly_window::persist_interval(tcb, cx.now);
             tcb.timers.set(Timer::Persist, cx.now + wait);
         }
     } else {

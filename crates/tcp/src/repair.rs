@@ -14,6 +14,9 @@ use crate::timer::Timer;
 /// Added to two round trips before the tail is probed, and to what may have been reordered.
 const TIMEOUT_MIN: Duration = Duration::from_millis(2);
 
+/// The least time a peer has to acknowledge what it SACKed.
+const RENEGING_MIN: Duration = Duration::from_millis(10);
+
 /// The size of a full segment, in octets; what a segment of the congestion window stands for.
 pub(crate) fn segment(tcb: &Tcb) -> u32 {
     u32::from(tcb.mss.send).max(1)
@@ -122,6 +125,20 @@ fn current_threshold(tcb: &Tcb) -> u32 {
     }
     let window = tcb.congestion.window();
     threshold.max(window / 2 + window / 4)
+}
+
+/// A window that was not used is halved for each RTO, down to the initial one; the threshold remembers most of it (RFC 2861 3.1).
+pub(crate) fn restart_after_idle(tcb: &mut Tcb, idle: Duration, rto: Duration) {
+    let threshold = current_threshold(tcb);
+    let mut segments = window(tcb);
+    let least = u32::from(tcb.config.initial_window).min(segments);
+    let mut left = idle;
+    while left > rto && segments > least {
+        left -= rto;
+        segments /= 2;
+    }
+    let octets = segments.max(least).saturating_mul(segment(tcb));
+    tcb.congestion.set_windows(octets, threshold);
 }
 
 /// Fast recovery begins (RFC 5681 3.2, RFC 9937 6).
@@ -265,6 +282,16 @@ pub(crate) fn rearm(tcb: &mut Tcb, now: Instant) {
     {
         wait = rto.saturating_sub(now - sent).max(Duration::from_micros(1));
     }
+    tcb.timers.set(Timer::Retransmission, now + wait);
+}
+
+/// The peer seems to have thrown away what it had SACKed (RFC 2018 8). Unless it acknowledges that shortly, it counts as lost.
+pub(crate) fn expect_reneging(tcb: &mut Tcb, now: Instant) {
+    let half = tcb.rtt.srtt().map_or(Duration::ZERO, |srtt| srtt / 2);
+    if let Some(repairs) = tcb.repairs.as_deref_mut() {
+        repairs.flight.pending = Pending::Timeout;
+    }
+    let wait = half.max(RENEGING_MIN);
     tcb.timers.set(Timer::Retransmission, now + wait);
 }
 

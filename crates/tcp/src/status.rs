@@ -214,18 +214,40 @@ impl Repair {
     }
 }
 
+impl SegmentCounts {
+    fn of(tcb: &Tcb) -> Option<Self> {
+        let flight = &tcb.repairs.as_deref()?.flight;
+        Some(Self {
+            unacked: flight.out,
+            sacked: flight.sacked,
+            lost: flight.lost,
+            retrans: flight.repeated,
+            delivered: flight.delivered,
+            reordering: flight.reordering,
+        })
+    }
+}
+
 impl TcpInfo {
     pub(crate) fn of(tcb: &Tcb) -> Self {
         let probing = tcb.snd.wnd == 0;
+        let counted = tcb.repairs.is_some();
+        let adaptive = tcb.ack.adaptive.as_deref();
         Self {
             phase: tcb.phase(),
             retransmits: if probing { 0 } else { tcb.patience.tries },
-            probes: if probing {
+            probes: if probing && !counted {
                 tcb.patience.tries
+            } else if probing && !tcb.is_outstanding() {
+                tcb.patience.unanswered
             } else {
                 tcb.patience.keepalive_probes
             },
-            backoff: tcb.rtt.backoff(),
+            backoff: if counted && probing && !tcb.is_outstanding() {
+                tcb.patience.tries
+            } else {
+                tcb.rtt.backoff()
+            },
             timestamps: tcb.negotiated.timestamps,
             sack: tcb.negotiated.sack,
             window_scaling: tcb.negotiated.window_scaling,
@@ -233,13 +255,9 @@ impl TcpInfo {
             rcv_wscale: tcb.rcv.shift.get(),
             rto: tcb.rtt.rto(),
             snd_mss: tcb.mss.send,
-            rcv_mss: tcb
-                .ack
-                .adaptive
-                .as_deref()
-                .map_or(tcb.mss.receive, |policy| {
-                    u16::try_from(policy.segment()).unwrap_or(u16::MAX)
-                }),
+            rcv_mss: adaptive.map_or(tcb.mss.receive, |policy| {
+                u16::try_from(policy.segment()).unwrap_or(u16::MAX)
+            }),
             pmtu: tcb.mss.path_mtu(),
             rtt: tcb.rtt.srtt(),
             rttvar: tcb.rtt.rttvar(),
@@ -266,29 +284,14 @@ impl TcpInfo {
             repair: Repair::of(tcb),
             lost: tcb.scoreboard.lost(tcb.snd.una, tcb.snd.nxt),
             retrans: tcb.scoreboard.retransmitted(tcb.snd.una, tcb.snd.nxt),
-            ato: tcb
-                .ack
-                .adaptive
-                .as_deref()
-                .map_or(tcb.config.delayed_ack, DelayedAck::ato),
-            pingpong: tcb
-                .ack
-                .adaptive
-                .as_deref()
-                .is_some_and(DelayedAck::is_pingpong),
+            ato: adaptive.map_or(tcb.config.delayed_ack, DelayedAck::ato),
+            pingpong: adaptive.is_some_and(DelayedAck::is_pingpong),
             advmss: tcb.mss.announced(),
             pacing_rate: tcb.records.as_deref().and_then(|records| records.rate),
             last_sent: Some(tcb.patience.last_sent),
             last_heard: Some(tcb.patience.last_heard),
             rcv_ssthresh: tcb.rcv.limit.min(tcb.config.window_max()),
-            segments: tcb.repairs.as_deref().map(|repairs| SegmentCounts {
-                unacked: repairs.flight.out,
-                sacked: repairs.flight.sacked,
-                lost: repairs.flight.lost,
-                retrans: repairs.flight.repeated,
-                delivered: repairs.flight.delivered,
-                reordering: repairs.flight.reordering,
-            }),
+            segments: SegmentCounts::of(tcb),
         }
     }
 }

@@ -98,6 +98,8 @@ pub(crate) struct Patience {
     pub(crate) tries: u8,
     /// When the first of them became due; R2 counts from the transmission before it.
     pub(crate) since: Option<Instant>,
+    /// Probes of a shut window in a row without an answer.
+    pub(crate) unanswered: u8,
     /// Keep-alive probes in a row without an answer.
     pub(crate) keepalive_probes: u8,
     /// When the last segment arrived.
@@ -112,6 +114,7 @@ impl Patience {
         Self {
             tries: 0,
             since: None,
+            unanswered: 0,
             keepalive_probes: 0,
             last_heard: now,
             last_sent: now,
@@ -126,6 +129,8 @@ pub(crate) struct AppState {
     pub(crate) closing: bool,
     /// The application let go of the connection.
     pub(crate) released: bool,
+    /// The application will not read, though it holds on.
+    pub(crate) deaf: bool,
     /// A write found the buffer full; [`Events::WRITABLE`] is owed.
     pub(crate) wants_write: bool,
 }
@@ -158,8 +163,8 @@ pub(crate) struct Origin {
     pub(crate) clock: TimestampClock,
     /// Right edge of the window offered so far.
     pub(crate) edge: SeqNum,
-    /// Whether a SYN or SYN+ACK had to be sent again.
-    pub(crate) handshake_retransmitted: bool,
+    /// How often a SYN or SYN+ACK had to be sent again.
+    pub(crate) handshake_repeats: u8,
 }
 
 impl Tcb {
@@ -175,7 +180,7 @@ impl Tcb {
             negotiated,
             clock,
             edge,
-            handshake_retransmitted,
+            handshake_repeats,
         } = origin;
         let mut snd = SendVars::new(iss);
         snd.shift = negotiated.send_shift;
@@ -186,14 +191,9 @@ impl Tcb {
         let mss = Mss::new(&tuple, path, peer_mss, negotiated.timestamps, &config);
         rcv.limit = FirstWindow::of(&config).octets(mss.receive);
         let mut rtt = RttEstimator::new(config.rtt());
-        if handshake_retransmitted {
+        if handshake_repeats > 0 {
             rtt.on_syn_retransmitted();
         }
-        let segments = if handshake_retransmitted {
-            1
-        } else {
-            config.initial_window
-        };
         let adaptive = (config.acknowledging == Acknowledging::Adaptive).then(|| {
             let size = u32::from(mss.announced().min(mss.send));
             Box::new(DelayedAck::new(now, size, edge.since(irs), irs))
@@ -201,13 +201,8 @@ impl Tcb {
         let records =
             (config.segmentation == Segmentation::Records).then(|| Box::new(Records::new(iss + 1)));
         let repairs = records.is_some().then(|| Box::new(Repairs::new(iss)));
-        let smss = u32::from(mss.send);
-        let first_window = if records.is_some() {
-            u32::from(segments).saturating_mul(smss)
-        } else {
-            initial_window(segments, smss)
-        };
-        let congestion = config.congestion.build(first_window);
+        let window = first_window(&config, mss.send, handshake_repeats);
+        let congestion = config.congestion.build(window);
         Self {
             phase: Phase::SynReceived,
             ack: AckState {
@@ -238,7 +233,10 @@ impl Tcb {
             app: AppState::default(),
             events: Events::NONE,
             error: None,
-            stats: Stats::default(),
+            stats: Stats {
+                retransmissions: u32::from(handshake_repeats),
+                ..Stats::default()
+            },
         }
     }
 
@@ -516,6 +514,20 @@ impl Tcb {
     fn may_transmit(&self, now: Instant) -> bool {
         crate::output::has_text_to_send(self, now)
     }
+}
+
+/// The congestion window that a connection begins with, in octets: one segment if the handshake went badly.
+fn first_window(config: &Config, smss: u16, handshake_repeats: u8) -> u32 {
+    let smss = u32::from(smss);
+    let counts_segments = config.segmentation == Segmentation::Records;
+    // Linux forgives one repetition, which may have been spurious (RFC 6298 5.7 speaks of the timer alone).
+    if handshake_repeats > u8::from(counts_segments) {
+        return smss;
+    }
+    if counts_segments {
+        return u32::from(config.initial_window).saturating_mul(smss);
+    }
+    initial_window(config.initial_window, smss)
 }
 
 /// A length held in memory as a count of sequence numbers. Buffers are limited to `u32` by configuration.

@@ -120,6 +120,9 @@ const TABLE: &[(&str, Setter)] = &[
         to.listener.syn_queue_max = number(v)?;
         Ok(())
     }),
+    ("tcp_slow_start_after_idle", |to, v| {
+        flag(v, &mut to.connection.restart_after_idle)
+    }),
     ("tcp_early_retrans", |to, v| {
         let mode: u8 = number(v)?;
         to.connection.tail_loss_probe = mode >= 3;
@@ -175,7 +178,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "tcp_adv_win_scale",
     "tcp_app_win",
     "tcp_stdurg",
-    "tcp_slow_start_after_idle",
     "tcp_retrans_collapse",
     "tcp_dsack",
     "tcp_min_snd_mss",

@@ -197,6 +197,15 @@ impl ReceiveBuffer {
         })
     }
 
+    /// The first octets of `len` at `offset` that are held already, beyond a gap: where they start, and how many they are (RFC 2883 4).
+    #[must_use]
+    pub fn first_held(&self, offset: usize, len: usize) -> Option<(usize, usize)> {
+        let store = self.store.as_ref()?;
+        let start = store.next + offset as u64;
+        let (from, to) = store.beyond.first_held(start, start + len as u64)?;
+        Some((distance(store.next, from), distance(from, to)))
+    }
+
     /// Bytes of memory charged: all that the slices keep alive, and the bookkeeping.
     #[must_use]
     pub fn held(&self) -> usize {

@@ -194,7 +194,9 @@ pub(crate) fn set_config(tcb: &mut Tcb, cx: &Context<'_>, config: Arc<Config>) {
         None => tcb.timers.stop(Timer::KeepAlive),
     }
     match tcb.config.user_timeout {
-        Some(limit) if tcb.is_outstanding() => tcb.timers.set(Timer::UserTimeout, cx.now + limit),
+        Some(limit) if tcb.is_outstanding() && tcb.repairs.is_none() => {
+            tcb.timers.set(Timer::UserTimeout, cx.now + limit)
+        }
         Some(_) | None => tcb.timers.stop(Timer::UserTimeout),
     }
 }

@@ -95,7 +95,11 @@ fn on_persist_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
         tcb.intents.override_silly_window = true;
         return;
     }
+    if segments::is_user_timeout_over(tcb, cx.now) {
+        return give_up(tcb, cx, ConnectionError::UserTimeout);
+    }
     tcb.patience.tries = tcb.patience.tries.saturating_add(1);
+    tcb.patience.unanswered = tcb.patience.unanswered.saturating_add(1);
     let silent = cx.now - tcb.patience.last_heard >= tcb.config.r2;
     let evicted = tcb.app.released && cx.host.pressure == Pressure::Hard;
     if silent {

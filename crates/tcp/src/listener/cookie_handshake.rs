@@ -174,7 +174,7 @@ impl Listener {
                 negotiated,
                 clock,
                 edge: irs + 1 + u32::from(syn_window(&self.config, mss)),
-                handshake_retransmitted: false,
+                handshake_repeats: 0,
                 config: Arc::clone(&self.config),
             },
         );

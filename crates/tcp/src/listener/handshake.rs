@@ -163,7 +163,7 @@ impl Listener {
                 negotiated: record.negotiated,
                 clock: record.clock(cx.host, &tuple, cx.now),
                 edge: record.irs + 1 + u32::from(record.offered),
-                handshake_retransmitted: record.resent,
+                handshake_repeats: record.sent.saturating_sub(1).max(u8::from(record.resent)),
             },
         );
         if !record.resent {

@@ -1,16 +1,22 @@
 //! Resets: our own, and those that answer segments nobody expects (RFC 9293 3.5.2, 3.10.7.1).
 
+use handwave_packet::Payload;
 use handwave_wire::{SeqNum, TcpFlags, TcpHeader, TcpOptions};
 
 use super::ResetIntent;
-use super::header::{Bare, bare_segment};
-use crate::config::Config;
+use super::header::{self, Bare, bare_segment};
+use crate::config::{Config, Resets};
+use crate::host::Context;
 use crate::segment::SegmentOut;
 use crate::tcb::Tcb;
 use crate::tuple::Tuple;
 
 /// The RST that a handler asked for.
-pub(super) fn own_reset(tcb: &Tcb, intent: ResetIntent) -> SegmentOut {
+pub(super) fn own_reset(tcb: &mut Tcb, cx: &Context<'_>, intent: ResetIntent) -> SegmentOut {
+    let dressed = tcb.config.resets == Resets::Dressed && !tcb.syn_unacknowledged();
+    if intent.acknowledges && dressed {
+        return header::segment(tcb, cx, intent.seq, TcpFlags::RST, Payload::new());
+    }
     bare_segment(
         &tcb.config,
         Bare {

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::tcb::Tcb;
+use crate::time::Instant;
 
 /// How long a small segment waits for a larger window before it leaves anyway, within the 0.1 to 1 s the RFC gives.
 const OVERRIDE: Duration = Duration::from_millis(200);
@@ -51,12 +52,25 @@ pub(super) fn is_worth_sending(tcb: &Tcb, offer: Offer) -> bool {
 
 /// Time until the next probe: an RTO at first, doubling, or the override time while the window is only small
 /// (RFC 9293 3.8.6.1 [SHLD-29] [SHLD-30]).
-pub(super) fn persist_interval(tcb: &Tcb) -> Duration {
+pub(super) fn persist_interval(tcb: &Tcb, now: Instant) -> Duration {
     if tcb.snd.wnd > 0 && tcb.records.is_none() {
         return OVERRIDE;
     }
     let doublings = u32::from(tcb.patience.tries.min(16));
-    tcb.rto()
+    let wait = tcb
+        .rto()
         .saturating_mul(1 << doublings)
-        .min(tcb.config.persist_max)
+        .min(tcb.config.persist_max);
+    // A sender that counts segments looks at the user timeout when a probe is due.
+    let since = tcb.repairs.as_deref().and_then(|it| it.probing_since);
+    match (tcb.config.user_timeout, since) {
+        (Some(limit), Some(since)) => {
+            let left = limit.saturating_sub(now - since);
+            wait.min(left.max(SOONEST))
+        }
+        _ => wait,
+    }
 }
+
+/// The least wait of a timer that a user timeout cuts short.
+const SOONEST: Duration = Duration::from_millis(2);

@@ -260,7 +260,12 @@ fn build(tcb: &mut Tcb, cx: &Context<'_>, seq: SeqNum, len: u32) -> SegmentOut {
 fn restart_after_idle(tcb: &mut Tcb, now: Instant) {
     let idle = now - tcb.patience.last_sent;
     let rto = tcb.rto();
-    if idle > rto {
+    if !tcb.config.restart_after_idle || idle <= rto {
+        return;
+    }
+    if tcb.repairs.is_some() {
+        repair::restart_after_idle(tcb, idle, rto);
+    } else {
         tcb.congestion.on_idle(idle, rto, u32::from(tcb.mss.send));
     }
 }

@@ -186,12 +186,14 @@ pub(super) fn note_sent(tcb: &mut Tcb, cx: &Context<'_>, len: u32, mss: u32) {
     let (nxt, una) = (tcb.snd.nxt, tcb.snd.una);
     let smss = u32::from(tcb.mss.send).max(1);
     let in_flight = segments_out(tcb);
+    let forced = tcb.intents.override_silly_window;
     let limited = tcb.pipe().div_ceil(smss) >= tcb.congestion.window() / smss;
     let Some(records) = tcb.records.as_deref_mut() else {
         return;
     };
     records.last_sent = Some(cx.now);
-    if len == 0 || !len.is_multiple_of(mss) {
+    // What the persist timer forced out does not hold back what follows.
+    if !forced && (len == 0 || !len.is_multiple_of(mss)) {
         records.small = nxt;
     }
     let usage = &mut records.usage;

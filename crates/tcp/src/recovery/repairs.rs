@@ -74,6 +74,7 @@ pub(crate) struct Undo {
 
 /// Losses and their repair.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is taken on its own")]
 pub(crate) struct Repairs {
     pub(crate) flight: Flight,
     pub(crate) stage: Stage,
@@ -93,6 +94,8 @@ pub(crate) struct Repairs {
     pub(crate) probe_repeated: bool,
     /// The first segment is to leave again, whatever the windows say.
     pub(crate) repeat_first: bool,
+    /// When the first probe of a shut window left.
+    pub(crate) probing_since: Option<Instant>,
     /// The tail is to be probed, with new text if there is any.
     pub(crate) probe: bool,
 }
@@ -111,6 +114,7 @@ impl Repairs {
             probe_until: None,
             probe_repeated: false,
             repeat_first: false,
+            probing_since: None,
             probe: false,
         }
     }

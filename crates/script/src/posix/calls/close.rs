@@ -44,6 +44,9 @@ impl Posix {
                 if phase == Phase::Closed {
                     return Err(Errno::ENOTCONN);
                 }
+                if read {
+                    self.stack.stop_reading(now, id);
+                }
                 if write {
                     self.stack.close(now, id);
                 }

@@ -198,6 +198,15 @@ impl Assembler {
         blocks
     }
 
+    /// The first part of `start..end` that is held.
+    pub(super) fn first_held(&self, start: u64, end: u64) -> Option<(u64, u64)> {
+        let within = self.runs.range(start..end).next();
+        let run = self
+            .run_at(start)
+            .or_else(|| within.map(|(&first, &last)| first..last))?;
+        Some((run.start.max(start), run.end.min(end)))
+    }
+
     fn run_at(&self, position: u64) -> Option<Range<u64>> {
         let (&start, &end) = self.runs.range(..=position).next_back()?;
         (position < end).then_some(start..end)

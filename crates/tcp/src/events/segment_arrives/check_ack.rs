@@ -61,6 +61,7 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) ->
             },
         );
     }
+    tcb.patience.unanswered = 0;
     crate::output::update_rate(tcb);
     reopen(tcb, before.wnd, cx.now);
     if tcb.phase() == Phase::Closed {
@@ -156,7 +157,9 @@ fn take_acknowledgment(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum, echo: O
         if tcb.repairs.is_none() {
             restart_retransmission_timer(tcb, cx.now);
         }
-        if let Some(limit) = tcb.config.user_timeout {
+        if let Some(limit) = tcb.config.user_timeout
+            && tcb.repairs.is_none()
+        {
             tcb.timers.set(Timer::UserTimeout, cx.now + limit);
         }
     } else {
@@ -212,6 +215,9 @@ fn reopen(tcb: &mut Tcb, wnd_before: u32, now: Instant) {
     tcb.timers.stop(Timer::Persist);
     tcb.patience.tries = 0;
     tcb.patience.since = None;
+    if let Some(repairs) = tcb.repairs.as_deref_mut() {
+        repairs.probing_since = None;
+    }
     if tcb.is_outstanding() && tcb.repairs.is_none() {
         // Whatever was repaired before the window shut went into the shut window as well.
         tcb.scoreboard.begin_recovery();

@@ -2,10 +2,10 @@
 
 use core::ops::ControlFlow::{Break, Continue};
 
-use handwave_wire::TcpFlags;
+use handwave_wire::{SackBlock, TcpFlags};
 
 use super::other_states::Step;
-use crate::config::ReceiveWindow;
+use crate::config::{ReceiveWindow, Resets};
 use crate::delayed_ack;
 use crate::error::{ConnectionError, DropReason};
 use crate::host::{Context, Pressure};
@@ -35,7 +35,8 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
     if len == 0 {
         return Continue(());
     }
-    if tcb.app.released {
+    let shut = tcb.app.deaf && tcb.config.resets == Resets::Dressed;
+    if tcb.app.released || (shut && matches!(tcb.phase(), Phase::FinWait1 | Phase::FinWait2)) {
         return refuse_unread_text(tcb, cx, segment);
     }
     if !tcb.phase().can_receive() {
@@ -45,6 +46,7 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
     let had_gap = tcb.receive.has_gap();
     let adaptive = tcb.ack.adaptive.is_some();
     let offset = segment.header.seq.since(tcb.rcv.nxt) as usize;
+    note_held(tcb, offset, len as usize);
     let payload = core::mem::take(&mut segment.payload);
     if tcb.receive.refuses(offset, payload.len()) {
         cx.host.counters.out_of_order_refused += 1;
@@ -76,6 +78,20 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
     Continue(())
 }
 
+/// Text that waits beyond a gap arrives again: the next acknowledgment says so (RFC 2883 4).
+fn note_held(tcb: &mut Tcb, offset: usize, len: usize) {
+    if !tcb.negotiated.sack {
+        return;
+    }
+    if let Some((from, held)) = tcb.receive.first_held(offset, len) {
+        let left = tcb.rcv.nxt + octets(from);
+        tcb.ack.duplicate_block = Some(SackBlock {
+            left,
+            right: left + octets(held),
+        });
+    }
+}
+
 /// Where the peer's FIN stands, even if text before it is still missing: then it is acknowledged at once, each time it comes,
 /// as any segment out of order (RFC 5681 4.2) [RFC5681-13] [RFC5681-14] [RFC2018-3] [RFC2018-4].
 fn remember_fin(tcb: &mut Tcb, segment: &SegmentIn) {
@@ -99,8 +115,13 @@ fn refuse_unread_text(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) 
         return Continue(());
     }
     let seq = tcb.snd.nxt;
-    tcb.fail(cx, Cause::Abort, ConnectionError::Aborted);
-    tcb.intents.reset_connection(seq);
+    if tcb.config.resets == Resets::Dressed {
+        tcb.fail(cx, Cause::Reset, ConnectionError::Reset);
+        tcb.intents.reset_segment(segment.header.ack);
+    } else {
+        tcb.fail(cx, Cause::Abort, ConnectionError::Aborted);
+        tcb.intents.reset_connection(seq);
+    }
     debug_assert!(!segment.payload.is_empty(), "only text is refused");
     Break(Verdict::ResetSent(DropReason::NobodyReads))
 }

@@ -17,6 +17,7 @@ use crate::time::Instant;
 
 /// An acknowledgment, before and while it is taken.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Told {
     /// Segments in flight before.
     out_before: u32,
@@ -203,7 +204,10 @@ fn alert(tcb: &mut Tcb, cx: &mut Context<'_>, told: &mut Told, duplicate: bool) 
         repairs.flight.forget_duplicates();
     }
     if repairs.flight.has_reneged() {
-        // The timeout that is due will find it.
+        if told.advances {
+            told.set_timer = false;
+            repair::expect_reneging(tcb, cx.now);
+        }
         return;
     }
     match repairs.stage {

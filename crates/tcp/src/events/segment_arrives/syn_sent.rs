@@ -14,9 +14,11 @@ use crate::options::{Negotiated, TimestampClock, announced_mss, syn_options};
 use crate::output::{
     Bare, bare_segment, reset_for, restart_retransmission_timer, syn_window, update_rate,
 };
-use crate::phase::Cause;
+use crate::phase::{Cause, Phase};
+use crate::recovery::flight::REORDERING;
 use crate::segment::{Path, SegmentIn, SegmentOut};
-use crate::tcb::{Origin, Tcb};
+use crate::status::{Repair, SegmentCounts, TcpInfo};
+use crate::tcb::{Origin, Tcb, octets};
 use crate::time::Instant;
 use crate::trace::Verdict;
 use crate::tuple::Tuple;
@@ -92,13 +94,9 @@ impl SynSent {
             return None;
         }
         let linear = self.config.syn_linear_timeouts;
-        let doublings = u32::from(self.attempts.saturating_sub(linear).min(16));
+        let doublings = u32::from(self.attempts.saturating_sub(linear));
         self.attempts = self.attempts.saturating_add(1);
-        let rto = self
-            .config
-            .rto_initial
-            .saturating_mul(1 << doublings)
-            .min(self.config.rto_max);
+        let rto = self.syn_timeout(doublings);
         self.deadline = Some(now + rto);
         let mss = announced_mss(&self.config, &self.tuple, self.path);
         Some(bare_segment(
@@ -151,6 +149,47 @@ impl SynSent {
         }
     }
 
+    /// The numbers of an attempt.
+    pub(crate) fn info(&self) -> TcpInfo {
+        let repeats = self.attempts.saturating_sub(1);
+        let repeated = u32::from(repeats > 0);
+        let doublings = u32::from(repeats.saturating_sub(self.config.syn_linear_timeouts));
+        TcpInfo {
+            phase: Phase::SynSent,
+            retransmits: repeats,
+            backoff: u8::try_from(doublings).unwrap_or(u8::MAX),
+            total_retrans: u32::from(repeats),
+            rto: self.syn_timeout(doublings),
+            pmtu: self.path.mtu,
+            advmss: announced_mss(&self.config, &self.tuple, self.path),
+            unacked: 1,
+            snd_ssthresh: u32::MAX,
+            notsent: octets(self.send.len()),
+            repair: if repeats > 0 {
+                Repair::Loss
+            } else {
+                Repair::Open
+            },
+            segments: Some(SegmentCounts {
+                unacked: 1,
+                lost: repeated,
+                retrans: repeated,
+                reordering: REORDERING,
+                ..SegmentCounts::default()
+            }),
+            congestion: self.config.congestion.name(),
+            ..TcpInfo::default()
+        }
+    }
+
+    /// Time until the SYN is sent again.
+    fn syn_timeout(&self, doublings: u32) -> core::time::Duration {
+        self.config
+            .rto_initial
+            .saturating_mul(1 << doublings.min(16))
+            .min(self.config.rto_max)
+    }
+
     /// Processes a segment; on [`Outcome::Known`] `known` holds the TCB that takes over.
     pub(crate) fn handle_segment(
         &mut self,
@@ -200,7 +239,7 @@ impl SynSent {
                 negotiated: Negotiated::new(&self.config, &syn.options),
                 clock,
                 edge: syn.seq + 1 + offered,
-                handshake_retransmitted: self.attempts > 1,
+                handshake_repeats: self.attempts.saturating_sub(1),
             },
         );
         tcb.send = core::mem::take(&mut self.send);

@@ -8,6 +8,7 @@ use crate::host::Context;
 use crate::recovery::flight::Pending;
 use crate::repair;
 use crate::tcb::Tcb;
+use crate::time::Instant;
 use crate::timer::Timer;
 
 pub(super) fn on_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
@@ -28,9 +29,16 @@ pub(super) fn on_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
 /// (RFC 6298 5.4 to 5.6, RFC 5681 3.1).
 fn on_retransmission_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
     if is_over(tcb, cx) {
-        return give_up(tcb, cx, ConnectionError::TimedOut);
+        let error = if tcb.config.user_timeout.is_some() {
+            ConnectionError::UserTimeout
+        } else {
+            ConnectionError::TimedOut
+        };
+        return give_up(tcb, cx, error);
     }
-    note_try(tcb, cx);
+    if tcb.snd.wnd > 0 {
+        note_try(tcb, cx);
+    }
     cx.host.counters.timeouts += 1;
     tcb.stats.timeouts += 1;
     repair::enter_loss(tcb, cx);
@@ -41,8 +49,32 @@ fn on_retransmission_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
         repairs.flight.pending = Pending::Timeout;
     }
     let rto = tcb.rto();
-    tcb.timers.set(Timer::Retransmission, cx.now + rto);
+    let wait = match (user_timeout_left(tcb, cx), tcb.patience.tries) {
+        (Some(left), 1..) => rto.min(left.max(SOONEST)),
+        _ => rto,
+    };
+    tcb.timers.set(Timer::Retransmission, cx.now + wait);
 }
+
+/// Whether a shut window has been probed for the user timeout; the first call begins to count.
+pub(super) fn is_user_timeout_over(tcb: &mut Tcb, now: Instant) -> bool {
+    let limit = tcb.config.user_timeout;
+    let Some(repairs) = tcb.repairs.as_deref_mut() else {
+        return false;
+    };
+    let since = *repairs.probing_since.get_or_insert(now);
+    limit.is_some_and(|limit| now - since >= limit)
+}
+
+/// What is left of the user timeout, which counts from the first retransmission.
+fn user_timeout_left(tcb: &Tcb, cx: &Context<'_>) -> Option<Duration> {
+    let limit = tcb.config.user_timeout?;
+    let since = tcb.repairs.as_deref()?.repeating_since.unwrap_or(cx.now);
+    Some(limit.saturating_sub(cx.now - since))
+}
+
+/// The least wait of a timer that a user timeout cuts short.
+const SOONEST: Duration = Duration::from_millis(1);
 
 /// R2: how long retransmissions have gone on (RFC 9293 3.8.3).
 fn is_over(tcb: &Tcb, cx: &Context<'_>) -> bool {
@@ -50,6 +82,9 @@ fn is_over(tcb: &Tcb, cx: &Context<'_>) -> bool {
     let Some(since) = since.filter(|_| tcb.patience.tries > 0) else {
         return false;
     };
+    if let Some(limit) = tcb.config.user_timeout {
+        return cx.now - since >= limit;
+    }
     let limit = if tcb.app.released {
         retries_last(tcb, tcb.config.orphan_retries).min(tcb.config.r2)
     } else {
