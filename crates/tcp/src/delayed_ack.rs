@@ -80,6 +80,11 @@ impl DelayedAck {
         self.segment
     }
 
+    /// When text last arrived in order.
+    pub(crate) const fn last_text(&self) -> Instant {
+        self.last_text
+    }
+
     /// How long an acknowledgment waits.
     pub(crate) const fn ato(&self) -> Duration {
         self.ato

@@ -88,6 +88,9 @@ pub(crate) fn announced_mss(config: &Config, tuple: &Tuple, path: Path) -> u16 {
         .max(MSS_FLOOR)
 }
 
+/// Windows up to this are not halved: every host takes a segment of that size (RFC 9293 3.7.1).
+const SMALL_WINDOW: u32 = 536;
+
 /// Segment sizes of a connection, in octets of text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mss {
@@ -101,6 +104,8 @@ pub(crate) struct Mss {
     peer: u16,
     headers: u16,
     path_mtu: u16,
+    /// Half of the largest window of the peer, where segments are kept below it.
+    window_share: u16,
 }
 
 impl Mss {
@@ -124,6 +129,7 @@ impl Mss {
                 .saturating_sub(option_len),
             headers: ip_header_len(tuple) + TCP_HEADER_LEN + option_len,
             path_mtu: path.mtu,
+            window_share: u16::MAX,
         };
         mss.set_path_mtu(path.mtu);
         mss
@@ -135,7 +141,24 @@ impl Mss {
         let fits = mtu
             .saturating_sub(self.headers)
             .max(MSS_FLOOR - TIMESTAMPS_LEN);
-        self.send = self.peer.min(fits);
+        self.send = self.peer.min(fits).min(self.window_share);
+    }
+
+    /// Keeps segments to half of the largest window the peer has offered, unless that is small anyway: two fit then, and an
+    /// acknowledgment comes back. Returns whether the size changed.
+    pub(crate) fn keep_to_window(&mut self, window_max: u32) -> bool {
+        let share = if window_max > SMALL_WINDOW {
+            window_max / 2
+        } else {
+            window_max
+        };
+        let before = self.send;
+        if share > 0 {
+            let least = u32::from(MSS_FLOOR);
+            self.window_share = u16::try_from(share.max(least)).unwrap_or(u16::MAX);
+            self.set_path_mtu(self.path_mtu);
+        }
+        self.send != before
     }
 
     /// The MSS our SYN names.

@@ -21,6 +21,7 @@ use crate::trace::{SendReason, TraceEvent, Verdict};
 
 pub(crate) use header::{Bare, bare_segment};
 pub(crate) use reset::reset_for;
+pub(crate) use silly_window::persist_interval;
 pub(crate) use text::{has_text_to_send, restart_retransmission_timer};
 pub(crate) use trains::{is_window_unused, update_rate};
 pub(crate) use window::{FirstWindow, keeps_window_open, opens_enough_to_tell, syn_window};
@@ -235,7 +236,7 @@ fn settle(tcb: &mut Tcb, cx: &Context<'_>) {
     if shut || silly {
         tcb.timers.stop(Timer::Retransmission);
         if !tcb.timers.is_set(Timer::Persist) {
-            let wait = silly_window::persist_interval(tcb, cx.now);
+            let wait = persist_interval(tcb, cx.now);
             tcb.timers.set(Timer::Persist, cx.now + wait);
         }
     } else {

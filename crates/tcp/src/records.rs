@@ -220,6 +220,22 @@ impl Records {
         }
     }
 
+    /// The octet before `end` carries PSH, also when it is sent again.
+    pub(crate) fn push_at(&mut self, end: SeqNum) {
+        let at = self.list.partition_point(|record| record.end.before(end));
+        match self.list.get_mut(at) {
+            Some(record) if record.end == end => record.push = true,
+            _ => self.list.insert(
+                at,
+                Record {
+                    end,
+                    push: true,
+                    sealed: false,
+                },
+            ),
+        }
+    }
+
     /// Whether a measurement at `una` is the first of a round trip, which then ends at `nxt`.
     pub(crate) fn round_over(&mut self, una: SeqNum, nxt: SeqNum) -> bool {
         let over = una.after(self.round_until);

@@ -39,6 +39,17 @@ pub(crate) fn set_window(tcb: &mut Tcb, segments: u32) {
     tcb.congestion.set_windows(octets, threshold);
 }
 
+/// The peer may have offered a larger window than ever: segments may become longer, and the congestion window keeps their number.
+pub(crate) fn keep_to_window(tcb: &mut Tcb) {
+    if tcb.repairs.is_none() {
+        return;
+    }
+    let segments = window(tcb);
+    if tcb.mss.keep_to_window(tcb.snd.wnd_max) {
+        set_window(tcb, segments);
+    }
+}
+
 /// Segments that a retransmission may take now, and where the peer's window ends.
 pub(crate) fn limits(tcb: &Tcb, mss: u32) -> Sending {
     let in_network = tcb

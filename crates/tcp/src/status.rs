@@ -98,6 +98,8 @@ pub struct TcpInfo {
     pub pacing_rate: Option<u64>,
     /// When text was last sent.
     pub last_sent: Option<Instant>,
+    /// When text last arrived in order, where that is noted.
+    pub last_text: Option<Instant>,
     /// When a segment last arrived.
     pub last_heard: Option<Instant>,
     /// Limit of the window we offer, in octets.
@@ -185,6 +187,7 @@ impl Default for TcpInfo {
             advmss: 0,
             pacing_rate: None,
             last_sent: None,
+            last_text: None,
             last_heard: None,
             rcv_ssthresh: 0,
             segments: None,
@@ -289,6 +292,7 @@ impl TcpInfo {
             advmss: tcb.mss.announced(),
             pacing_rate: tcb.records.as_deref().and_then(|records| records.rate),
             last_sent: Some(tcb.patience.last_sent),
+            last_text: adaptive.map(DelayedAck::last_text),
             last_heard: Some(tcb.patience.last_heard),
             rcv_ssthresh: tcb.rcv.limit.min(tcb.config.window_max()),
             segments: SegmentCounts::of(tcb),

@@ -124,6 +124,7 @@ impl Patience {
 
 /// What the application has said and may still do.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct AppState {
     /// CLOSE was called: a FIN follows the text in the send buffer.
     pub(crate) closing: bool,
@@ -235,6 +236,8 @@ impl Tcb {
             error: None,
             stats: Stats {
                 retransmissions: u32::from(handshake_repeats),
+                // The peer's SYN.
+                segments_in: 1,
                 ..Stats::default()
             },
         }

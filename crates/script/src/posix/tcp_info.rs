@@ -155,7 +155,8 @@ impl LinuxTcpInfo {
         self.zeros(32, &["tcpi_fackets"]);
         self.put(32, "tcpi_last_data_sent", since(info.last_sent));
         self.zeros(32, &["tcpi_last_ack_sent"]);
-        self.put(32, "tcpi_last_data_recv", since(info.last_heard));
+        let last_text = info.last_text.or(info.last_heard);
+        self.put(32, "tcpi_last_data_recv", since(last_text));
         self.put(32, "tcpi_last_ack_recv", since(info.last_heard));
         self.put(32, "tcpi_pmtu", info.pmtu);
         self.put(32, "tcpi_rcv_ssthresh", info.rcv_ssthresh);

@@ -52,7 +52,7 @@ pub(super) fn is_worth_sending(tcb: &Tcb, offer: Offer) -> bool {
 
 /// Time until the next probe: an RTO at first, doubling, or the override time while the window is only small
 /// (RFC 9293 3.8.6.1 [SHLD-29] [SHLD-30]).
-pub(super) fn persist_interval(tcb: &Tcb, now: Instant) -> Duration {
+pub(crate) fn persist_interval(tcb: &Tcb, now: Instant) -> Duration {
     if tcb.snd.wnd > 0 && tcb.records.is_none() {
         return OVERRIDE;
     }

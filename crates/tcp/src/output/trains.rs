@@ -192,6 +192,9 @@ pub(super) fn note_sent(tcb: &mut Tcb, cx: &Context<'_>, len: u32, mss: u32) {
         return;
     };
     records.last_sent = Some(cx.now);
+    if forced {
+        records.push_at(nxt);
+    }
     // What the persist timer forced out does not hold back what follows.
     if !forced && (len == 0 || !len.is_multiple_of(mss)) {
         records.small = nxt;

@@ -91,6 +91,7 @@ fn check_handshake_ack(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn)
     tcb.intents.ack |= core::mem::take(&mut tcb.intents.synack);
     let wnd = RawWindow(segment.header.window) << tcb.snd.shift;
     tcb.snd.take_window(wnd, segment.header.seq, ack);
+    crate::repair::keep_to_window(tcb);
     tcb.advance(cx, Cause::SynAcknowledged);
     Continue(())
 }
@@ -124,7 +125,11 @@ fn take_window(tcb: &mut Tcb, segment: &SegmentIn) -> bool {
         || tcb.snd.wl1.before(header.seq)
         || (tcb.snd.wl1 == header.seq && tcb.snd.wl2.at_or_before(header.ack) && !repeats);
     if newer {
+        let most = tcb.snd.wnd_max;
         tcb.snd.take_window(wnd, header.seq, header.ack);
+        if tcb.snd.wnd_max > most {
+            crate::repair::keep_to_window(tcb);
+        }
     }
     newer
 }
@@ -147,7 +152,9 @@ fn take_acknowledgment(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum, echo: O
     if let Some(records) = tcb.records.as_deref_mut() {
         records.acknowledge(ack);
     }
-    tcb.stats.bytes_acked += u64::from(text);
+    // Linux counts sequence numbers here, the FIN's too.
+    let counted = if tcb.repairs.is_some() { acked } else { text };
+    tcb.stats.bytes_acked += u64::from(counted);
     if tcb.snd.up.is_some_and(|up| up.at_or_before(ack)) {
         tcb.snd.up = None;
     }

@@ -7,13 +7,14 @@ use handwave_wire::{SeqNum, TcpFlags};
 
 use crate::congestion::AckEvent;
 use crate::host::Context;
-use crate::output::is_window_unused;
+use crate::output::{is_window_unused, persist_interval};
 use crate::recovery::flight::{Acknowledged, Marking, REORDERING, Sacked};
 use crate::recovery::repairs::Stage;
 use crate::repair;
 use crate::segment::SegmentIn;
 use crate::tcb::Tcb;
 use crate::time::Instant;
+use crate::timer::Timer;
 
 /// An acknowledgment, before and while it is taken.
 #[derive(Debug)]
@@ -150,6 +151,11 @@ pub(super) fn conclude(tcb: &mut Tcb, cx: &mut Context<'_>, told: &mut Told) {
         repairs.new_text_first = false;
     }
     if told.out_before == 0 && !told.advances {
+        if tcb.snd.wnd == 0 && tcb.has_unsent() {
+            // The answer to a probe: the next one is due a whole interval from now.
+            let wait = persist_interval(tcb, cx.now);
+            tcb.timers.set(Timer::Persist, cx.now + wait);
+        }
         return;
     }
     end_probe(tcb, cx.now, told);

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use handwave_wire::{SeqNum, TcpFlags, TcpHeader};
 
 use crate::buffer::SendBuffer;
-use crate::config::Config;
+use crate::config::{Config, Segmentation};
 use crate::error::{ConnectionError, DropReason};
 use crate::events::icmp::IcmpKind;
 use crate::host::Context;
@@ -16,6 +16,7 @@ use crate::output::{
 };
 use crate::phase::{Cause, Phase};
 use crate::recovery::flight::REORDERING;
+use crate::repair;
 use crate::segment::{Path, SegmentIn, SegmentOut};
 use crate::status::{Repair, SegmentCounts, TcpInfo};
 use crate::tcb::{Origin, Tcb, octets};
@@ -23,6 +24,9 @@ use crate::time::Instant;
 use crate::trace::Verdict;
 use crate::tuple::Tuple;
 use crate::vars::{RawWindow, WindowShift};
+
+/// How soon a SYN follows the reset of what answered it wrongly.
+const SYN_AFTER_RESET: core::time::Duration = core::time::Duration::from_millis(2);
 
 /// A connection whose SYN has not been answered [RFC5961-4].
 #[derive(Debug)]
@@ -205,6 +209,10 @@ impl SynSent {
             }
             self.reset = reset_for(&self.config, self.tuple, &header, segment.payload.len());
             cx.host.counters.resets_out += 1;
+            if self.attempts == 1 && self.config.segmentation == Segmentation::Records {
+                // A connection that the reset has ended takes the next SYN: why wait for it?
+                self.deadline = Some(cx.now + SYN_AFTER_RESET);
+            }
             return Outcome::Waiting(Verdict::ResetSent(DropReason::HandshakeAckUnacceptable));
         }
         if header.flags.contains(TcpFlags::RST) {
@@ -264,6 +272,9 @@ impl SynSent {
         );
         if acks {
             tcb.snd.una = self.iss + 1;
+            repair::keep_to_window(tcb);
+            tcb.stats.segments_out = u64::from(self.attempts);
+            tcb.stats.bytes_acked += u64::from(tcb.repairs.is_some());
             if self.attempts == 1 {
                 tcb.rtt.on_sample(cx.now - self.opened_at);
                 update_rate(tcb);
