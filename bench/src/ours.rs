@@ -10,7 +10,7 @@ use handwave_stack::{
     ConnectOptions, ConnectionId, InterfaceConfig, InterfaceId, ListenerConfig, ListenerId, Prefix,
     Stack, StackConfig,
 };
-use handwave_tcp::{Config, Endpoint, Instant, Secrets};
+use handwave_tcp::{BufferSize, Config, Endpoint, Instant, Secrets};
 
 /// How packets cross from one stack to the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +60,8 @@ pub(crate) const BATCH: usize = 64;
 impl Pair {
     pub(crate) fn new(mtu: u16, buffer: u32, idle: usize, crossing: Crossing) -> Self {
         let tcp = Arc::new(Config {
-            send_buffer: buffer,
-            receive_buffer: buffer,
+            send_buffer: BufferSize::fixed(buffer),
+            receive_buffer: BufferSize::fixed(buffer),
             ..Config::default()
         });
         let host = |last: u8| {

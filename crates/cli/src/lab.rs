@@ -14,7 +14,7 @@ mod world;
 use std::process::ExitCode;
 
 use handwave_story::{Side, Witness, tell};
-use handwave_tcp::Config;
+use handwave_tcp::{BufferSize, Config};
 
 pub(crate) use self::flood::Defence;
 use self::payload::Payload;
@@ -107,14 +107,14 @@ fn payload(args: &LabArgs) -> Result<Payload, Failure> {
 /// How the connections of a scenario behave: the defaults, with room for a fast path.
 fn config(scenario: Scenario) -> Config {
     let roomy = Config {
-        send_buffer: 4 << 20,
-        receive_buffer: 4 << 20,
+        send_buffer: BufferSize::fixed(4 << 20),
+        receive_buffer: BufferSize::fixed(4 << 20),
         ..Config::default()
     };
     match scenario {
         // Four segments fill it.
         Scenario::ZeroWindow => Config {
-            receive_buffer: 4 * 1448,
+            receive_buffer: BufferSize::fixed(4 * 1448),
             ..roomy
         },
         // Timestamps would give an old segment away before its sequence number does.

@@ -32,10 +32,10 @@ impl Tuning {
         let mut tuning = Self::default();
         let buffer = |name| number(name, variable(name), BUFFER_MIN, BUFFER_MAX);
         if let Some(octets) = buffer("HANDWAVE_RXBUF")? {
-            tuning.tcp.receive_buffer = octets;
+            tuning.tcp.receive_buffer = tuning.tcp.receive_buffer.at_most(octets);
         }
         if let Some(octets) = buffer("HANDWAVE_TXBUF")? {
-            tuning.tcp.send_buffer = octets;
+            tuning.tcp.send_buffer = tuning.tcp.send_buffer.at_most(octets);
         }
         let name = "HANDWAVE_CC";
         if let Some(value) = variable(name) {
@@ -80,6 +80,8 @@ fn bad(name: &str, value: &str, why: impl ToString) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use handwave::BufferSize;
+
     use super::*;
 
     fn read(set: &'static str, value: &'static str) -> Result<Tuning, Failure> {
@@ -89,12 +91,12 @@ mod tests {
     #[test]
     fn each_variable_sets_its_limit() {
         assert_eq!(
-            read("HANDWAVE_RXBUF", "65536").unwrap().tcp.receive_buffer,
-            65_536
+            read("HANDWAVE_RXBUF", "32768").unwrap().tcp.receive_buffer,
+            BufferSize::fixed(32_768)
         );
         assert_eq!(
-            read("HANDWAVE_TXBUF", "4096").unwrap().tcp.send_buffer,
-            4_096
+            read("HANDWAVE_TXBUF", "1048576").unwrap().tcp.send_buffer,
+            BufferSize::growing(65_536, 1 << 20)
         );
         assert_eq!(read("HANDWAVE_CC", "RENO").unwrap().tcp, Config::default());
         let listener = read("HANDWAVE_BACKLOG", "4096").unwrap().listener;

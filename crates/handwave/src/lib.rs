@@ -52,8 +52,8 @@ pub use handwave_stack::{
     StackConfig, SynCookies, UdpLimits, UdpSendError,
 };
 pub use handwave_tcp::{
-    Config, ConnectionError, FloodState, Instant, KeepAlive, ListenerCounters, ListenerRates,
-    Phase, Profile, Secrets, SourcePrefix, TcpInfo, TopSource, Unreachable,
+    BufferSize, Config, ConnectionError, FloodState, Instant, KeepAlive, ListenerCounters,
+    ListenerRates, Phase, Profile, Secrets, SourcePrefix, TcpInfo, TopSource, Unreachable,
 };
 pub use handwave_wire::TcpOptions;
 pub use handwave_wire::ethernet::MacAddr;

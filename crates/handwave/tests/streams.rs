@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use common::{SERVER, builders, connected, pair, pair_with_driver, text, within};
-use handwave::{Config, KeepAlive, ListenerConfig, Phase, TcpListener, TcpStream};
+use handwave::{BufferSize, Config, KeepAlive, ListenerConfig, Phase, TcpListener, TcpStream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 #[tokio::test]
@@ -563,7 +563,7 @@ async fn the_driver_ends_when_nobody_is_left_and_everything_is_delivered() {
 async fn small_settings_make_small_buffers() {
     let (client, server) = builders();
     let config = Config {
-        send_buffer: 4_096,
+        send_buffer: BufferSize::fixed(4_096),
         ..Config::default()
     };
     let client = client.tcp(config).spawn().unwrap();

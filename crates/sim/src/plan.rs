@@ -390,7 +390,7 @@ mod tests {
             ),
             (
                 "tiny window",
-                count(&|plan| any_end(plan, &|end| end.config.receive_buffer < 2_000)),
+                count(&|plan| any_end(plan, &|end| end.config.receive_buffer.initial < 2_000)),
             ),
             (
                 "a megabyte",

@@ -52,11 +52,14 @@ pub struct StackConfig {
     pub time_wait_overflow: TimeWaitOverflow,
     /// Listeners at a time.
     pub listeners_max: usize,
-    /// Octets of memory held by buffers of all sockets from which on windows stop growing.
+    /// Bytes of memory held by buffers of all sockets from which on windows and buffers stop growing and shrink to what is in use.
     pub memory_soft: usize,
-    /// Octets of memory held by buffers of all sockets from which on memory is given back: connections drop what came
-    /// out of order, and active opens, SYNs, UDP datagrams and fragments are refused.
+    /// Bytes of memory held by buffers of all sockets from which on memory is given back: connections drop what came
+    /// out of order and refuse text, and active opens, SYNs, UDP datagrams and fragments are refused. A connection that holds
+    /// nothing may still queue a segment that arrives and a few thousand octets to send, so that it gets on.
     pub memory_hard: usize,
+    /// Bytes of memory that buffers never exceed by what arrives for connections and what is written to them; at least `memory_hard`.
+    pub memory_max: usize,
     /// What a connection is configured with when [`ConnectOptions`](crate::ConnectOptions) says nothing else.
     pub tcp: Arc<Config>,
     /// The ports to choose from for active opens and for UDP sockets bound to port 0.
@@ -109,6 +112,7 @@ impl Default for StackConfig {
             listeners_max: 1 << 16,
             memory_soft: 384 << 20,
             memory_hard: 512 << 20,
+            memory_max: 576 << 20,
             tcp: Arc::new(Config::default()),
             ephemeral_ports: PortRange::default(),
             ephemeral_attempts_max: 1 << 16,

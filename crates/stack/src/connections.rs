@@ -57,11 +57,16 @@ pub(crate) struct Connections {
     ready: ReadyList,
     /// Those that have something to say.
     noticed: ReadyList,
+    /// Those that found no memory to write to.
+    starved: ReadyList,
     /// Segments taken from the connection at the front of the ready list since its turn began.
     burst: u8,
     orphans: usize,
     held: usize,
 }
+
+/// Connections that are told at a time that there is memory again.
+const FED_MAX: u8 = 16;
 
 /// Segments a connection may send before the next one's turn.
 const BURST_MAX: u8 = 16;
@@ -76,6 +81,7 @@ impl Connections {
             timers,
             ready: ReadyList::with_capacity(capacity),
             noticed: ReadyList::with_capacity(capacity),
+            starved: ReadyList::default(),
             burst: 0,
             orphans: 0,
             held: 0,
@@ -174,7 +180,11 @@ impl Connections {
         let Some(entry) = self.slots.at_mut(slot) else {
             return;
         };
-        let held = entry.connection.held();
+        let connection = &entry.connection;
+        if connection.is_starved() {
+            self.starved.push(slot);
+        }
+        let held = connection.held();
         let held = u32::try_from(held).unwrap_or(u32::MAX);
         self.held = self.held + held as usize - entry.held as usize;
         entry.held = held;
@@ -191,6 +201,24 @@ impl Connections {
     pub(crate) fn set_unproven(&mut self, id: ConnectionId) {
         if let Some(entry) = self.slots.at_mut(id.slot) {
             entry.unproven = true;
+        }
+    }
+
+    /// Whether anybody waits for memory.
+    pub(crate) fn any_starved(&self) -> bool {
+        self.starved.front().is_some()
+    }
+
+    /// Tells a few of those that found no memory that there is some; those that wait longest first.
+    pub(crate) fn feed_starved(&mut self) {
+        for _ in 0..FED_MAX {
+            let Some(slot) = self.starved.pop() else {
+                return;
+            };
+            if let Some(entry) = self.slots.at_mut(slot) {
+                entry.connection.handle_memory();
+                self.collect_events(slot);
+            }
         }
     }
 
@@ -266,6 +294,7 @@ impl Stack {
             &mut Context::new(now, &mut self.host),
         );
         self.connections.touch(slot);
+        self.update_pressure(now);
         Some(result)
     }
 
@@ -358,6 +387,7 @@ impl Stack {
         let connections = &mut self.connections;
         connections.timers.cancel(slot);
         connections.noticed.remove(slot);
+        connections.starved.remove(slot);
         connections.turn_over(slot);
         if let Some(entry) = connections.slots.remove(slot) {
             connections.held -= entry.held as usize;

@@ -92,6 +92,10 @@ counters! {
     forward_requests = "ForwardRequests",
     /// SYNs to foreign addresses that found too many requests undecided: a cookie answered them, or they were dropped.
     forward_requests_full = "ForwardRequestsFull",
+    /// Times that memory became scarce: soft pressure began.
+    memory_pressures = "TcpExtTCPMemoryPressures",
+    /// Milliseconds of soft pressure or more.
+    memory_pressure_millis = "TcpExtTCPMemoryPressuresChrono",
     /// Active opens, SYNs, datagrams and fragments refused because memory was at its limit.
     memory_refused = "MemoryRefused",
     /// Connections that found the table full.

@@ -77,11 +77,7 @@ pub struct ConnectionSnapshot {
     /// State, round-trip time, windows, totals. What can be read is [`TcpInfo::receivable`]; what was written and is
     /// not acknowledged is [`TcpInfo::unacked`] and [`TcpInfo::notsent`].
     pub info: TcpInfo,
-    /// Octets of text that the send buffer takes.
-    pub send_buffer: u32,
-    /// Octets of text that the receive buffer takes.
-    pub receive_buffer: u32,
-    /// Octets of memory that both hold.
+    /// Octets of memory that both buffers hold.
     pub held: usize,
     /// The timers that run, each with its deadline.
     pub timers: Vec<(Timer, Instant)>,
@@ -267,8 +263,6 @@ impl Stack {
             interface: entry.hop.interface,
             orphan: entry.is_orphan(),
             info: connection.info(),
-            send_buffer: connection.config().send_buffer,
-            receive_buffer: connection.config().receive_buffer,
             held: connection.held(),
             timers: connection.timers().collect(),
         })

@@ -27,7 +27,10 @@ use crate::udp_sockets::UdpSockets;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use handwave_packet::PacketBuf;
-use handwave_tcp::{Host, Instant, Pressure, Secrets, Tuple};
+use handwave_tcp::{Host, Instant, MemoryRoom, Pressure, Secrets, Tuple};
+
+/// Bytes of memory that have to be free before those that found none are told.
+const WORTH_TELLING: usize = 8_192;
 
 /// Many TCP endpoints and UDP sockets on some interfaces.
 ///
@@ -95,6 +98,8 @@ pub struct Stack {
     /// What connections share: secrets, budgets, their counters, the tracer.
     pub(crate) host: Host,
     pub(crate) counters: Counters,
+    /// When memory became scarce, if it is.
+    scarce_since: Instant,
 
     // Where packets go.
     pub(crate) interfaces: Vec<Interface>,
@@ -147,6 +152,7 @@ impl Stack {
         Self {
             host: Host::new(secrets),
             counters: Counters::default(),
+            scarce_since: now,
             interfaces: Vec::new(),
             addresses: Addresses::default(),
             routes: Routes::default(),
@@ -189,7 +195,7 @@ impl Stack {
     /// Nothing leaves during this call: drain [`poll_transmit`](Self::poll_transmit) afterwards.
     pub fn handle_packet(&mut self, now: Instant, interface: InterfaceId, mut packet: PacketBuf) {
         self.input(now, interface, &mut packet);
-        self.update_pressure();
+        self.update_pressure(now);
     }
 
     /// Processes packets that arrived together.
@@ -208,7 +214,7 @@ impl Stack {
         }
         self.batching = false;
         self.hand_over_train(now);
-        self.update_pressure();
+        self.update_pressure(now);
     }
 
     /// Takes the next packet to send and the interface to send it on; `None` when there is nothing more.
@@ -219,7 +225,7 @@ impl Stack {
         let next = self.output(now);
         match &next {
             Some(_) => self.counters.packets_sent += 1,
-            None => self.update_pressure(),
+            None => self.update_pressure(now),
         }
         next
     }
@@ -251,7 +257,7 @@ impl Stack {
         if self.path_mtus.expire(now) {
             self.paths_changed();
         }
-        self.update_pressure();
+        self.update_pressure(now);
     }
 
     /// Takes the next thing a socket has to say; `None` when there is nothing more.
@@ -342,16 +348,41 @@ impl Stack {
         }
     }
 
-    /// Tells connections how scarce memory is.
-    fn update_pressure(&mut self) {
+    /// Tells connections how scarce memory is, and those that starved that it is not any more.
+    pub(crate) fn update_pressure(&mut self, now: Instant) {
         let held = self.held_memory();
-        self.host.pressure = if held >= self.config.memory_hard {
+        let (soft, hard) = (self.config.memory_soft, self.config.memory_hard);
+        self.host.room = MemoryRoom {
+            ordinary: hard.saturating_sub(held),
+            last: self.config.memory_max.max(hard).saturating_sub(held),
+        };
+        let quiet = self.host.pressure == Pressure::None && !self.connections.any_starved();
+        if held < soft && quiet {
+            return;
+        }
+        let pressure = if held >= hard {
             Pressure::Hard
-        } else if held >= self.config.memory_soft {
+        } else if held >= soft {
             Pressure::Soft
         } else {
             Pressure::None
         };
+        match (self.host.pressure, pressure) {
+            (Pressure::None, Pressure::Soft | Pressure::Hard) => {
+                self.scarce_since = now;
+                self.counters.memory_pressures += 1;
+            }
+            (Pressure::Soft | Pressure::Hard, Pressure::None) => {
+                let span = now - self.scarce_since;
+                let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+                self.counters.memory_pressure_millis += millis;
+            }
+            _ => {}
+        }
+        self.host.pressure = pressure;
+        if self.host.room.ordinary > WORTH_TELLING.min(hard / 2) {
+            self.connections.feed_starved();
+        }
     }
 
     /// Whether memory is at its limit, so that nothing new is taken in; counts the refusal.

@@ -3,7 +3,11 @@
 //! [`Config::default`] meets every MUST of RFC 9293; [`Profile::linux`] does what Linux does where the two differ.
 //! `docs/deviations.md` lists the differences.
 
+mod buffer_size;
+
 use core::time::Duration;
+
+pub use buffer_size::BufferSize;
 
 use crate::congestion::Algorithm;
 use crate::listener::{FloodThresholds, Limits, SynCookies};
@@ -25,13 +29,14 @@ use crate::recovery::{RttConfig, RttVariation};
     reason = "independent switches, each named after what it switches"
 )]
 pub struct Config {
-    /// Most octets the application may have unacknowledged or unsent.
-    pub send_buffer: u32,
-    /// Most octets held for the application to read; the window offered never exceeds it.
-    pub receive_buffer: u32,
+    /// Most octets the application may have unacknowledged or unsent. It grows to twice the congestion window.
+    pub send_buffer: BufferSize,
+    /// Most octets held for the application to read; the window offered never exceeds it. It grows to what the application reads
+    /// in two round trips (dynamic right-sizing).
+    pub receive_buffer: BufferSize,
     /// How much of the receive buffer is offered.
     pub receive_window: ReceiveWindow,
-    /// The buffer that the window scale must be able to express, should it grow; `None`: `receive_buffer`.
+    /// The buffer that the window scale must be able to express, if that is more than `receive_buffer` may become.
     pub window_scale_for: Option<u32>,
     /// Upper limit of the window offered, in octets.
     pub window_clamp: Option<u32>,
@@ -125,18 +130,21 @@ impl Config {
         }
     }
 
-    /// The largest window the buffer allows for.
-    pub(crate) fn window_max(&self) -> u32 {
+    /// The largest window before anything is known of the peer's segments.
+    pub(crate) fn first_window_max(&self) -> u32 {
         let share = match self.receive_window {
-            ReceiveWindow::Buffer => self.receive_buffer,
-            ReceiveWindow::Growing => self.receive_buffer / 2,
+            ReceiveWindow::Buffer => self.receive_buffer.initial,
+            ReceiveWindow::Growing => self.receive_buffer.initial / 2,
         };
         share.min(self.window_clamp.unwrap_or(u32::MAX))
     }
 
     /// The buffer that the window scale is chosen for.
     pub(crate) fn window_scale_for(&self) -> u32 {
-        let most = self.window_scale_for.unwrap_or(0).max(self.receive_buffer);
+        let most = self
+            .window_scale_for
+            .unwrap_or(0)
+            .max(self.receive_buffer.limit());
         most.min(self.window_clamp.unwrap_or(u32::MAX))
     }
 }
@@ -224,8 +232,8 @@ impl Default for KeepAlive {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            send_buffer: 256 * 1024,
-            receive_buffer: 256 * 1024,
+            send_buffer: BufferSize::growing(64 << 10, 32 << 20),
+            receive_buffer: BufferSize::growing(64 << 10, 32 << 20),
             receive_window: ReceiveWindow::Buffer,
             window_scale_for: None,
             window_clamp: None,
@@ -340,9 +348,9 @@ impl Profile {
     #[must_use]
     pub fn linux() -> Self {
         let connection = Config {
-            receive_buffer: 128 * 1024,
+            send_buffer: BufferSize::growing(256 << 10, 4 << 20),
+            receive_buffer: BufferSize::growing(128 << 10, 32 << 20),
             receive_window: ReceiveWindow::Growing,
-            window_scale_for: Some(32 * 1024 * 1024),
             syn_retries: Some(6),
             syn_linear_timeouts: 4,
             rtt_variation: RttVariation::Windowed,
@@ -378,9 +386,8 @@ impl Profile {
     #[must_use]
     pub fn freebsd() -> Self {
         let connection = Config {
-            send_buffer: 32 * 1024,
-            receive_buffer: 64 * 1024,
-            window_scale_for: Some(2 * 1024 * 1024 - 1),
+            send_buffer: BufferSize::growing(32 << 10, 2 << 20),
+            receive_buffer: BufferSize::growing(64 << 10, (2 << 20) - 1),
             delayed_ack: Duration::from_millis(40),
             quick_acks: 0,
             rto_min: Duration::from_millis(30),

@@ -24,6 +24,7 @@ use crate::timer::Timer;
 use crate::trace::{
     ReceiveSnapshot, SendReason, SendSnapshot, TraceEntry, TraceEvent, UserCall, Verdict,
 };
+use crate::tuning;
 use crate::tuple::Tuple;
 
 /// A TCP connection without I/O: segments, time and calls go in, segments and events come out.
@@ -281,11 +282,10 @@ impl Connection {
     ) -> Result<usize, SendError> {
         let before = self.phase();
         let taken = match &mut self.state {
-            State::Known(tcb) => calls::write(tcb, data, options)?,
+            State::Known(tcb) => calls::write(tcb, cx, data, options)?,
             State::SynSent(opening) => {
-                let taken = opening
-                    .send
-                    .write(data, opening.config.send_buffer as usize);
+                let limit = opening.config.send_buffer.initial as usize;
+                let taken = tuning::write(&mut opening.send, cx.host, data, limit);
                 opening.wants_write |= taken < data.len();
                 taken
             }
@@ -310,12 +310,11 @@ impl Connection {
     pub fn write_chunk(&mut self, cx: &mut Context<'_>, chunk: Bytes) -> Result<usize, SendError> {
         let before = self.phase();
         let taken = match &mut self.state {
-            State::Known(tcb) => calls::write_chunk(tcb, chunk)?,
+            State::Known(tcb) => calls::write_chunk(tcb, cx, chunk)?,
             State::SynSent(opening) => {
                 let len = chunk.len();
-                let taken = opening
-                    .send
-                    .write_chunk(chunk, opening.config.send_buffer as usize);
+                let limit = opening.config.send_buffer.initial as usize;
+                let taken = tuning::write_chunk(&mut opening.send, cx.host, chunk, limit);
                 opening.wants_write |= taken < len;
                 taken
             }
@@ -344,7 +343,7 @@ impl Connection {
             return Err(SendError::Closing);
         };
         let before = tcb.phase();
-        let taken = calls::write_urgent(tcb, data)?;
+        let taken = calls::write_urgent(tcb, cx, data)?;
         self.trace(
             cx,
             TraceEvent::Call(UserCall::Send(taken)),
@@ -365,7 +364,7 @@ impl Connection {
     pub fn read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Result<usize, ReceiveError> {
         let before = self.phase();
         let taken = match &mut self.state {
-            State::Known(tcb) => calls::read(tcb, buffer)?,
+            State::Known(tcb) => calls::read(tcb, cx, buffer)?,
             State::SynSent(_) => return Err(ReceiveError::WouldBlock),
             State::Stillborn { error, .. } => {
                 return error.map_or(Ok(0), |error| Err(ReceiveError::Lost(error)));
@@ -388,7 +387,7 @@ impl Connection {
     pub fn read_chunk(&mut self, cx: &mut Context<'_>, max: usize) -> Result<Bytes, ReceiveError> {
         let before = self.phase();
         let chunk = match &mut self.state {
-            State::Known(tcb) => calls::read_chunk(tcb, max)?,
+            State::Known(tcb) => calls::read_chunk(tcb, cx, max)?,
             State::SynSent(_) => return Err(ReceiveError::WouldBlock),
             State::Stillborn { error, .. } => {
                 return error.map_or(Ok(Bytes::new()), |error| Err(ReceiveError::Lost(error)));
@@ -610,7 +609,8 @@ impl Connection {
         match &self.state {
             State::Known(tcb) => calls::sendable(tcb),
             State::SynSent(opening) => {
-                (opening.config.send_buffer as usize).saturating_sub(opening.send.len())
+                let limit = opening.config.send_buffer.initial as usize;
+                limit.saturating_sub(opening.send.len())
             }
             State::Stillborn { .. } => 0,
         }
@@ -684,6 +684,26 @@ impl Connection {
             State::Known(tcb) => tcb.send.held() + tcb.receive.held(),
             State::SynSent(opening) => opening.send.held(),
             State::Stillborn { .. } => 0,
+        }
+    }
+
+    /// Whether a write found no memory, and nothing is queued whose acknowledgment would bring [`Events::WRITABLE`].
+    #[must_use]
+    pub fn is_starved(&self) -> bool {
+        match &self.state {
+            State::Known(tcb) => tcb.app.wants_write && tcb.send.is_empty(),
+            State::SynSent(_) | State::Stillborn { .. } => false,
+        }
+    }
+
+    /// There is memory again: a connection that [is starved](Self::is_starved) says [`Events::WRITABLE`].
+    pub fn handle_memory(&mut self) {
+        if let State::Known(tcb) = &mut self.state
+            && tcb.app.wants_write
+            && tcb.send.is_empty()
+        {
+            tcb.app.wants_write = false;
+            tcb.events |= Events::WRITABLE;
         }
     }
 

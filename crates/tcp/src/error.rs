@@ -153,6 +153,8 @@ pub enum DropReason {
     AcceptQueueFull,
     /// Text after the application stopped reading.
     NobodyReads,
+    /// There was no memory for the text.
+    NoMemory,
     /// A combination of control bits that no sender may use.
     IllegalFlags,
     /// An acknowledgment of no connection brought back no cookie of ours, or a stale one (RFC 4987 3.6).

@@ -93,10 +93,36 @@ pub enum Pressure {
     /// Plenty.
     #[default]
     None,
-    /// Windows and buffers stop growing.
+    /// Windows and buffers stop growing and shrink to what is in use.
     Soft,
-    /// Out-of-order text is given back; orphans with a shut window are ended (RFC 6429).
+    /// Out-of-order text is given back; text that arrives is refused and none is taken for sending, but for the little that keeps each
+    /// connection going; orphans with a shut window are ended (RFC 6429).
     Hard,
+}
+
+/// Bytes of memory that buffers may still take; the owner of the connections keeps it up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryRoom {
+    /// For whoever holds some already. The last to find room may take more than there is.
+    pub ordinary: usize,
+    /// For a connection that holds none, so that it gets on. Nobody takes more than this.
+    pub last: usize,
+}
+
+impl Default for MemoryRoom {
+    fn default() -> Self {
+        Self {
+            ordinary: usize::MAX,
+            last: usize::MAX,
+        }
+    }
+}
+
+impl MemoryRoom {
+    /// Whether `cost` bytes may be taken by a buffer that holds something (`has_some`) or nothing.
+    pub(crate) const fn admits(self, cost: usize, has_some: bool) -> bool {
+        cost <= self.last && (!has_some || self.ordinary > 0)
+    }
 }
 
 /// What the connections of one stack share.
@@ -110,6 +136,8 @@ pub struct Host {
     pub cookie_keys: CookieKeys,
     /// How scarce memory is.
     pub pressure: Pressure,
+    /// What may still be taken of it.
+    pub room: MemoryRoom,
     /// What happened so far, for `netstat -s` and its like.
     pub counters: Counters,
     tracer: Option<Box<dyn Tracer + Send>>,
@@ -124,6 +152,7 @@ impl Host {
             cookie_keys: CookieKeys::new(secrets.derive(b"cookies")),
             secrets,
             pressure: Pressure::None,
+            room: MemoryRoom::default(),
             counters: Counters::default(),
             tracer: None,
         }
@@ -271,6 +300,16 @@ counters! {
     out_of_order_refused = "TcpExtTCPOFODrop",
     /// Octets of out-of-order text given back under memory pressure (`OfoPruned`).
     out_of_order_pruned = "TcpExtOfoPruned",
+    /// Times that a connection held more than it may, or memory was scarce, and its receive buffer was gone through (`PruneCalled`).
+    prunes = "TcpExtPruneCalled",
+    /// Segments dropped because there was no memory for their text (`TCPRcvQDrop`).
+    receive_queue_drops = "TcpExtTCPRcvQDrop",
+    /// Times that a receive buffer grew.
+    receive_buffers_grown = "ReceiveBuffersGrown",
+    /// Times that a send buffer grew.
+    send_buffers_grown = "SendBuffersGrown",
+    /// Writes of which less was taken than there was room for, because memory was scarce.
+    writes_cut = "WritesCut",
 }
 
 impl Counters {

@@ -44,18 +44,19 @@ mod status;
 mod tcb;
 mod time_wait;
 mod timer;
+mod tuning;
 mod tuple;
 mod vars;
 
 pub use config::{
-    Acknowledging, Config, KeepAlive, ListenerConfig, Profile, ReceiveWindow, Resets, Segmentation,
-    WindowProbe,
+    Acknowledging, BufferSize, Config, KeepAlive, ListenerConfig, Profile, ReceiveWindow, Resets,
+    Segmentation, WindowProbe,
 };
 pub use connection::Connection;
 pub use error::{ConnectionError, DropReason, ReceiveError, SendError, Unreachable};
 pub use events::icmp::{IcmpError, IcmpKind};
 pub use events::segment_arrives::closed::reply_to_closed;
-pub use host::{ChallengeBudget, Context, Counters, Host, Pressure, Secrets};
+pub use host::{ChallengeBudget, Context, Counters, Host, MemoryRoom, Pressure, Secrets};
 pub use listener::{
     BadPrefix, CookieKeys, DescribedCounter, FloodState, FloodThresholds, HalfOpenCursor,
     HalfOpenRecord, Limits, ListenVerdict, Listener, ListenerCounters, ListenerRates, MSS_TABLE,

@@ -104,6 +104,10 @@ pub struct TcpInfo {
     pub last_heard: Option<Instant>,
     /// Limit of the window we offer, in octets.
     pub rcv_ssthresh: u32,
+    /// Octets the send buffer may hold at present.
+    pub snd_buffer: u32,
+    /// Octets the receive buffer may hold at present.
+    pub rcv_buffer: u32,
     /// The same counts in segments, where the sender keeps them so.
     pub segments: Option<SegmentCounts>,
 }
@@ -190,6 +194,8 @@ impl Default for TcpInfo {
             last_text: None,
             last_heard: None,
             rcv_ssthresh: 0,
+            snd_buffer: 0,
+            rcv_buffer: 0,
             segments: None,
         }
     }
@@ -294,7 +300,9 @@ impl TcpInfo {
             last_sent: Some(tcb.patience.last_sent),
             last_text: adaptive.map(DelayedAck::last_text),
             last_heard: Some(tcb.patience.last_heard),
-            rcv_ssthresh: tcb.rcv.limit.min(tcb.config.window_max()),
+            rcv_ssthresh: tcb.rcv.limit.min(tcb.window_max()),
+            snd_buffer: tcb.snd.buffer,
+            rcv_buffer: tcb.rcv.buffer,
             segments: SegmentCounts::of(tcb),
         }
     }

@@ -7,7 +7,7 @@ use core::time::Duration;
 use handwave_wire::SeqNum;
 
 use crate::buffer::{ReceiveBuffer, SendBuffer};
-use crate::config::{Acknowledging, Config, Segmentation};
+use crate::config::{Acknowledging, Config, ReceiveWindow, Segmentation};
 use crate::congestion::{CongestionControl, initial_window};
 use crate::delayed_ack::DelayedAck;
 use crate::error::ConnectionError;
@@ -23,6 +23,7 @@ use crate::segment::Path;
 use crate::time::Instant;
 use crate::timer::{Timer, Timers};
 use crate::trace::{ReceiveSnapshot, SendSnapshot, TraceEntry, TraceEvent, Verdict};
+use crate::tuning::ReceiveTuning;
 use crate::tuple::Tuple;
 use crate::vars::{ReceiveVars, SendVars};
 
@@ -42,6 +43,8 @@ pub(crate) struct Tcb {
     /// Where writes ended, if they leave a mark on segments.
     pub(crate) records: Option<Box<Records>>,
     pub(crate) receive: ReceiveBuffer,
+    /// How the receive buffer finds its size, while it may grow.
+    pub(crate) receive_tuning: Option<Box<ReceiveTuning>>,
     pub(crate) rtt: RttEstimator,
     /// The octet whose acknowledgment is being timed, and when it was sent (RFC 6298 3, Karn's algorithm) [RFC6298-6] [RFC6298-7].
     pub(crate) timed: Option<(SeqNum, Instant)>,
@@ -183,14 +186,13 @@ impl Tcb {
             edge,
             handshake_repeats,
         } = origin;
-        let mut snd = SendVars::new(iss);
+        let mut snd = SendVars::new(iss, config.send_buffer.initial);
         snd.shift = negotiated.send_shift;
-        let mut rcv = ReceiveVars::new(irs);
-        rcv.shift = negotiated.receive_shift;
-        rcv.edge = edge;
-        rcv.granted = edge;
         let mss = Mss::new(&tuple, path, peer_mss, negotiated.timestamps, &config);
-        rcv.limit = FirstWindow::of(&config).octets(mss.receive);
+        let mut rcv = ReceiveVars::new(irs, config.receive_buffer.initial);
+        rcv.shift = negotiated.receive_shift;
+        (rcv.edge, rcv.granted) = (edge, edge);
+        rcv.limit = FirstWindow::limit(&config, mss.receive);
         let mut rtt = RttEstimator::new(config.rtt());
         if handshake_repeats > 0 {
             rtt.on_syn_retransmitted();
@@ -222,6 +224,7 @@ impl Tcb {
             send: SendBuffer::default(),
             records,
             receive: ReceiveBuffer::default(),
+            receive_tuning: None,
             rtt,
             timed: None,
             scoreboard: Scoreboard::default(),
@@ -459,12 +462,18 @@ impl Tcb {
         }
     }
 
+    /// The largest window the receive buffer allows for.
+    pub(crate) fn window_max(&self) -> u32 {
+        let share = match self.config.receive_window {
+            ReceiveWindow::Buffer => self.rcv.buffer,
+            ReceiveWindow::Growing => self.rcv.buffer / 2,
+        };
+        share.min(self.config.window_clamp.unwrap_or(u32::MAX))
+    }
+
     /// Room left in the receive buffer beyond RCV.NXT.
     pub(crate) fn receive_room(&self) -> u32 {
-        let room = self
-            .config
-            .window_max()
-            .saturating_sub(octets(self.receive.len()));
+        let room = self.window_max().saturating_sub(octets(self.receive.len()));
         room.min(self.rcv.limit)
     }
 

@@ -68,11 +68,14 @@ pub(crate) struct SendVars {
     pub(crate) wnd_max: u32,
     /// Shift of the windows the peer offers.
     pub(crate) shift: WindowShift,
+    /// Octets the send buffer may hold at present.
+    pub(crate) buffer: u32,
 }
 
 impl SendVars {
-    pub(crate) fn new(iss: SeqNum) -> Self {
+    pub(crate) fn new(iss: SeqNum, buffer: u32) -> Self {
         Self {
+            buffer,
             iss,
             una: iss,
             nxt: iss + 1,
@@ -126,12 +129,15 @@ pub(crate) struct ReceiveVars {
     pub(crate) last_ack_sent: SeqNum,
     /// Shift of the windows we offer.
     pub(crate) shift: WindowShift,
+    /// Octets the receive buffer may hold at present.
+    pub(crate) buffer: u32,
 }
 
 impl ReceiveVars {
-    pub(crate) fn new(irs: SeqNum) -> Self {
+    pub(crate) fn new(irs: SeqNum, buffer: u32) -> Self {
         let nxt = irs + 1;
         Self {
+            buffer,
             irs,
             nxt,
             edge: nxt,

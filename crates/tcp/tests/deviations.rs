@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use handwave_tcp::{Config, ListenerConfig, Profile};
+use handwave_tcp::{BufferSize, Config, ListenerConfig, Profile};
 
 /// A figure as the page writes it.
 trait Figure {
@@ -28,6 +28,12 @@ impl Figure for Duration {
 impl Figure for bool {
     fn figure(&self) -> String {
         if *self { "yes" } else { "no" }.to_owned()
+    }
+}
+
+impl Figure for BufferSize {
+    fn figure(&self) -> String {
+        self.to_string()
     }
 }
 

@@ -4,7 +4,9 @@ mod harness;
 
 use std::time::Duration;
 
-use handwave_tcp::{Config, Connection, ConnectionError, Phase, ReceiveError, SendError};
+use handwave_tcp::{
+    BufferSize, Config, Connection, ConnectionError, Phase, ReceiveError, SendError,
+};
 use handwave_wire::TcpFlags;
 use harness::{Pair, Side, pattern};
 
@@ -323,7 +325,7 @@ fn every_single_loss_is_repaired() {
 fn a_window_that_shuts_is_probed_and_reopens() {
     // [MUST-36] [MUST-37]
     let config = Config {
-        receive_buffer: 20_000,
+        receive_buffer: BufferSize::fixed(20_000),
         ..Config::default()
     };
     let mut pair = Pair::established(config);

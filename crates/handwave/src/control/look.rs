@@ -179,8 +179,8 @@ fn of_connection(connection: ConnectionSnapshot, now: Instant, details: bool) ->
         socket.timers.sort_by_key(|timer| timer.expires_ms);
         socket.memory = Some(Memory {
             held: connection.held as u64,
-            send_buffer: connection.send_buffer.into(),
-            receive_buffer: connection.receive_buffer.into(),
+            send_buffer: connection.info.snd_buffer.into(),
+            receive_buffer: connection.info.rcv_buffer.into(),
         });
         socket.info = Some(Box::new(numbers(&connection.info)));
     }

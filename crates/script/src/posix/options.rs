@@ -10,7 +10,7 @@ use super::socket::{Kind, Socket, State};
 use super::tcp_info::LinuxTcpInfo;
 use super::{Errno, Fd, Posix, Settings};
 use handwave_tcp::congestion::Algorithm;
-use handwave_tcp::{Config, Instant, KeepAlive, Phase, TcpInfo};
+use handwave_tcp::{BufferSize, Config, Instant, KeepAlive, Phase, TcpInfo};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -209,11 +209,16 @@ fn set_socket_option(socket: &mut Socket, name: i32, value: &OptionValue) -> Res
         SO_OOBINLINE => options.oob_inline = value.flag()?,
         SO_SNDBUF | SO_SNDBUFFORCE => {
             options.send_buffer_set = true;
-            options.connection.send_buffer = doubled(value.int()?, options.buffer_limits.0, 4608);
+            let octets = doubled(value.int()?, options.buffer_limits.0, 4608);
+            options.connection.send_buffer = BufferSize::fixed(octets);
         }
         SO_RCVBUF | SO_RCVBUFFORCE => {
-            options.connection.receive_buffer =
-                doubled(value.int()?, options.buffer_limits.1, 2304);
+            let octets = doubled(value.int()?, options.buffer_limits.1, 2304);
+            let connection = &mut options.connection;
+            // The scale is chosen as if the buffer could still grow.
+            let most = connection.receive_buffer.limit();
+            connection.window_scale_for = connection.window_scale_for.max(Some(most));
+            connection.receive_buffer = BufferSize::fixed(octets);
         }
         SO_LINGER => options.linger = value.linger()?,
         SO_RCVTIMEO => options.receive_timeout = value.timeout()?,
@@ -250,9 +255,9 @@ fn socket_option(socket: &mut Socket, name: i32) -> Result<OptionValue, Errno> {
         SO_KEEPALIVE => flag(options.keepalive),
         SO_OOBINLINE => flag(options.oob_inline),
         SO_ZEROCOPY => flag(options.zerocopy),
-        SO_SNDBUF if options.send_buffer_set => number(options.connection.send_buffer),
+        SO_SNDBUF if options.send_buffer_set => number(options.connection.send_buffer.initial),
         SO_SNDBUF => Ok(OptionValue::Int(SEND_BUFFER_FIRST)),
-        SO_RCVBUF => number(options.connection.receive_buffer),
+        SO_RCVBUF => number(options.connection.receive_buffer.initial),
         SO_LINGER => Ok(OptionValue::Linger(options.linger)),
         SO_RCVTIMEO => Ok(OptionValue::Timeout(
             options.receive_timeout.unwrap_or_default(),

@@ -90,10 +90,7 @@ impl Posix {
         if connection.receivable() > 0 {
             bits |= READABLE;
         }
-        let (room, limit) = (
-            connection.sendable(),
-            connection.config().send_buffer as usize,
-        );
+        let (room, limit) = (connection.sendable(), connection.info().snd_buffer as usize);
         let low_water = socket.options.notsent_low_water;
         let queues = low_water == u32::MAX || connection.info().notsent < low_water;
         // As long as a third of the buffer is free, and for ever once nothing can be written.

@@ -2,6 +2,7 @@
 
 use super::Settings;
 use handwave_tcp::congestion::Algorithm;
+use handwave_tcp::{BufferSize, Profile};
 use std::fmt;
 use std::time::Duration;
 
@@ -50,13 +51,18 @@ const TABLE: &[(&str, Setter)] = &[
     }),
     ("tcp_rmem", |to, v| {
         let [_, initial, most] = triple(v)?;
-        to.connection.receive_buffer = initial;
+        to.connection.receive_buffer = BufferSize::growing(initial, most);
         to.connection.window_scale_for = Some(most);
         Ok(())
     }),
     ("tcp_wmem", |to, v| {
         let [_, _, most] = triple(v)?;
-        to.connection.send_buffer = most.min(to.connection.send_buffer.max(256 * 1024));
+        // What comes before the handshake is of no account: the first congestion window gives more than tcp_wmem[1].
+        to.connection.send_buffer = BufferSize {
+            max: most,
+            ..Profile::linux().connection.send_buffer
+        }
+        .at_most(most);
         Ok(())
     }),
     ("tcp_syn_retries", |to, v| {

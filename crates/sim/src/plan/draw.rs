@@ -11,7 +11,7 @@ use crate::{LinkConfig, Loss, Rng};
 use core::time::Duration;
 use handwave_tcp::congestion::Algorithm;
 use handwave_tcp::time::Instant;
-use handwave_tcp::{Config, KeepAlive};
+use handwave_tcp::{BufferSize, Config, KeepAlive};
 
 /// Most writes, and most reads, one application makes in a run.
 const CALLS_MAX: u64 = 3_000;
@@ -242,9 +242,22 @@ fn config(rng: &mut Rng) -> Config {
         probes: 30,
     };
     Config {
-        send_buffer: rng.pick(&[1_000, 4_096, 20_000, 65_536, 262_144]),
+        send_buffer: rng.pick(&[
+            BufferSize::fixed(1_000),
+            BufferSize::growing(4_096, 65_536),
+            BufferSize::fixed(20_000),
+            BufferSize::growing(16_384, 4 << 20),
+            BufferSize::fixed(262_144),
+        ]),
         receive_buffer: rng.pick(&[
-            600, 1_500, 4_096, 20_000, 65_535, 65_536, 262_144, 1_048_576,
+            BufferSize::fixed(600),
+            BufferSize::growing(1_500, 65_536),
+            BufferSize::fixed(4_096),
+            BufferSize::growing(20_000, 1 << 20),
+            BufferSize::fixed(65_535),
+            BufferSize::growing(65_536, 6 << 20),
+            BufferSize::fixed(262_144),
+            BufferSize::fixed(1_048_576),
         ]),
         timestamps: rng.chance(0.8),
         sack: rng.chance(0.8),

@@ -23,8 +23,9 @@ pub(super) fn check(
     for talk in talks {
         let config = &talk.plan.ends[side].config;
         // Also after the application has let go: the stack delivers what is left.
-        memory_max +=
-            2 * config.receive_buffer as usize + 2 * config.send_buffer as usize + 2 * CHUNK;
+        memory_max += 2 * config.receive_buffer.limit() as usize
+            + 2 * config.send_buffer.limit() as usize
+            + 2 * CHUNK;
         let Some(connection) = talk.apps[side].socket().and_then(|id| stack.connection(id)) else {
             continue;
         };
@@ -70,20 +71,20 @@ fn check_variables(connection: &Connection, config: &Config) -> Result<(), Strin
     let unit = 1 << info.rcv_wscale;
     let must_hold = [
         (
-            info.rcv_wnd <= config.receive_buffer + unit,
+            info.rcv_wnd <= info.rcv_buffer + unit,
             "RCV.WND exceeds the receive buffer",
         ),
         (
-            info.receivable <= config.receive_buffer + unit,
+            info.receivable <= info.rcv_buffer + unit,
             "more is queued than the receive buffer holds",
         ),
         (
-            info.receivable + info.rcv_wnd <= config.receive_buffer + unit,
+            info.receivable + info.rcv_wnd <= info.rcv_buffer + unit,
             "more is offered than there is room for",
         ),
         // SYN and FIN are counted in sequence space but take no room.
         (
-            info.unacked + info.notsent <= config.send_buffer + 2,
+            info.unacked + info.notsent <= info.snd_buffer + 2,
             "more is unacknowledged than the send buffer holds",
         ),
         (
@@ -93,6 +94,11 @@ fn check_variables(connection: &Connection, config: &Config) -> Result<(), Strin
         (
             info.snd_cwnd >= info.snd_mss.into(),
             "the congestion window is below one segment",
+        ),
+        (
+            info.rcv_buffer <= config.receive_buffer.limit()
+                && info.snd_buffer <= config.send_buffer.limit(),
+            "a buffer has grown beyond its limit",
         ),
         (info.snd_mss > 0, "the segment size is zero"),
         (

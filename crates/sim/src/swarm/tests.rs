@@ -4,6 +4,7 @@ use super::*;
 use crate::plan::{Closing, Family, Manner, Opening};
 use crate::{LinkConfig, Loss, Plan};
 use core::time::Duration;
+use handwave_tcp::BufferSize;
 use handwave_tcp::time::Instant;
 
 #[test]
@@ -80,7 +81,7 @@ fn a_user_timeout_on_a_healthy_path_is_no_excuse() {
     let [writer, reader] = &mut plan.conversations[0].ends;
     writer.config.user_timeout = Some(Duration::from_secs(5));
     writer.config.r2 = Duration::from_secs(5);
-    reader.config.receive_buffer = 2_000;
+    reader.config.receive_buffer = BufferSize::fixed(2_000);
     reader.reading.first_after = Duration::from_secs(500);
     let error = run(&plan, false).unwrap_err();
     assert!(

@@ -15,7 +15,7 @@ use handwave_stack::{
     ConnectOptions, ConnectionId, InterfaceConfig, InterfaceId, ListenerConfig, ListenerId, Prefix,
     Stack, StackConfig,
 };
-use handwave_tcp::{Config, Endpoint, Instant, Phase, ReceiveError, Secrets};
+use handwave_tcp::{BufferSize, Config, Endpoint, Instant, Phase, ReceiveError, Secrets};
 use std::sync::Arc;
 
 /// The addresses of the two hosts.
@@ -77,10 +77,12 @@ impl Host {
     }
 }
 
-/// Short times, so that tests in virtual time say what they wait for.
+/// Short times and buffers of one size, so that tests in virtual time say what they wait for.
 pub fn tcp_config() -> Arc<Config> {
     Arc::new(Config {
         time_wait: Duration::from_secs(60),
+        send_buffer: BufferSize::fixed(256 << 10),
+        receive_buffer: BufferSize::fixed(256 << 10),
         ..Config::default()
     })
 }

@@ -99,7 +99,21 @@ impl SendBuffer {
     pub fn write(&mut self, data: &[u8], limit: usize) -> usize {
         let taken = data.len().min(limit.saturating_sub(self.len()));
         if taken > 0 {
-            self.queue.get_or_insert_default().write(&data[..taken]);
+            self.queue
+                .get_or_insert_default()
+                .write(&data[..taken], Spare::AsMuchAgain);
+        }
+        taken
+    }
+
+    /// Copies what fits of `data` as [`write`](Self::write) does, into memory of its size: what is held grows by no more than the octets
+    /// taken and 1 KiB.
+    pub fn write_sparingly(&mut self, data: &[u8], limit: usize) -> usize {
+        let taken = data.len().min(limit.saturating_sub(self.len()));
+        if taken > 0 {
+            self.queue
+                .get_or_insert_default()
+                .write(&data[..taken], Spare::Nothing);
         }
         taken
     }
@@ -155,17 +169,25 @@ impl SendBuffer {
     }
 }
 
+/// What a new chunk has room for beside the octets it is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spare {
+    /// As much again as is queued.
+    AsMuchAgain,
+    Nothing,
+}
+
 impl Queue {
     fn len(&self) -> usize {
         distance(self.front, self.end)
     }
 
-    fn write(&mut self, data: &[u8]) {
+    fn write(&mut self, data: &[u8], spare: Spare) {
         let mut rest = data;
         while !rest.is_empty() {
             let room = self.tail.capacity() - self.tail.len();
             if room == 0 {
-                self.open_chunk(rest.len());
+                self.open_chunk(rest.len(), spare);
                 continue;
             }
             let (fits, later) = rest.split_at(rest.len().min(room));
@@ -175,18 +197,19 @@ impl Queue {
         }
     }
 
-    /// Replaces the full chunk by one for `needed` octets and more: as much again as is queued.
-    fn open_chunk(&mut self, needed: usize) {
+    /// Replaces the full chunk by one for `needed` octets, or as many as a chunk holds, and more.
+    fn open_chunk(&mut self, needed: usize, spare: Spare) {
         self.seal_tail();
         let charge = mem::take(&mut self.tail_charge);
         // Without a piece there was no chunk either: an empty queue is dropped.
         if let Some(last) = self.pieces.back_mut() {
             last.charge += charge;
         }
-        let wanted = (self.len() + needed)
-            .min(CHUNK_MAX)
-            .next_power_of_two()
-            .max(CHUNK_MIN);
+        let wanted = match spare {
+            Spare::AsMuchAgain => (self.len() + needed).min(CHUNK_MAX).next_power_of_two(),
+            Spare::Nothing => needed.min(CHUNK_MAX),
+        }
+        .max(CHUNK_MIN);
         self.tail = BytesMut::with_capacity(wanted);
         self.tail_charge = self.tail.capacity() + OVERHEAD;
         self.held += self.tail_charge;

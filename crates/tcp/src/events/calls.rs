@@ -14,12 +14,20 @@ use crate::phase::{Cause, Phase};
 use crate::records::{self, WriteOptions};
 use crate::tcb::{Tcb, octets};
 use crate::timer::Timer;
+use crate::tuning;
 
 /// SEND (RFC 9293 3.10.2).
-pub(crate) fn write(tcb: &mut Tcb, data: &[u8], options: WriteOptions) -> Result<usize, SendError> {
+pub(crate) fn write(
+    tcb: &mut Tcb,
+    cx: &mut Context<'_>,
+    data: &[u8],
+    options: WriteOptions,
+) -> Result<usize, SendError> {
     check_sendable(tcb)?;
     let start = tcb.text_end();
-    let taken = tcb.send.write(data, tcb.config.send_buffer as usize);
+    let limit = tuning::send_limit(tcb, cx.host.pressure);
+    let taken = tuning::write(&mut tcb.send, cx.host, data, limit);
+    count_cut(tcb, cx, taken < data.len());
     // Writing nothing to a full buffer asks to be told when there is room.
     tcb.app.wants_write |= taken < data.len() || (data.is_empty() && sendable(tcb) == 0);
     // Whoever has to wait for room has nothing more for the moment.
@@ -30,6 +38,11 @@ pub(crate) fn write(tcb: &mut Tcb, data: &[u8], options: WriteOptions) -> Result
     };
     note_record(tcb, start, options);
     Ok(taken)
+}
+
+/// Counts a write of which less was taken than the buffer has room for.
+fn count_cut(tcb: &Tcb, cx: &mut Context<'_>, cut: bool) {
+    cx.host.counters.writes_cut += u64::from(cut && sendable(tcb) > 0);
 }
 
 /// Notes where a write ended.
@@ -47,19 +60,29 @@ fn note_record(tcb: &mut Tcb, start: SeqNum, options: WriteOptions) {
 }
 
 /// SEND without a copy.
-pub(crate) fn write_chunk(tcb: &mut Tcb, chunk: Bytes) -> Result<usize, SendError> {
+pub(crate) fn write_chunk(
+    tcb: &mut Tcb,
+    cx: &mut Context<'_>,
+    chunk: Bytes,
+) -> Result<usize, SendError> {
     check_sendable(tcb)?;
     let len = chunk.len();
     let start = tcb.text_end();
-    let taken = tcb.send.write_chunk(chunk, tcb.config.send_buffer as usize);
+    let limit = tuning::send_limit(tcb, cx.host.pressure);
+    let taken = tuning::write_chunk(&mut tcb.send, cx.host, chunk, limit);
+    count_cut(tcb, cx, taken < len);
     tcb.app.wants_write |= taken < len;
     note_record(tcb, start, WriteOptions::default());
     Ok(taken)
 }
 
 /// SEND with the urgent flag: the pointer follows the last octet (RFC 9293 3.8.5).
-pub(crate) fn write_urgent(tcb: &mut Tcb, data: &[u8]) -> Result<usize, SendError> {
-    let taken = write(tcb, data, WriteOptions::default())?;
+pub(crate) fn write_urgent(
+    tcb: &mut Tcb,
+    cx: &mut Context<'_>,
+    data: &[u8],
+) -> Result<usize, SendError> {
+    let taken = write(tcb, cx, data, WriteOptions::default())?;
     if taken > 0 {
         tcb.snd.up = Some(tcb.text_end());
     }
@@ -79,20 +102,28 @@ fn check_sendable(tcb: &Tcb) -> Result<(), SendError> {
 }
 
 /// RECEIVE (RFC 9293 3.10.3). Zero octets mean the end of the stream.
-pub(crate) fn read(tcb: &mut Tcb, buffer: &mut [u8]) -> Result<usize, ReceiveError> {
+pub(crate) fn read(
+    tcb: &mut Tcb,
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Result<usize, ReceiveError> {
     if tcb.receive.is_empty() || buffer.is_empty() {
         return at_end(tcb);
     }
     let taken = tcb.receive.read(buffer);
-    after_read(tcb, taken);
+    after_read(tcb, cx, taken);
     Ok(taken)
 }
 
 /// RECEIVE without a copy: a slice as it arrived, at most `max` octets; empty at the end of the stream.
-pub(crate) fn read_chunk(tcb: &mut Tcb, max: usize) -> Result<Bytes, ReceiveError> {
+pub(crate) fn read_chunk(
+    tcb: &mut Tcb,
+    cx: &mut Context<'_>,
+    max: usize,
+) -> Result<Bytes, ReceiveError> {
     match tcb.receive.read_chunk(max) {
         Some(chunk) => {
-            after_read(tcb, chunk.len());
+            after_read(tcb, cx, chunk.len());
             Ok(chunk)
         }
         None => at_end(tcb).map(|_| Bytes::new()),
@@ -113,7 +144,8 @@ fn at_end(tcb: &Tcb) -> Result<usize, ReceiveError> {
 }
 
 /// Tells the peer when reading has opened the window far enough (RFC 9293 3.8.6.2.2).
-fn after_read(tcb: &mut Tcb, taken: usize) {
+fn after_read(tcb: &mut Tcb, cx: &mut Context<'_>, taken: usize) {
+    tuning::on_read(tcb, cx);
     if tcb
         .rcv
         .up
@@ -180,6 +212,7 @@ pub(crate) fn abort(tcb: &mut Tcb, cx: &mut Context<'_>) {
 /// Replaces the settings of a running connection; timers that they switch on or off follow.
 pub(crate) fn set_config(tcb: &mut Tcb, cx: &Context<'_>, config: Arc<Config>) {
     let stopped_waiting = tcb.config.nagle && !config.nagle;
+    tuning::set_sizes(tcb, &config);
     tcb.config = config;
     if let Some(records) = tcb.records.as_deref_mut() {
         records.push_once |= stopped_waiting;
@@ -214,7 +247,5 @@ pub(crate) fn sendable(tcb: &Tcb) -> usize {
     if check_sendable(tcb).is_err() {
         return 0;
     }
-    tcb.config
-        .send_buffer
-        .saturating_sub(octets(tcb.send.len())) as usize
+    tcb.snd.buffer.saturating_sub(octets(tcb.send.len())) as usize
 }

@@ -22,8 +22,16 @@ pub(crate) struct FirstWindow {
 impl FirstWindow {
     pub(crate) fn of(config: &Config) -> Self {
         Self {
-            room: config.window_max(),
+            room: config.first_window_max(),
             whole_segments: config.receive_window == ReceiveWindow::Growing,
+        }
+    }
+
+    /// The limit of the windows that follow: it begins here where windows grow; elsewhere there is none.
+    pub(crate) fn limit(config: &Config, mss: u16) -> u32 {
+        match config.receive_window {
+            ReceiveWindow::Growing => Self::of(config).octets(mss),
+            ReceiveWindow::Buffer => u32::MAX,
         }
     }
 
@@ -72,11 +80,11 @@ pub(super) fn offer(tcb: &mut Tcb) -> u16 {
 pub(crate) fn opens_enough_to_tell(tcb: &Tcb) -> bool {
     if tcb.config.receive_window == ReceiveWindow::Growing {
         // Twice as much as before, and no small matter.
-        let (now, most) = (tcb.rcv.wnd(), tcb.config.window_max());
+        let (now, most) = (tcb.rcv.wnd(), tcb.window_max());
         let could = right_edge(tcb).since(tcb.rcv.nxt);
         return now.saturating_mul(2) <= most && could > 0 && could >= now.saturating_mul(2);
     }
-    let half = tcb.config.receive_buffer / 2;
+    let half = tcb.rcv.buffer / 2;
     let grown = growth(tcb);
     grown >= half.max(1) || (grown >= worthwhile(tcb) && tcb.rcv.wnd() < half)
 }
@@ -109,7 +117,5 @@ fn right_edge(tcb: &Tcb) -> SeqNum {
 
 /// min(Fr * RCV.BUFF, Eff.snd.MSS) with Fr = 1/2 (RFC 9293 3.8.6.2.2).
 fn worthwhile(tcb: &Tcb) -> u32 {
-    (tcb.config.receive_buffer / 2)
-        .min(u32::from(tcb.mss.receive))
-        .max(1)
+    (tcb.rcv.buffer / 2).min(u32::from(tcb.mss.receive)).max(1)
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use handwave_packet::Payload;
 use handwave_tcp::trace::Verdict;
 use handwave_tcp::{
-    Config, Connection, Context, Endpoint, Events, Host, Instant, Path, Phase, Secrets, SegmentIn,
-    SegmentOut, Tuple,
+    BufferSize, Config, Connection, Context, Endpoint, Events, Host, Instant, Path, Phase, Secrets,
+    SegmentIn, SegmentOut, Tuple,
 };
 use handwave_wire::{SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps};
 
@@ -293,7 +293,7 @@ impl Bench {
     /// A connection whose receive buffer of 8,192 octets is full, and whose window is shut.
     pub(crate) fn with_full_buffer() -> Self {
         let mut bench = Self::established(Config {
-            receive_buffer: 8_192,
+            receive_buffer: BufferSize::fixed(8_192),
             quick_acks: 0,
             ..plain()
         });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use handwave_tcp::{Config, Phase};
+use handwave_tcp::{BufferSize, Config, Phase};
 use handwave_wire::TcpOptions;
 
 use crate::harness::{ACK, Bench, MSS, octets, plain, seconds, text_of};
@@ -211,7 +211,7 @@ fn the_receiver_opens_its_window_in_large_steps() {
 fn the_right_edge_never_moves_left() {
     // [RFC7323-7] [RFC7323-10]
     let mut bench = Bench::established(Config {
-        receive_buffer: 8_192,
+        receive_buffer: BufferSize::fixed(8_192),
         quick_acks: 0,
         ..plain()
     });
@@ -252,7 +252,7 @@ fn rounding_the_window_up_does_not_add_up() {
     };
     let config = Config {
         window_scaling: true,
-        receive_buffer: 1 << 20,
+        receive_buffer: BufferSize::fixed(1 << 20),
         quick_acks: u8::MAX,
         ..plain()
     };

@@ -17,6 +17,7 @@ use crate::tcb::{Tcb, octets};
 use crate::time::Instant;
 use crate::timer::Timer;
 use crate::trace::Verdict;
+use crate::tuning;
 use crate::vars::RawWindow;
 
 /// Takes the acknowledgment and the window, and changes the states that wait for an acknowledgment.
@@ -39,6 +40,7 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) ->
         // Whatever waits for more to follow has waited long enough.
         records.more = false;
     }
+    let waited = tcb.app.wants_write;
     let acked = take_acknowledgment(
         tcb,
         cx,
@@ -62,6 +64,7 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) ->
         );
     }
     tcb.patience.unanswered = 0;
+    tuning::grow_send_buffer(tcb, cx, waited);
     crate::output::update_rate(tcb);
     reopen(tcb, before.wnd, cx.now);
     if tcb.phase() == Phase::Closed {

@@ -5,7 +5,7 @@ use core::ops::ControlFlow::{Break, Continue};
 use handwave_wire::{SackBlock, TcpFlags};
 
 use super::other_states::Step;
-use crate::config::{ReceiveWindow, Resets};
+use crate::config::Resets;
 use crate::delayed_ack;
 use crate::error::{ConnectionError, DropReason};
 use crate::host::{Context, Pressure};
@@ -15,9 +15,10 @@ use crate::segment::SegmentIn;
 use crate::tcb::{Tcb, octets};
 use crate::timer::Timer;
 use crate::trace::Verdict;
+use crate::tuning;
 
-/// Text of fewer octets says nothing about how much the peer wants to send.
-const WORTH_GROWING: u32 = 128;
+/// What keeping a segment's text may cost beside the memory it came in: the bookkeeping, and room to join it to small neighbours.
+const BOOKKEEPING: usize = 2_560;
 
 /// Queues the text, moves RCV.NXT over what is in order, and decides how soon to acknowledge.
 pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn) -> Step {
@@ -45,6 +46,9 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
     tcb.stats.data_segments_in += 1;
     let had_gap = tcb.receive.has_gap();
     let adaptive = tcb.ack.adaptive.is_some();
+    if !admits(tcb, cx, segment) {
+        return Break(Verdict::Dropped(DropReason::NoMemory));
+    }
     let offset = segment.header.seq.since(tcb.rcv.nxt) as usize;
     note_held(tcb, offset, len as usize);
     let payload = core::mem::take(&mut segment.payload);
@@ -56,7 +60,7 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
     tcb.rcv.edge = tcb.rcv.edge.later(tcb.rcv.nxt);
     tcb.stats.bytes_received += u64::from(advanced);
     bound_memory(tcb, cx);
-    grow_window(tcb, len);
+    tuning::on_text(tcb, cx, &segment.header, len);
     if advanced > 0 {
         tcb.events |= Events::READABLE;
     }
@@ -153,23 +157,33 @@ fn acknowledge_in_order(tcb: &mut Tcb, cx: &Context<'_>, advanced: u32) {
     }
 }
 
-/// Segments of some size raise the limit of the window by two segments each.
-fn grow_window(tcb: &mut Tcb, len: u32) {
-    if tcb.config.receive_window == ReceiveWindow::Growing && len >= WORTH_GROWING {
-        let step = 2 * u32::from(tcb.mss.announced()).max(len);
-        let most = tcb.config.window_max();
-        tcb.rcv.limit = tcb.rcv.limit.saturating_add(step).min(most);
-    }
+/// Whether there is memory for the text. If not it is dropped, and the peer sends it again; a connection that holds nothing still
+/// gets a segment at a time, so that it gets on.
+fn admits(tcb: &Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -> bool {
+    let cost = segment.held.max(segment.payload.len()) + BOOKKEEPING;
+    let in_order = segment.header.seq.at_or_before(tcb.rcv.nxt);
+    let has_some = tcb.receive.held() > 0 || !in_order;
+    let admitted = cx.host.room.admits(cost, has_some);
+    cx.host.counters.receive_queue_drops += u64::from(!admitted);
+    admitted
 }
 
-/// A connection never holds more than twice its buffer, and gives text beyond a gap back under hard pressure.
+/// A connection never holds more than twice its buffer; under pressure it gives text beyond a gap back: what exceeds the buffer's first
+/// size, or all of it.
 fn bound_memory(tcb: &mut Tcb, cx: &mut Context<'_>) {
-    let dropped = if tcb.receive.held() > 2 * tcb.config.receive_buffer as usize {
-        tcb.receive.reclaim(tcb.config.receive_buffer as usize)
-    } else if cx.host.pressure == Pressure::Hard && tcb.receive.has_gap() {
+    let held = tcb.receive.held();
+    let initial = tcb.config.receive_buffer.initial as usize;
+    let limit = match cx.host.pressure {
+        Pressure::Hard if tcb.receive.has_gap() => 0,
+        Pressure::Soft if tcb.receive.has_gap() && held > initial => initial,
+        _ if held > 2 * tcb.rcv.buffer as usize => tcb.rcv.buffer as usize,
+        _ => return,
+    };
+    cx.host.counters.prunes += 1;
+    let dropped = if limit == 0 {
         tcb.receive.prune(0)
     } else {
-        return;
+        tcb.receive.reclaim(limit)
     };
     cx.host.counters.out_of_order_pruned += dropped as u64;
 }

@@ -169,6 +169,8 @@ impl SynSent {
             unacked: 1,
             snd_ssthresh: u32::MAX,
             notsent: octets(self.send.len()),
+            snd_buffer: self.config.send_buffer.initial,
+            rcv_buffer: self.config.receive_buffer.initial,
             repair: if repeats > 0 {
                 Repair::Loss
             } else {
