@@ -8,10 +8,13 @@ mod forward;
 mod lab;
 mod link;
 mod log;
+mod look;
 mod path;
 mod place;
 mod script;
 mod serve;
+mod ss;
+mod stats;
 mod tun;
 
 pub(crate) use connect::ConnectArgs;
@@ -21,10 +24,13 @@ pub(crate) use forward::ForwardArgs;
 pub(crate) use lab::{LabArgs, LabCommand, NetworkArgs, PayloadArgs};
 pub(crate) use link::LinkArgs;
 pub(crate) use log::LogArgs;
+pub(crate) use look::LookArgs;
 pub(crate) use path::PathArgs;
 pub(crate) use place::{HostPort, Port};
 pub(crate) use script::ScriptArgs;
 pub(crate) use serve::{Backend, Protocol, ServeArgs, ServedDirectory};
+pub(crate) use ss::SsArgs;
+pub(crate) use stats::StatsArgs;
 pub(crate) use tun::{TunArgs, TunName};
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -123,6 +129,12 @@ pub(crate) enum Command {
     /// Join two TUN interfaces by a path with delay, loss, a rate and a queue
     #[command(long_about = link::ABOUT, after_long_help = link::EXAMPLES, after_help = link::SHORT)]
     Link(LinkArgs),
+    /// Show the sockets of a running program, as ss and netstat do
+    #[command(long_about = ss::ABOUT, after_long_help = ss::EXAMPLES, after_help = ss::SHORT)]
+    Ss(SsArgs),
+    /// Show what a running program has counted, as nstat does
+    #[command(long_about = stats::ABOUT, after_long_help = stats::EXAMPLES, after_help = stats::SHORT)]
+    Stats(StatsArgs),
     /// Run scripts in the packetdrill language against the stack, in virtual time
     #[command(long_about = script::ABOUT, after_long_help = script::EXAMPLES, after_help = script::SHORT)]
     Script(ScriptArgs),

@@ -1,4 +1,8 @@
-//! The control socket of a program that runs: opened where others find it.
+//! The control socket of a program that runs: opened where others find it, and found.
+
+mod find;
+
+pub(crate) use find::{client, lost};
 
 use std::io;
 use std::path::Path;

@@ -17,6 +17,8 @@ mod relay;
 mod screen;
 mod script;
 mod serve;
+mod ss;
+mod stats;
 mod streams;
 mod tun;
 mod tuning;
@@ -48,6 +50,8 @@ fn main() -> ExitCode {
         Command::Connect(connect) => connect::run(connect, &args.common),
         Command::Forward(forward) => forward::run(forward, &args.common),
         Command::Link(link) => link::run(link, &args.common),
+        Command::Ss(ss) => ss::run(ss, &args.common),
+        Command::Stats(stats) => stats::run(stats, &args.common),
         Command::Script(script) => script::run(script, &args.common),
     });
     match outcome {

@@ -42,7 +42,7 @@ mod server;
 mod survey;
 
 pub use client::Client;
-pub use place::{candidates, directories};
+pub use place::{candidates, directories, directory};
 pub use survey::summary;
 
 use std::io;

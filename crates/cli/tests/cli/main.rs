@@ -11,3 +11,4 @@ mod command_line;
 mod common;
 mod flood;
 mod lab;
+mod look;

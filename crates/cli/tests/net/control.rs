@@ -1,9 +1,10 @@
 //! The control socket of a running program, and who looks into it.
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
-use crate::common::{HANDWAVE, Running, command, handwave, in_namespace};
+use crate::common::{HANDWAVE, Running, command, connect, handwave, in_namespace, run};
 
 const SERVE: &str = "serve --addr 10.7.0.1/24 --echo 7";
 
@@ -81,5 +82,104 @@ fn a_path_that_cannot_be_had_is_an_error_only_where_it_was_asked_for() {
         assert_eq!(code, Some(0), "{errors}");
         let warning = "there is no control socket for `handwave ss`";
         assert!(errors.contains(warning), "{errors}");
+    });
+}
+
+/// What a command that looks into that program prints.
+fn look(runtime: &tempfile::TempDir, arguments: &str) -> String {
+    let mut look = command(HANDWAVE, arguments);
+    look.env("XDG_RUNTIME_DIR", runtime.path());
+    let output = look.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{arguments}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The addresses in some columns of lines, in order.
+fn columns(text: &str, [a, b]: [usize; 2]) -> Vec<(String, String)> {
+    let pair = |line: &str| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        (words[a].to_owned(), words[b].to_owned())
+    };
+    let mut pairs: Vec<_> = text.lines().map(pair).collect();
+    pairs.sort();
+    pairs
+}
+
+#[test]
+fn what_ss_shows_is_what_the_kernel_at_the_other_end_shows() {
+    in_namespace(&["ss"], || {
+        let runtime = tempfile::tempdir().unwrap();
+        let _server = serve(
+            &runtime,
+            "serve --addr 10.7.0.1/24 --echo 7 --http-hello 80",
+        );
+        // The first program of this user that is found may be another.
+        let path = sockets(&runtime).remove(0);
+        let ss = |arguments: &str| {
+            let control = path.display();
+            look(&runtime, &format!("{arguments} --control {control}"))
+        };
+        let listening = "\
+State  Recv-Q Send-Q Local Address:Port Peer Address:Port Process
+LISTEN 0      128                *:7               *:*
+LISTEN 0      128                *:80              *:*
+";
+        assert_eq!(ss("ss -ltn"), listening);
+        assert_eq!(ss("ss -4ltn").lines().count(), 1);
+
+        let mut streams: Vec<_> = (0..20).map(|_| connect("10.7.0.1:7")).collect();
+        for stream in &mut streams {
+            stream.write_all(b"hello").unwrap();
+            stream.read_exact(&mut [0; 5]).unwrap();
+        }
+        let ours = ss("ss -Htan state established");
+        let theirs = run("ss", "-Htn state established");
+        assert_eq!(columns(&ours, [2, 3]).len(), 20, "{ours}");
+        assert_eq!(columns(&ours, [2, 3]), columns(&theirs, [3, 2]));
+        let port = streams[0].local_addr().unwrap().port();
+        let one = ss(&format!("ss -Htnie dst 10.7.0.2:{port} and sport = :echo"));
+        let bytes = one.contains("bytes_acked:5 bytes_received:5");
+        assert!(bytes && one.contains(" mss:1448"), "{one}");
+        assert_eq!(one.lines().count(), 2, "{one}");
+        assert_eq!(ss("ss -Htn dst 10.8.0.0/16"), "");
+
+        let netstat = ss("ss --netstat -n");
+        let established = netstat.lines().filter(|it| it.ends_with("ESTABLISHED"));
+        let established: String = established.map(|line| format!("{line}\n")).collect();
+        assert_eq!(columns(&established, [3, 4]), columns(&theirs, [3, 2]));
+
+        let summary = ss("ss -s");
+        assert!(summary.contains("TCP:   22 (estab 20,"), "{summary}");
+        let stats = ss("stats -s");
+        let opened = stats.lines().find(|it| it.starts_with("TcpPassiveOpens "));
+        let words: Vec<_> = opened.unwrap().split_whitespace().collect();
+        assert_eq!(words[1], "20", "{stats}");
+    });
+}
+
+#[test]
+fn another_user_is_told_whose_it_is() {
+    in_namespace(&[], || {
+        // Everything but the socket itself is open to everybody.
+        let open = std::fs::Permissions::from_mode(0o755);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), open.clone()).unwrap();
+        let program = folder.path().join("handwave");
+        std::fs::copy(HANDWAVE, &program).unwrap();
+        std::fs::set_permissions(&program, open).unwrap();
+        let path = folder.path().join("control.sock");
+        let _server = Running::handwave(&format!("{SERVE} --control {}", path.display()));
+        for what in ["ss", "stats"] {
+            let arguments = format!(
+                "--reuid=65534 --regid=65534 --clear-groups {} {what} --control {}",
+                program.display(),
+                path.display()
+            );
+            let output = command("setpriv", &arguments).output().unwrap();
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(4), "{errors}");
+            assert!(errors.contains("another user's"), "{errors}");
+        }
     });
 }

@@ -93,7 +93,7 @@ fn a_directory_that_may_not_be_read_is_told() {
         let directory = tempfile::tempdir().unwrap();
         let closed = directory.path().join("closed");
         std::fs::create_dir(&closed).unwrap();
-        std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
         // Root without the privilege to pass over permissions.
         let arguments = format!(
             "--bounding-set -dac_override,-dac_read_search {HANDWAVE} serve --addr 10.7.0.1/24 --http 80={}",

@@ -48,7 +48,12 @@ impl Client {
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;
         let mut stream = BufReader::new(stream);
-        let hello: Hello = read(&mut stream)?;
+        let hello: Hello = read(&mut stream).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => {
+                invalid(format!("no control socket of handwave: {error}"))
+            }
+            _ => error,
+        })?;
         if hello.protocol != super::PROTOCOL {
             return Err(invalid("no control socket of handwave"));
         }

@@ -182,7 +182,7 @@ fn of_connection(connection: ConnectionSnapshot, now: Instant, details: bool) ->
             send_buffer: connection.info.snd_buffer.into(),
             receive_buffer: connection.info.rcv_buffer.into(),
         });
-        socket.info = Some(Box::new(numbers(&connection.info)));
+        socket.info = Some(Box::new(numbers(&connection.info, now)));
     }
     socket
 }
@@ -272,36 +272,50 @@ fn running_timer((timer, at): (Timer, Instant), info: &TcpInfo, now: Instant) ->
     }
 }
 
-fn numbers(info: &TcpInfo) -> Info {
+fn numbers(info: &TcpInfo, now: Instant) -> Info {
+    let since = |at: Instant| micros(now.saturating_since(at));
     Info {
         congestion: info.congestion.to_owned(),
         timestamps: info.timestamps,
         sack: info.sack,
+        window_scaling: info.window_scaling,
         snd_wscale: info.snd_wscale,
         rcv_wscale: info.rcv_wscale,
         rto_us: micros(info.rto),
+        ato_us: micros(info.ato),
         rtt_us: info.rtt.map(micros),
         rttvar_us: info.rttvar.map(micros),
         min_rtt_us: info.min_rtt.map(micros),
         snd_mss: info.snd_mss,
         rcv_mss: info.rcv_mss,
+        advmss: info.advmss,
         pmtu: info.pmtu,
         snd_cwnd: info.snd_cwnd,
         snd_ssthresh: info.snd_ssthresh,
         snd_wnd: info.snd_wnd,
         rcv_wnd: info.rcv_wnd,
+        rcv_ssthresh: info.rcv_ssthresh,
         unacked: info.unacked,
         sacked: info.sacked,
+        lost: info.lost,
+        retrans: info.retrans,
         notsent: info.notsent,
         backoff: info.backoff,
         retransmits: info.retransmits,
         probes: info.probes,
+        bytes_sent: info.bytes_sent,
+        bytes_retrans: info.bytes_retrans,
         bytes_acked: info.bytes_acked,
         bytes_received: info.bytes_received,
         segs_out: info.segs_out,
         segs_in: info.segs_in,
+        data_segs_out: info.data_segs_out,
+        data_segs_in: info.data_segs_in,
         total_retrans: info.total_retrans,
         timeouts: info.timeouts,
+        pacing_rate: info.pacing_rate,
+        last_data_sent_us: info.last_sent.map(since),
+        last_ack_recv_us: info.last_heard.map(since),
     }
 }
 

@@ -54,20 +54,28 @@ pub fn candidates() -> Vec<PathBuf> {
     found
 }
 
-/// A path for this process in the first directory that can be used; sockets of processes that are gone are removed from
-/// it.
-pub(super) fn default_path() -> io::Result<PathBuf> {
+/// The first of the [`directories`] that can be used, made if it is not there: only this user can write to it.
+///
+/// # Errors
+///
+/// Why the last of them cannot be used.
+pub fn directory() -> io::Result<PathBuf> {
     let mut reason = io::Error::from(io::ErrorKind::NotFound);
     for directory in directories() {
         match make_directory(&directory) {
-            Ok(()) => {
-                remove_stale(&directory);
-                return Ok(free_name(&directory));
-            }
+            Ok(()) => return Ok(directory),
             Err(error) => reason = error,
         }
     }
     Err(reason)
+}
+
+/// A path for this process in the first directory that can be used; sockets of processes that are gone are removed from
+/// it.
+pub(super) fn default_path() -> io::Result<PathBuf> {
+    let directory = directory()?;
+    remove_stale(&directory);
+    Ok(free_name(&directory))
 }
 
 /// One process may hold several stacks.

@@ -329,7 +329,8 @@ pub struct Memory {
     pub receive_buffer: u64,
 }
 
-/// The numbers of a connection, named as in Linux's `tcp_info`. Times in microseconds, windows in octets.
+/// The numbers of a connection, named as in Linux's `tcp_info`. Times in microseconds, windows and what is in flight in
+/// octets, rates in octets per second.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[expect(missing_docs, reason = "the names are those of tcp_info")]
@@ -337,31 +338,46 @@ pub struct Info {
     pub congestion: String,
     pub timestamps: bool,
     pub sack: bool,
+    pub window_scaling: bool,
     pub snd_wscale: u8,
     pub rcv_wscale: u8,
     pub rto_us: u64,
+    pub ato_us: u64,
     pub rtt_us: Option<u64>,
     pub rttvar_us: Option<u64>,
     pub min_rtt_us: Option<u64>,
     pub snd_mss: u16,
     pub rcv_mss: u16,
+    pub advmss: u16,
     pub pmtu: u16,
     pub snd_cwnd: u32,
     pub snd_ssthresh: u32,
     pub snd_wnd: u32,
     pub rcv_wnd: u32,
+    pub rcv_ssthresh: u32,
     pub unacked: u32,
     pub sacked: u32,
+    pub lost: u32,
+    pub retrans: u32,
     pub notsent: u32,
     pub backoff: u8,
     pub retransmits: u8,
     pub probes: u8,
+    pub bytes_sent: u64,
+    pub bytes_retrans: u64,
     pub bytes_acked: u64,
     pub bytes_received: u64,
     pub segs_out: u64,
     pub segs_in: u64,
+    pub data_segs_out: u64,
+    pub data_segs_in: u64,
     pub total_retrans: u32,
     pub timeouts: u32,
+    pub pacing_rate: Option<u64>,
+    /// Since text was last sent.
+    pub last_data_sent_us: Option<u64>,
+    /// Since a segment last arrived.
+    pub last_ack_recv_us: Option<u64>,
 }
 
 /// The whole at a glance.
@@ -376,6 +392,8 @@ pub struct Summary {
     pub orphans: u64,
     /// UDP sockets.
     pub udp: u64,
+    /// UDP sockets over IPv6, those on any address among them.
+    pub udp_ipv6: u64,
     /// TCP sockets over IPv6, listeners on any address among them.
     pub ipv6: u64,
     /// Octets of memory that all queues hold.

@@ -121,8 +121,9 @@ pub(super) fn of(stack: &Shared) -> Summary {
 
 fn count(summary: &mut Summary, seen: Seen, now: Instant) {
     let is_ipv6 = match &seen.snapshot {
-        SocketSnapshot::Udp(_) => {
+        SocketSnapshot::Udp(udp) => {
             summary.udp += 1;
+            summary.udp_ipv6 += u64::from(udp.addr.is_none_or(|addr| addr.is_ipv6()));
             return;
         }
         SocketSnapshot::Listener(listener) => listener.at.addr.is_none_or(|addr| addr.is_ipv6()),
