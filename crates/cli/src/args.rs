@@ -27,7 +27,7 @@ pub(crate) use log::LogArgs;
 pub(crate) use look::LookArgs;
 pub(crate) use path::PathArgs;
 pub(crate) use place::{HostPort, Port};
-pub(crate) use script::ScriptArgs;
+pub(crate) use script::{RecordSide, ScriptArgs};
 pub(crate) use serve::{Backend, Protocol, ServeArgs, ServedDirectory};
 pub(crate) use ss::SsArgs;
 pub(crate) use stats::StatsArgs;

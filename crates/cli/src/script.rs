@@ -1,5 +1,7 @@
 //! `handwave script`: runs scripts and says which fail, where and why.
 
+mod record;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{IsTerminal as _, Write as _};
@@ -36,6 +38,9 @@ impl Fate {
 }
 
 pub(crate) fn run(args: &ScriptArgs, common: &Common) -> Result<ExitCode, Failure> {
+    if let Some(capture) = &args.record {
+        return record::run(capture, args);
+    }
     let name = args.profile.name();
     let profile = Profile::by_name(name).ok_or_else(|| {
         Failure::new(Kind::Usage, format!("the profile {name} does not exist"))

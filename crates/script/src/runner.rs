@@ -22,7 +22,7 @@ mod connection;
 mod events;
 mod files;
 mod host;
-mod packet;
+pub(crate) mod packet;
 mod python;
 mod report;
 mod settings;

@@ -12,3 +12,4 @@ mod common;
 mod flood;
 mod lab;
 mod look;
+mod script;

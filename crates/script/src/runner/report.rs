@@ -96,7 +96,7 @@ pub enum HappeningKind {
 }
 
 impl Outcome {
-    pub(super) fn failed_at_once(message: String) -> Self {
+    pub(crate) fn failed_at_once(message: String) -> Self {
         Self {
             verdict: Verdict::Failed(Box::new(Failure::new(message))),
             trace: Vec::new(),

@@ -2,5 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
 mod harness;
+mod matching;
+mod mutations;
 mod options;
 mod shell;
