@@ -4,7 +4,7 @@ use handwave_packet::Payload;
 use handwave_wire::{Ecn, SeqNum, TcpFlags, TcpHeader, TcpOptions};
 
 use super::window;
-use crate::config::Config;
+use crate::config::{Config, Segmentation};
 use crate::delayed_ack;
 use crate::host::Context;
 use crate::options::syn_options;
@@ -42,11 +42,13 @@ pub(super) fn segment(
 /// `<SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>`; the window of a SYN is never scaled (RFC 7323 2.2).
 pub(super) fn syn_ack(tcb: &mut Tcb, cx: &Context<'_>) -> SegmentOut {
     let mss = tcb.mss.announced();
+    // Linux repeats the options of its SYN, whatever the peer's SYN had.
+    let repeats = tcb.config.segmentation == Segmentation::Records;
     let options = syn_options(
         &tcb.config,
         mss,
         tcb.clock.stamp(cx.now),
-        Some(&tcb.negotiated),
+        Some(&tcb.negotiated).filter(|_| !repeats),
     );
     acknowledged(tcb);
     let window = window::syn_window(&tcb.config, tcb.mss.receive);

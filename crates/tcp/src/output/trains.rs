@@ -172,7 +172,9 @@ fn should_wait(
     let (Some(sent), Some(srtt)) = (sent, tcb.rtt.srtt()) else {
         return false;
     };
-    if now - sent < srtt / 2 {
+    // If the next acknowledgment is not about to come, waiting for it costs more than it saves.
+    let until_ack = (sent + srtt) - now;
+    if until_ack > RECENT.min(srtt / 2) {
         return false;
     }
     let limited_by_congestion = room < usable;

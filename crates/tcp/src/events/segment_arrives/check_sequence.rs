@@ -147,10 +147,17 @@ fn refuse(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -> Verdict {
 /// Remembers text that arrived again, to be reported in the next acknowledgment (RFC 2883 4).
 fn note_duplicate(tcb: &mut Tcb, segment: &SegmentIn) {
     let seq = segment.header.seq;
-    if !tcb.negotiated.sack || segment.payload.is_empty() || !seq.before(tcb.rcv.nxt) {
+    // A sender that counts segments reports a FIN as it does text.
+    let len = if tcb.repairs.is_some() {
+        segment.seq_len()
+    } else {
+        octets(segment.payload.len())
+    };
+    let is_syn = segment.header.flags.contains(TcpFlags::SYN);
+    if !tcb.negotiated.sack || len == 0 || is_syn || !seq.before(tcb.rcv.nxt) {
         return;
     }
-    let end = (seq + octets(segment.payload.len())).earlier_of(tcb.rcv.nxt);
+    let end = (seq + len).earlier_of(tcb.rcv.nxt);
     if end.after(seq) {
         tcb.ack.duplicate_block = Some(SackBlock {
             left: seq,
@@ -161,9 +168,8 @@ fn note_duplicate(tcb: &mut Tcb, segment: &SegmentIn) {
 
 /// An acknowledgment at once; for segments without text at a limited rate, lest two ends answer each other forever.
 fn acknowledge_limited(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) {
-    let carries = !segment.payload.is_empty()
-        || segment.header.flags.contains(TcpFlags::SYN)
-        || segment.header.flags.contains(TcpFlags::FIN);
+    // A SYN may be part of a loop too, whatever it carries.
+    let carries = segment.seq_len() > 0 && !segment.header.flags.contains(TcpFlags::SYN);
     if carries || tcb.may_challenge(cx.now) {
         tcb.intents.ack = true;
     } else {
