@@ -9,12 +9,14 @@ mod lab;
 mod link;
 mod log;
 mod look;
+mod metrics;
 mod path;
 mod place;
 mod script;
 mod serve;
 mod ss;
 mod stats;
+mod top;
 mod tun;
 
 pub(crate) use connect::ConnectArgs;
@@ -25,12 +27,14 @@ pub(crate) use lab::{LabArgs, LabCommand, NetworkArgs, PayloadArgs};
 pub(crate) use link::LinkArgs;
 pub(crate) use log::LogArgs;
 pub(crate) use look::LookArgs;
+pub(crate) use metrics::MetricsArgs;
 pub(crate) use path::PathArgs;
 pub(crate) use place::{HostPort, Port};
 pub(crate) use script::{RecordSide, ScriptArgs};
 pub(crate) use serve::{Backend, Protocol, ServeArgs, ServedDirectory};
 pub(crate) use ss::SsArgs;
 pub(crate) use stats::StatsArgs;
+pub(crate) use top::TopArgs;
 pub(crate) use tun::{TunArgs, TunName};
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -135,6 +139,9 @@ pub(crate) enum Command {
     /// Show what a running program has counted, as nstat does
     #[command(long_about = stats::ABOUT, after_long_help = stats::EXAMPLES, after_help = stats::SHORT)]
     Stats(StatsArgs),
+    /// Watch the stack of a running program on one screen: listeners, floods, connections
+    #[command(long_about = top::ABOUT, after_long_help = top::EXAMPLES, after_help = top::SHORT)]
+    Top(TopArgs),
     /// Run scripts in the packetdrill language against the stack, in virtual time
     #[command(long_about = script::ABOUT, after_long_help = script::EXAMPLES, after_help = script::SHORT)]
     Script(ScriptArgs),

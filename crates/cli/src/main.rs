@@ -13,6 +13,7 @@ mod lab;
 mod link;
 mod live;
 mod log;
+mod metrics;
 mod relay;
 mod screen;
 mod script;
@@ -20,6 +21,7 @@ mod serve;
 mod ss;
 mod stats;
 mod streams;
+mod top;
 mod tun;
 mod tuning;
 mod units;
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Ss(ss) => ss::run(ss, &args.common),
         Command::Stats(stats) => stats::run(stats, &args.common),
         Command::Script(script) => script::run(script, &args.common),
+        Command::Top(top) => top::run(top, &args.common),
     });
     match outcome {
         Ok(Ok(code)) => code,

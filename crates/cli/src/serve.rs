@@ -2,6 +2,7 @@
 
 mod banner;
 mod echo;
+mod floods;
 mod forward;
 mod hello;
 mod http;
@@ -21,6 +22,7 @@ use crate::args::{Backend, Common, Protocol, ServeArgs};
 use crate::control::Wish;
 use crate::failure::{Failure, Kind};
 use crate::live::Live;
+use crate::metrics::Metrics;
 use crate::tuning::Tuning;
 use crate::{live, log, tun};
 
@@ -38,6 +40,10 @@ pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<ExitCode, Failure
     let mut tuning = Tuning::from_env()?;
     args.defence.apply(&mut tuning.listener);
     live::block_on(async {
+        let metrics = match args.metrics.metrics {
+            Some(at) => Some(Metrics::bind(at).await?),
+            None => None,
+        };
         let tun = tun::open(&args.tun, &args.addresses)?;
         let mut banner = Banner::new(&tun, &args.addresses);
         let control = Wish::new("handwave serve", &args.control);
@@ -53,6 +59,11 @@ pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<ExitCode, Failure
                 .spawn(http::serve(listener, directory, live.tasks.clone()));
         }
         listeners.start(args, &mut banner).await?;
+        floods::watch(&live.stack, &live.tasks);
+        if let Some(metrics) = metrics {
+            banner.add_metrics(&metrics.url());
+            metrics.start(&live.stack, &live.tasks);
+        }
         banner.print(common)?;
         live.serve().await
     })

@@ -527,3 +527,11 @@ async fn a_flood_is_seen_with_its_figures_and_told_when_it_begins_and_ends() {
         Flood::Calm
     );
 }
+
+#[test]
+fn states_are_written_as_they_are_named() {
+    for state in State::ALL {
+        let written = serde_json::to_value(state).unwrap();
+        assert_eq!(written, state.name());
+    }
+}

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use handwave_device::InterfaceAddress;
 
 use super::defence::DefenceArgs;
-use super::{ControlArgs, HostPort, LogArgs, Port, TunArgs};
+use super::{ControlArgs, HostPort, LogArgs, MetricsArgs, Port, TunArgs};
 
 pub(super) const ABOUT: &str = "\
 Serves real programs: opens a TUN interface, runs a Handwave stack on it, and offers the services asked for on its \
@@ -44,6 +44,8 @@ pub(crate) struct ServeArgs {
     pub(crate) defence: DefenceArgs,
     #[command(flatten)]
     pub(crate) control: ControlArgs,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }

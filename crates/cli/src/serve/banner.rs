@@ -93,6 +93,12 @@ impl Banner {
         }
     }
 
+    /// Tells where the metrics are.
+    pub(super) fn add_metrics(&mut self, url: &str) {
+        let _ = writeln!(self.text, "  {:<10} {url}", "metrics");
+        self.tries.push(format!("curl {url}"));
+    }
+
     /// Prints it, which also tells scripts that everything is up.
     pub(super) fn print(mut self, common: &Common) -> Result<(), Failure> {
         for command in &self.tries {

@@ -15,6 +15,7 @@ mod control;
 mod errors;
 mod forward;
 mod link;
+mod metrics;
 mod readme;
 mod serve;
 mod transfers;

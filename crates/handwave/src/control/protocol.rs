@@ -188,6 +188,25 @@ impl State {
         Self::Closed,
         Self::Unconnected,
     ];
+
+    /// The state as the RFC spells it, which is also how it is written here.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Listen => "LISTEN",
+            Self::SynSent => "SYN-SENT",
+            Self::SynReceived => "SYN-RECEIVED",
+            Self::Established => "ESTABLISHED",
+            Self::FinWait1 => "FIN-WAIT-1",
+            Self::FinWait2 => "FIN-WAIT-2",
+            Self::CloseWait => "CLOSE-WAIT",
+            Self::Closing => "CLOSING",
+            Self::LastAck => "LAST-ACK",
+            Self::TimeWait => "TIME-WAIT",
+            Self::Closed => "CLOSED",
+            Self::Unconnected => "UNCONNECTED",
+        }
+    }
 }
 
 /// An address and a port; either may be any.
