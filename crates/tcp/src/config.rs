@@ -141,10 +141,12 @@ impl Config {
 
     /// The buffer that the window scale is chosen for.
     pub(crate) fn window_scale_for(&self) -> u32 {
-        let most = self
-            .window_scale_for
-            .unwrap_or(0)
-            .max(self.receive_buffer.limit());
+        let own = if self.receive_buffer.is_fixed() {
+            self.first_window_max()
+        } else {
+            self.receive_buffer.limit()
+        };
+        let most = self.window_scale_for.unwrap_or(0).max(own);
         most.min(self.window_clamp.unwrap_or(u32::MAX))
     }
 }

@@ -7,14 +7,14 @@ use core::time::Duration;
 use handwave_wire::SeqNum;
 
 use crate::buffer::{ReceiveBuffer, SendBuffer};
-use crate::config::{Acknowledging, Config, ReceiveWindow, Segmentation};
+use crate::config::{Acknowledging, Config, Segmentation};
 use crate::congestion::{CongestionControl, initial_window};
 use crate::delayed_ack::DelayedAck;
 use crate::error::ConnectionError;
 use crate::host::Context;
 use crate::notice::Events;
 use crate::options::{Mss, Negotiated, TimestampClock};
-use crate::output::{FirstWindow, Intents};
+use crate::output::Intents;
 use crate::phase::{Cause, Phase};
 use crate::records::Records;
 use crate::recovery::repairs::Repairs;
@@ -23,7 +23,7 @@ use crate::segment::Path;
 use crate::time::Instant;
 use crate::timer::{Timer, Timers};
 use crate::trace::{ReceiveSnapshot, SendSnapshot, TraceEntry, TraceEvent, Verdict};
-use crate::tuning::ReceiveTuning;
+use crate::tuning::{LinuxQueue, ReceiveTuning};
 use crate::tuple::Tuple;
 use crate::vars::{ReceiveVars, SendVars};
 
@@ -192,7 +192,7 @@ impl Tcb {
         let mut rcv = ReceiveVars::new(irs, config.receive_buffer.initial);
         rcv.shift = negotiated.receive_shift;
         (rcv.edge, rcv.granted) = (edge, edge);
-        rcv.limit = FirstWindow::limit(&config, mss.receive);
+        let receive_tuning = ReceiveTuning::at_first(now, &config, &mut rcv, mss.receive);
         let mut rtt = RttEstimator::new(config.rtt());
         if handshake_repeats > 0 {
             rtt.on_syn_retransmitted();
@@ -224,7 +224,7 @@ impl Tcb {
             send: SendBuffer::default(),
             records,
             receive: ReceiveBuffer::default(),
-            receive_tuning: None,
+            receive_tuning,
             rtt,
             timed: None,
             scoreboard: Scoreboard::default(),
@@ -464,11 +464,15 @@ impl Tcb {
 
     /// The largest window the receive buffer allows for.
     pub(crate) fn window_max(&self) -> u32 {
-        let share = match self.config.receive_window {
-            ReceiveWindow::Buffer => self.rcv.buffer,
-            ReceiveWindow::Growing => self.rcv.buffer / 2,
-        };
-        share.min(self.config.window_clamp.unwrap_or(u32::MAX))
+        let most = self
+            .linux_queue()
+            .map_or(self.rcv.buffer, |queue| queue.clamp());
+        most.min(self.config.window_clamp.unwrap_or(u32::MAX))
+    }
+
+    /// The receive queue as Linux charges it, if that is what windows follow.
+    pub(crate) fn linux_queue(&self) -> Option<&LinuxQueue> {
+        self.receive_tuning.as_deref()?.linux.as_ref()
     }
 
     /// Room left in the receive buffer beyond RCV.NXT.

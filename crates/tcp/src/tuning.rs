@@ -1,17 +1,25 @@
 //! How buffers find their size: the receive buffer follows what the application reads in a round trip (dynamic right-sizing), the
 //! send buffer follows the congestion window, and both follow how scarce memory is.
 
+mod linux;
+
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use bytes::Bytes;
 use handwave_wire::{SeqNum, TcpHeader};
 
+pub(crate) use linux::LinuxQueue;
+
 use crate::buffer::SendBuffer;
 use crate::buffer::send::CHUNK_MAX;
 use crate::config::{Config, ReceiveWindow};
 use crate::host::{Context, Host, Pressure};
+use crate::options::{TCP_HEADER_LEN, TIMESTAMPS_LEN, ip_header_len};
+use crate::output::FirstWindow;
 use crate::tcb::{Tcb, octets};
 use crate::time::Instant;
+use crate::vars::ReceiveVars;
 
 /// Text of fewer octets says nothing about how much the peer wants to send.
 const WORTH_GROWING: u32 = 128;
@@ -39,6 +47,8 @@ pub(crate) struct ReceiveTuning {
     mark_at: Instant,
     /// The most octets that were read in one round trip.
     space: u32,
+    /// The queue as Linux charges it, if that is what windows follow.
+    pub(crate) linux: Option<LinuxQueue>,
 }
 
 impl ReceiveTuning {
@@ -54,7 +64,32 @@ impl ReceiveTuning {
                 .saturating_mul(tcb.mss.receive.into())
                 .min(tcb.rcv.buffer)
                 .max(1),
+            linux: None,
         }
+    }
+
+    /// What a connection begins with: nothing, or Linux's queue and the limit that its windows grow from.
+    pub(crate) fn at_first(
+        now: Instant,
+        config: &Config,
+        rcv: &mut ReceiveVars,
+        mss: u16,
+    ) -> Option<Box<Self>> {
+        if config.receive_window == ReceiveWindow::Buffer {
+            return None;
+        }
+        let queue = LinuxQueue::new(config, rcv.buffer, mss.into());
+        rcv.limit = FirstWindow::of(config).octets(mss).min(queue.clamp());
+        Some(Box::new(Self {
+            rtt: Duration::ZERO,
+            round_began: now,
+            round_end: rcv.nxt,
+            last_echo: 0,
+            mark: rcv.nxt,
+            mark_at: now,
+            space: rcv.limit.min(rcv.wnd()).min(10 * u32::from(mss)),
+            linux: Some(queue),
+        }))
     }
 
     /// A window full of text took a round trip, or longer if the peer had nothing to send.
@@ -78,23 +113,37 @@ impl ReceiveTuning {
     }
 }
 
+/// Text that arrived and was queued.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrived {
+    pub(crate) len: u32,
+    /// Octets by which RCV.NXT moved.
+    pub(crate) advanced: u32,
+    /// Octets that had waited beyond a gap.
+    pub(crate) beyond: u32,
+}
+
 /// Text arrived and is in the buffer: measures the round trip, and moves the limit of the window.
-pub(crate) fn on_text(tcb: &mut Tcb, cx: &mut Context<'_>, header: &TcpHeader, len: u32) {
-    move_limit(tcb, cx.host.pressure, len);
-    if tcb.rcv.buffer >= tcb.config.receive_buffer.limit() {
-        return;
-    }
+pub(crate) fn on_text(tcb: &mut Tcb, cx: &mut Context<'_>, header: &TcpHeader, arrived: Arrived) {
+    let len = arrived.len;
     let mut tuning = match tcb.receive_tuning.take() {
         Some(tuning) => tuning,
-        None => alloc::boxed::Box::new(ReceiveTuning::new(tcb, cx.now)),
+        None if tcb.rcv.buffer >= tcb.config.receive_buffer.limit() => {
+            return move_limit(tcb, cx.host.pressure, len);
+        }
+        None => Box::new(ReceiveTuning::new(tcb, cx.now)),
     };
-    if tcb.rcv.nxt.at_or_after(tuning.round_end) {
-        tuning.on_window_filled(cx.now, tcb.rcv.edge);
-    }
+    // What was offered last, as it was then: the right edge that the peer answers to once it hears of this segment.
+    let offered = tcb.rcv.edge.since(tcb.rcv.last_ack_sent);
+    let full = tcb
+        .ack
+        .adaptive
+        .as_deref()
+        .map_or(tcb.mss.receive.into(), |policy| policy.segment());
     if let Some(echo) = header.options.timestamps.map(|stamps| stamps.echo)
         && tcb.negotiated.timestamps
         && echo != tuning.last_echo
-        && len >= tcb.mss.receive.into()
+        && len >= full
     {
         tuning.last_echo = echo;
         let millis = tcb.clock.value(cx.now).wrapping_sub(echo);
@@ -104,7 +153,121 @@ pub(crate) fn on_text(tcb: &mut Tcb, cx: &mut Context<'_>, header: &TcpHeader, l
             tuning.on_echo(sample, tcb.receive.len() <= len as usize);
         }
     }
+    if tuning.linux.is_none() {
+        if tcb.rcv.nxt.at_or_after(tuning.round_end) {
+            tuning.on_window_filled(cx.now, tcb.rcv.edge);
+        }
+        move_limit(tcb, cx.host.pressure, len);
+    } else {
+        if tuning.round_end == tcb.rcv.irs + 1 {
+            (tuning.round_began, tuning.round_end) = (cx.now, tcb.rcv.nxt + offered);
+        } else if arrived.advanced > 0 && tcb.rcv.nxt.at_or_after(tuning.round_end) {
+            tuning.on_window_filled(cx.now, tcb.rcv.nxt + offered);
+        }
+        charge(tcb, &mut tuning, arrived, full);
+        grow_limit(tcb, &tuning, cx.host.pressure, len);
+    }
     tcb.receive_tuning = Some(tuning);
+}
+
+/// Charges text as Linux does, and learns how much of a packet is text.
+fn charge(tcb: &mut Tcb, tuning: &mut ReceiveTuning, arrived: Arrived, full: u32) {
+    let headers = headers(tcb);
+    let Some(queue) = &mut tuning.linux else {
+        return;
+    };
+    let Arrived {
+        len,
+        advanced,
+        beyond,
+    } = arrived;
+    if advanced == 0 {
+        return queue.push_beyond(len, headers);
+    }
+    let moved = advanced.saturating_sub(len);
+    queue.push(len, headers, tcb.rcv.nxt - moved);
+    if moved > 0 {
+        queue.fill_gap(moved, beyond, tcb.rcv.nxt);
+    }
+    let before = queue.clamp();
+    if len > full
+        && let Some(clamp) = queue.measure(len, headers, tcb.rcv.buffer)
+    {
+        let clamp = clamp.min(tcb.config.window_clamp.unwrap_or(u32::MAX));
+        queue.set_clamp(clamp);
+        tcb.rcv.limit = if clamp < before {
+            tcb.rcv.limit.min(clamp)
+        } else {
+            let offered = tcb.rcv.edge.since(tcb.rcv.last_ack_sent);
+            tcb.rcv.limit.max(offered.min(clamp))
+        };
+        tuning.space = tuning.space.min(clamp).max(1);
+    }
+}
+
+/// Raises the limit of the window as Linux does: while there is room, for packets that are not mostly overhead.
+fn grow_limit(tcb: &mut Tcb, tuning: &ReceiveTuning, pressure: Pressure, len: u32) {
+    if pressure != Pressure::None {
+        return move_limit(tcb, pressure, len);
+    }
+    let Some(queue) = tuning.linux.as_ref().filter(|_| len >= WORTH_GROWING) else {
+        return;
+    };
+    let most = queue.clamp().min(queue.space(tcb.rcv.buffer));
+    let room = most.saturating_sub(tcb.rcv.limit);
+    if room > 0 {
+        let full = u32::from(tcb.mss.receive);
+        let largest = tcb.config.receive_buffer.limit();
+        let sizes = (full, len.min(full));
+        let step = queue.growth(len, headers(tcb), (tcb.rcv.limit, largest), sizes);
+        tcb.rcv.limit += step.min(room);
+    }
+}
+
+/// Octets of headers before the peer's text.
+fn headers(tcb: &Tcb) -> u32 {
+    let stamps = if tcb.negotiated.timestamps {
+        TIMESTAMPS_LEN
+    } else {
+        0
+    };
+    u32::from(ip_header_len(&tcb.tuple) + TCP_HEADER_LEN + stamps)
+}
+
+/// Whether Linux's queue has room for another packet. A buffer that was not set grows to what was charged; where it may not, text is
+/// put together first.
+pub(crate) fn admits(tcb: &mut Tcb, pressure: Pressure) -> bool {
+    let (limit, start) = (tcb.config.receive_buffer.limit(), tcb.read_position());
+    let Some(queue) = tcb
+        .receive_tuning
+        .as_deref_mut()
+        .and_then(|it| it.linux.as_mut())
+    else {
+        return true;
+    };
+    if !queue.is_over(tcb.rcv.buffer) {
+        return true;
+    }
+    if pressure == Pressure::None && !tcb.config.receive_buffer.is_fixed() {
+        tcb.rcv.buffer = queue.charged().min(limit).max(tcb.rcv.buffer);
+    }
+    if queue.is_over(tcb.rcv.buffer) {
+        tcb.rcv.limit = tcb.rcv.limit.min(2 * u32::from(tcb.mss.receive));
+        queue.collapse(start);
+    }
+    !queue.is_over(tcb.rcv.buffer)
+}
+
+/// Text beyond a gap was given back: what is left of `before` octets counts.
+pub(crate) fn on_pruned(tcb: &mut Tcb, before: u32) {
+    let left = octets(tcb.receive.out_of_order());
+    if let Some(queue) = tcb
+        .receive_tuning
+        .as_deref_mut()
+        .and_then(|it| it.linux.as_mut())
+    {
+        queue.prune(left, before);
+    }
 }
 
 /// The application has read: once in a round trip, sees whether the buffer holds it back.
@@ -115,6 +278,9 @@ pub(crate) fn on_read(tcb: &mut Tcb, cx: &mut Context<'_>) {
     let Some(tuning) = tcb.receive_tuning.as_deref_mut() else {
         return;
     };
+    if let Some(queue) = &mut tuning.linux {
+        queue.read_to(read_to);
+    }
     if tuning.rtt.is_zero() || cx.now - tuning.mark_at < tuning.rtt {
         return;
     }
@@ -131,15 +297,31 @@ pub(crate) fn on_read(tcb: &mut Tcb, cx: &mut Context<'_>) {
     if cx.host.pressure != Pressure::None {
         return;
     }
-    let wanted = read
-        .saturating_mul(2)
-        .saturating_add(grown.saturating_mul(4))
-        .saturating_add(waiting);
+    let twice = read.saturating_mul(2);
+    let wanted = if let Some(queue) = &tuning.linux {
+        if tcb.config.receive_buffer.is_fixed() {
+            return;
+        }
+        let growth = u64::from(twice) * u64::from(grown) / u64::from(read - grown).max(1);
+        let growth = u32::try_from(growth).unwrap_or(u32::MAX).saturating_mul(2);
+        queue.buffer(twice.saturating_add(growth).saturating_add(waiting))
+    } else {
+        twice
+            .saturating_add(grown.saturating_mul(4))
+            .saturating_add(waiting)
+    };
     if wanted > tcb.rcv.buffer {
         tcb.rcv.buffer = wanted.min(limit).max(tcb.rcv.buffer);
         cx.host.counters.receive_buffers_grown += 1;
     }
-    if tcb.rcv.buffer >= limit {
+    if let Some(queue) = &mut tuning.linux {
+        let worth = queue.window(tcb.rcv.buffer);
+        queue.set_clamp(
+            worth
+                .min(tcb.config.window_clamp.unwrap_or(u32::MAX))
+                .max(queue.clamp()),
+        );
+    } else if tcb.rcv.buffer >= limit {
         tcb.receive_tuning = None;
     }
 }
@@ -214,14 +396,9 @@ fn move_limit(tcb: &mut Tcb, pressure: Pressure, len: u32) {
         tcb.rcv.buffer = tcb.rcv.buffer.min(least);
         return;
     }
-    let most = tcb.window_max();
-    if tcb.config.receive_window == ReceiveWindow::Growing {
-        if len >= WORTH_GROWING {
-            let step = segment.saturating_mul(2);
-            tcb.rcv.limit = tcb.rcv.limit.saturating_add(step).min(most);
-        }
-    } else if tcb.rcv.limit != u32::MAX {
+    if tcb.rcv.limit != u32::MAX && tcb.config.receive_window == ReceiveWindow::Buffer {
         let raised = tcb.rcv.limit.saturating_add(segment.saturating_mul(2));
+        let most = tcb.window_max();
         tcb.rcv.limit = if raised >= most { u32::MAX } else { raised };
     }
 }
@@ -233,6 +410,18 @@ pub(crate) fn set_sizes(tcb: &mut Tcb, config: &Config) {
     }
     if tcb.config.receive_buffer != config.receive_buffer {
         tcb.rcv.buffer = config.receive_buffer.initial;
-        tcb.receive_tuning = None;
+        if config.receive_window == ReceiveWindow::Buffer {
+            tcb.receive_tuning = None;
+        }
+    }
+    if let Some(clamp) = config.window_clamp
+        && tcb.config.window_clamp != config.window_clamp
+        && let Some(queue) = tcb
+            .receive_tuning
+            .as_deref_mut()
+            .and_then(|it| it.linux.as_mut())
+    {
+        queue.set_clamp(clamp);
+        tcb.rcv.limit = tcb.rcv.limit.min(clamp);
     }
 }

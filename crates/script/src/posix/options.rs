@@ -215,9 +215,8 @@ fn set_socket_option(socket: &mut Socket, name: i32, value: &OptionValue) -> Res
         SO_RCVBUF | SO_RCVBUFFORCE => {
             let octets = doubled(value.int()?, options.buffer_limits.1, 2304);
             let connection = &mut options.connection;
-            // The scale is chosen as if the buffer could still grow.
-            let most = connection.receive_buffer.limit();
-            connection.window_scale_for = connection.window_scale_for.max(Some(most));
+            // The scale need not express more than what was set.
+            connection.window_scale_for = None;
             connection.receive_buffer = BufferSize::fixed(octets);
         }
         SO_LINGER => options.linger = value.linger()?,

@@ -52,7 +52,7 @@ const TABLE: &[(&str, Setter)] = &[
     ("tcp_rmem", |to, v| {
         let [_, initial, most] = triple(v)?;
         to.connection.receive_buffer = BufferSize::growing(initial, most);
-        to.connection.window_scale_for = Some(most);
+        to.connection.window_scale_for = Some(most.max(to.receive_buffer_max));
         Ok(())
     }),
     ("tcp_wmem", |to, v| {

@@ -27,14 +27,6 @@ impl FirstWindow {
         }
     }
 
-    /// The limit of the windows that follow: it begins here where windows grow; elsewhere there is none.
-    pub(crate) fn limit(config: &Config, mss: u16) -> u32 {
-        match config.receive_window {
-            ReceiveWindow::Growing => Self::of(config).octets(mss),
-            ReceiveWindow::Buffer => u32::MAX,
-        }
-    }
-
     /// In octets, for segments that carry `mss` octets of text.
     pub(crate) fn octets(self, mss: u16) -> u32 {
         let mss = u32::from(mss).max(1);
@@ -55,6 +47,9 @@ impl FirstWindow {
 ///
 /// An application that does not read keeps the window shut for as long as it likes [MAY-8].
 pub(super) fn offer(tcb: &mut Tcb) -> u16 {
+    if tcb.config.receive_window == ReceiveWindow::Growing {
+        return offer_as_linux(tcb);
+    }
     if growth(tcb) >= worthwhile(tcb) {
         tcb.rcv.granted = right_edge(tcb);
     }
@@ -64,14 +59,58 @@ pub(super) fn offer(tcb: &mut Tcb) -> u16 {
     let reaches = |field: u32| nxt + (field << shift.get());
     // Rounding down must not take back what was offered. What rounding up adds is not granted: were it, each small segment
     // that is not a multiple of the unit would push the edge on, and a slow reader's buffer would have no limit.
-    let rounds_up = tcb.config.receive_window == ReceiveWindow::Growing && octets > 0;
-    let field = if rounds_up || reaches(rounded_down).before(edge) {
+    let field = if reaches(rounded_down).before(edge) {
         octets.div_ceil(shift.unit()).min(u32::from(u16::MAX))
     } else {
         rounded_down
     };
     tcb.rcv.edge = edge.later(reaches(field));
     u16::try_from(field).unwrap_or(u16::MAX)
+}
+
+/// The window field as Linux chooses it: rounded up to the unit of the scale, and what rounding adds is granted. A slow reader's
+/// memory has its limit elsewhere: text that the buffer has no room for is dropped.
+fn offer_as_linux(tcb: &mut Tcb) -> u16 {
+    let unit = tcb.rcv.shift.unit();
+    let window = select_as_linux(tcb).max(tcb.rcv.wnd().next_multiple_of(unit));
+    let most = u32::from(u16::MAX) << tcb.rcv.shift.get();
+    tcb.rcv.edge = tcb.rcv.nxt + window;
+    tcb.rcv.granted = tcb.rcv.edge;
+    u16::try_from(window.min(most) >> tcb.rcv.shift.get()).unwrap_or(u16::MAX)
+}
+
+/// The window that Linux would like to offer: the space left, as far as the limit allows; nothing if that is little.
+fn select_as_linux(tcb: &Tcb) -> u32 {
+    let Some(queue) = tcb.linux_queue() else {
+        return 0;
+    };
+    let (buffer, unit) = (tcb.rcv.buffer, tcb.rcv.shift.unit());
+    let worth = queue.window(buffer);
+    let full = tcb.window_max().min(worth);
+    let segment = match &tcb.ack.adaptive {
+        Some(policy) => policy.segment(),
+        None => tcb.mss.receive.into(),
+    };
+    let segment = segment.min(full);
+    let mut free = queue.space(buffer);
+    if free < full / 2 {
+        free -= free % unit;
+        if free < worth / 16 || free < segment {
+            return 0;
+        }
+    }
+    let free = free.min(tcb.rcv.limit);
+    if unit > 1 {
+        return free.next_multiple_of(unit);
+    }
+    let offered = tcb.rcv.edge.since(tcb.rcv.last_ack_sent);
+    if offered.saturating_add(segment) <= free || offered > free {
+        free - free % segment.max(1)
+    } else if segment == full && free > offered + full / 2 {
+        free
+    } else {
+        offered
+    }
 }
 
 /// Whether reading has opened the window so far that a peer who may be waiting should hear of it.
@@ -81,7 +120,7 @@ pub(crate) fn opens_enough_to_tell(tcb: &Tcb) -> bool {
     if tcb.config.receive_window == ReceiveWindow::Growing {
         // Twice as much as before, and no small matter.
         let (now, most) = (tcb.rcv.wnd(), tcb.window_max());
-        let could = right_edge(tcb).since(tcb.rcv.nxt);
+        let could = select_as_linux(tcb);
         return now.saturating_mul(2) <= most && could > 0 && could >= now.saturating_mul(2);
     }
     let half = tcb.rcv.buffer / 2;
@@ -91,8 +130,11 @@ pub(crate) fn opens_enough_to_tell(tcb: &Tcb) -> bool {
 
 /// Whether the window that could be offered is no smaller than the one that is: the right edge advances with RCV.NXT.
 pub(crate) fn keeps_window_open(tcb: &Tcb) -> bool {
+    let offered = tcb.rcv.edge.since(tcb.rcv.last_ack_sent);
+    if tcb.config.receive_window == ReceiveWindow::Growing {
+        return select_as_linux(tcb) >= offered;
+    }
     let candidate = right_edge(tcb);
-    let offered = tcb.rcv.edge.since(tcb.rcv.nxt) + tcb.rcv.nxt.since(tcb.rcv.last_ack_sent);
     // What has been read since has made room; what has not shows in the room that is left.
     candidate.since(tcb.rcv.nxt) + tcb.rcv.shift.unit()
         >= offered.min(u32::from(u16::MAX) << tcb.rcv.shift.get())

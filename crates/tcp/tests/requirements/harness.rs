@@ -134,6 +134,25 @@ impl Bench {
         bench
     }
 
+    /// A connection in ESTABLISHED that the peer opened with `options` in its SYN.
+    pub(crate) fn answering(config: Config, options: TcpOptions) -> Self {
+        let (mut bench, _) = Self::opening(config.clone());
+        let mut syn = bench.segment(TcpFlags::SYN, b"");
+        syn.header.ack = SeqNum::new(0);
+        syn.header.options = options;
+        let mut cx = Context::new(bench.now, &mut bench.host);
+        let path = Path::with_mtu(MTU);
+        bench.connection = Connection::answer(&mut cx, Arc::new(config), tuple(), path, syn);
+        let syn_ack = bench.drain().remove(0);
+        bench.first = syn_ack.header.seq + 1;
+        bench.peer.ack = bench.first;
+        bench.peer.seq += 1;
+        bench.peer_acks(bench.first);
+        assert_eq!(bench.connection.phase(), Phase::Established);
+        bench.events();
+        bench
+    }
+
     /// The peer's next segment with `flags` and `text`. Its sequence number does not advance by this.
     pub(crate) fn segment(&self, flags: TcpFlags, text: &[u8]) -> SegmentIn {
         let Peer {

@@ -10,6 +10,7 @@ mod closing;
 mod failing;
 mod harness;
 mod keepalive;
+mod linux_windows;
 mod opening;
 mod sending;
 mod urgent;

@@ -15,7 +15,7 @@ use crate::segment::SegmentIn;
 use crate::tcb::{Tcb, octets};
 use crate::timer::Timer;
 use crate::trace::Verdict;
-use crate::tuning;
+use crate::tuning::{self, Arrived};
 
 /// What keeping a segment's text may cost beside the memory it came in: the bookkeeping, and room to join it to small neighbours.
 const BOOKKEEPING: usize = 2_560;
@@ -55,12 +55,18 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
     if tcb.receive.refuses(offset, payload.len()) {
         cx.host.counters.out_of_order_refused += 1;
     }
+    let beyond = octets(tcb.receive.out_of_order());
     let advanced = octets(tcb.receive.insert(offset, payload, segment.held));
     tcb.rcv.nxt += advanced;
     tcb.rcv.edge = tcb.rcv.edge.later(tcb.rcv.nxt);
     tcb.stats.bytes_received += u64::from(advanced);
+    let arrived = Arrived {
+        len,
+        advanced,
+        beyond,
+    };
+    tuning::on_text(tcb, cx, &segment.header, arrived);
     bound_memory(tcb, cx);
-    tuning::on_text(tcb, cx, &segment.header, len);
     if advanced > 0 {
         tcb.events |= Events::READABLE;
     }
@@ -159,11 +165,11 @@ fn acknowledge_in_order(tcb: &mut Tcb, cx: &Context<'_>, advanced: u32) {
 
 /// Whether there is memory for the text. If not it is dropped, and the peer sends it again; a connection that holds nothing still
 /// gets a segment at a time, so that it gets on.
-fn admits(tcb: &Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -> bool {
+fn admits(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -> bool {
     let cost = segment.held.max(segment.payload.len()) + BOOKKEEPING;
     let in_order = segment.header.seq.at_or_before(tcb.rcv.nxt);
     let has_some = tcb.receive.held() > 0 || !in_order;
-    let admitted = cx.host.room.admits(cost, has_some);
+    let admitted = cx.host.room.admits(cost, has_some) && tuning::admits(tcb, cx.host.pressure);
     cx.host.counters.receive_queue_drops += u64::from(!admitted);
     admitted
 }
@@ -180,10 +186,14 @@ fn bound_memory(tcb: &mut Tcb, cx: &mut Context<'_>) {
         _ => return,
     };
     cx.host.counters.prunes += 1;
+    let beyond = octets(tcb.receive.out_of_order());
     let dropped = if limit == 0 {
         tcb.receive.prune(0)
     } else {
         tcb.receive.reclaim(limit)
     };
+    if dropped > 0 {
+        tuning::on_pruned(tcb, beyond);
+    }
     cx.host.counters.out_of_order_pruned += dropped as u64;
 }

@@ -1,0 +1,96 @@
+//! The windows that Linux 6.18 offers, as such a kernel offered them to a peer behind a TUN device (`tcp_rmem` 4096 131072 33554432).
+
+use std::time::Duration;
+
+use handwave_tcp::{BufferSize, Config, Profile, SegmentOut};
+use handwave_wire::TcpOptions;
+
+use crate::harness::{Bench, octets};
+
+fn linux(config: Config) -> Bench {
+    let options = TcpOptions {
+        mss: Some(1460),
+        window_scale: Some(7),
+        sack_permitted: true,
+        ..TcpOptions::default()
+    };
+    Bench::answering(config, options)
+}
+
+/// The window in octets of the last acknowledgment.
+fn window(bench: &Bench, sent: &[SegmentOut]) -> Option<u32> {
+    let shift = bench.connection.info().rcv_wscale;
+    sent.last()
+        .map(|segment| u32::from(segment.header.window) << shift)
+}
+
+/// Sends a segment of `len` octets and waits for its acknowledgment; returns the window.
+fn offered(bench: &mut Bench, len: usize) -> u32 {
+    let mut sent = bench.peer_sends(&octets(len));
+    if sent.is_empty() {
+        let later = bench.waits(Duration::from_millis(250));
+        sent = later.into_iter().map(|sent| sent.segment).collect();
+    }
+    window(bench, &sent).unwrap()
+}
+
+/// A reader that stays away: the window grows while there is room, then what rounding up to the scale's unit adds is all that moves the
+/// edge, until not even a segment fits.
+#[test]
+fn a_stalled_reader_full_segments() {
+    let mut bench = linux(Profile::linux().connection);
+    let mut expected = vec![67_584, 70_656, 73_728, 76_800];
+    expected.extend((1..=74).map(|step| 76_800 - 1_024 * step));
+    let windows: Vec<u32> = (0..78).map(|_| offered(&mut bench, 1_460)).collect();
+    assert_eq!(windows, expected);
+}
+
+/// Small segments are mostly overhead: the window does not grow for them.
+#[test]
+fn a_stalled_reader_small_segments() {
+    for (len, window, times) in [(1_000, 63_488, 10), (100, 64_512, 12), (600, 64_512, 2)] {
+        let mut bench = linux(Profile::linux().connection);
+        let windows: Vec<u32> = (0..times).map(|_| offered(&mut bench, len)).collect();
+        assert_eq!(windows, vec![window; times], "{len}");
+    }
+    for (len, windows) in [
+        (800, 63_488),
+        (1_100, 62_464),
+        (1_200, 66_560),
+        (1_300, 70_656),
+    ] {
+        let mut bench = linux(Profile::linux().connection);
+        offered(&mut bench, len);
+        assert_eq!(offered(&mut bench, len), windows, "{len}");
+    }
+}
+
+/// `SO_RCVBUF` of 20,000: doubled, half of it is offered, in whole segments, without a scale.
+#[test]
+fn a_buffer_that_was_set() {
+    let config = Config {
+        receive_buffer: BufferSize::fixed(40_000),
+        ..Profile::linux().connection
+    };
+    let mut bench = linux(config);
+    assert_eq!(bench.connection.info().rcv_wscale, 0);
+    let windows: Vec<u32> = (0..17).map(|_| offered(&mut bench, 1_460)).collect();
+    let mut expected = vec![21_900];
+    expected.extend((0..16).map(|step| 21_900 - 1_460 * step));
+    assert_eq!(windows, expected);
+}
+
+/// A reader that reads 20 segments at a time: the buffer holds back neither, so the window grows to what it is worth.
+#[test]
+fn an_active_reader() {
+    let mut bench = linux(Profile::linux().connection);
+    let first: Vec<u32> = (0..20).map(|_| offered(&mut bench, 1_460)).collect();
+    assert_eq!(first[4..6], [75_776, 74_752]);
+    assert_eq!(first[19], 60_416);
+    bench.reads(100_000);
+    bench.waits(Duration::from_millis(20));
+    assert_eq!(
+        [offered(&mut bench, 1_460), offered(&mut bench, 1_460)],
+        [78_848, 80_896]
+    );
+}
