@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use handwave_script::posix::Environment;
+use handwave_script::posix::{Environment, Settings, SysctlError};
 use handwave_stack::Prefix;
 use handwave_tcp::{Profile, Secrets};
 
@@ -22,6 +22,7 @@ const RECEIVE_TIMEOUT: Duration = Duration::from_secs(60);
 /// | `local_ipv4`, `local_ipv6` | the stack's addresses | packetdrill's |
 /// | `mtu` | octets | 1500 |
 /// | `receive_timeout` | seconds that `netdev_receive` waits | 60 |
+/// | `tcp_sack`, `tcp_rmem`, and other names of Linux's settings | as `sysctl` takes it, `:` between the numbers of a triple | the profile's |
 /// | `seed` | a number, for the same sequence numbers every time | from the operating system |
 ///
 /// A packet to an address that the stack does not have gives it that address: packetdrill draws addresses, and tells them to nobody.
@@ -29,6 +30,8 @@ const RECEIVE_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Flags {
     pub(crate) environment: Environment,
     pub(crate) receive_timeout: Duration,
+    /// Settings by Linux's names, to be made once the stack is there.
+    pub(crate) sysctls: Vec<(String, String)>,
 }
 
 impl Flags {
@@ -39,6 +42,7 @@ impl Flags {
         let mut mtu = 1500;
         let mut receive_timeout = RECEIVE_TIMEOUT;
         let mut seed = None;
+        let mut sysctls = Vec::new();
         for pair in text
             .split(',')
             .map(str::trim)
@@ -61,7 +65,16 @@ impl Flags {
                     receive_timeout = Duration::from_secs(seconds);
                 }
                 "seed" => seed = Some(value.parse().map_err(|_| bad("a number"))?),
-                _ => return Err(format!("there is no setting {key}")),
+                _ => {
+                    // Tried out at once, so that what is wrong is said before anything runs.
+                    let value = value.replace(':', " ");
+                    let mut settings = Settings::new(profile.clone());
+                    settings.sysctl(key, &value).map_err(|error| match error {
+                        SysctlError::Unknown(_) => format!("there is no setting {key}"),
+                        wrong => wrong.to_string(),
+                    })?;
+                    sysctls.push((key.to_owned(), value));
+                }
             }
         }
         let mut environment = Environment::new(profile, []);
@@ -83,6 +96,7 @@ impl Flags {
         Ok(Self {
             environment,
             receive_timeout,
+            sysctls,
         })
     }
 }
@@ -122,6 +136,18 @@ mod tests {
     }
 
     #[test]
+    fn settings_have_linuxs_names() {
+        let text = "tcp_sack=0,net.ipv4.tcp_rmem=4096:65536:131072,profile=linux";
+        let flags = Flags::parse(text).unwrap();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let wanted = [
+            pair("tcp_sack", "0"),
+            pair("net.ipv4.tcp_rmem", "4096 65536 131072"),
+        ];
+        assert_eq!(flags.sysctls, wanted);
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (text, says) in [
             ("mtu", "\"mtu\" is not key=value"),
@@ -129,6 +155,10 @@ mod tests {
             (
                 "profile=vms",
                 "profile=vms: expected a profile, such as linux",
+            ),
+            (
+                "tcp_sack=maybe",
+                "tcp_sack=maybe: expected a number in range",
             ),
             ("colour=red", "there is no setting colour"),
             ("local_ipv4=here", "\"here\" is not an IP address"),

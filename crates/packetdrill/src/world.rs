@@ -51,8 +51,14 @@ impl World {
         let Flags {
             environment,
             receive_timeout,
+            sysctls,
         } = flags;
-        let posix = Posix::new(Instant::ZERO, environment).map_err(|error| error.to_string())?;
+        let mut posix =
+            Posix::new(Instant::ZERO, environment).map_err(|error| error.to_string())?;
+        for (name, value) in &sysctls {
+            let set = posix.settings_mut().sysctl(name, value);
+            set.map_err(|error| error.to_string())?;
+        }
         let world = Arc::new(Self {
             inner: Mutex::new(Inner {
                 posix,

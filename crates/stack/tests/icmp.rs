@@ -41,6 +41,7 @@ fn unreachable(why: Icmpv4Unreachable) -> Icmpv4ErrorKind {
     Icmpv4ErrorKind::Unreachable(why)
 }
 
+/// [RFC1122-7]: octet for octet.
 #[test]
 fn an_echo_request_is_answered() {
     let mut pair = Pair::new();
@@ -71,6 +72,7 @@ fn an_echo_request_is_answered() {
     assert_eq!(pair.client.stack.counters().icmp_echoes, 2);
 }
 
+/// [RFC1122-8]: silence.
 #[test]
 fn echoes_to_a_group_are_not_answered() {
     let mut pair = Pair::new();
@@ -128,6 +130,7 @@ fn a_damaged_message_is_only_counted() {
     assert_eq!(pair.client.stack.counters().icmp_malformed, 1);
 }
 
+/// [RFC1122-4]: what is quoted is long enough to be recognised.
 #[test]
 fn a_datagram_to_a_closed_port_is_reported_with_what_it_said() {
     let mut pair = Pair::new();
@@ -156,6 +159,7 @@ fn a_datagram_to_a_closed_port_is_reported_with_what_it_said() {
     assert_eq!(error.quoted, datagram);
 }
 
+/// [RFC1122-5]: protocol unreachable.
 #[test]
 fn an_unknown_protocol_is_reported() {
     let mut pair = Pair::new();
@@ -184,6 +188,7 @@ fn an_unknown_protocol_is_reported() {
 }
 
 /// RFC 1122 3.2.2: no error about an error, about a packet to a group, or about a later fragment.
+/// [RFC1122-3]: errors, groups, later fragments.
 #[test]
 fn what_must_not_be_reported_is_not() {
     let mut pair = Pair::new();

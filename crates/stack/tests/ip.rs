@@ -132,6 +132,7 @@ fn a_batch_is_answered_by_one_acknowledgment() {
     assert_eq!(server.read_all(pair.now, theirs).unwrap().len(), 8 * 1_448);
 }
 
+/// [RFC1122-2]: silence.
 #[test]
 fn packets_for_others_are_dropped() {
     let mut pair = server();
@@ -163,6 +164,7 @@ fn the_host_model_decides_about_the_address_of_another_interface() {
     }
 }
 
+/// [RFC1122-1]: not a word about a damaged header.
 #[test]
 fn damaged_segments_and_headers_are_only_counted() {
     let mut pair = server();
@@ -308,6 +310,7 @@ fn fragments6(packet: &[u8], size: usize, id: u32) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// [RFC1122-9]: in any order.
 #[test]
 fn a_segment_in_fragments_is_put_together() {
     let mut pair = Pair::new();
@@ -333,6 +336,7 @@ fn a_segment_in_fragments_is_put_together() {
     assert_eq!(pair.server.stack.counters().reassembled, 2);
 }
 
+/// [RFC1122-10]: time exceeded.
 #[test]
 fn missing_fragments_are_reported_after_their_time() {
     let mut pair = server();

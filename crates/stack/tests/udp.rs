@@ -106,6 +106,7 @@ fn port_zero_takes_an_ephemeral_port_until_there_is_none() {
 }
 
 /// RFC 768 and RFC 8200 8.1: no checksum is allowed over IPv4 only.
+/// [RFC1122-12]: zero stands for no checksum, anything else has to be right.
 #[test]
 fn a_checksum_of_zero_is_for_ipv4_only() {
     let mut pair = Pair::new();

@@ -389,11 +389,14 @@ impl Profile {
     pub fn freebsd() -> Self {
         let connection = Config {
             send_buffer: BufferSize::growing(32 << 10, 2 << 20),
-            receive_buffer: BufferSize::growing(64 << 10, (2 << 20) - 1),
+            receive_buffer: BufferSize::growing(64 << 10, 2 << 20),
             delayed_ack: Duration::from_millis(40),
             quick_acks: 0,
             rto_min: Duration::from_millis(30),
             rto_max: Duration::from_secs(64),
+            // Twelve timeouts that begin at a second, and for a SYN the timer of the handshake.
+            r2: Duration::from_secs(511),
+            r2_syn: Duration::from_secs(75),
             time_wait: Duration::from_secs(60),
             time_wait_ignores_rst: false,
             accept_missing_timestamps: true,
@@ -402,7 +405,10 @@ impl Profile {
         Self {
             name: "freebsd",
             connection,
-            listener: ListenerConfig::default(),
+            listener: ListenerConfig {
+                synack_retries: 3,
+                ..ListenerConfig::default()
+            },
         }
     }
 

@@ -83,6 +83,7 @@ impl Stack {
     }
 
     /// Answers an echo request to a single host; one to a group could make many answer a forged sender.
+    /// RFC 1122 3.2.2.6: an echo request is answered with what it carried; one to a group is not [RFC1122-7] [RFC1122-8].
     fn answer_echo(&mut self, now: Instant, arrival: &Arrival, echo: Echo<'_>) {
         // Nobody has asked whether a host that we forward for is there.
         if arrival.to_group
@@ -223,6 +224,7 @@ impl Stack {
 struct Report;
 
 impl Report {
+    /// RFC 1122 3.2.2.1: what cannot be reached is told to the transport [RFC1122-6].
     fn of_icmpv4(kind: Icmpv4ErrorKind, packet: &QuotedPacket) -> Option<IcmpKind> {
         let why = match kind {
             Icmpv4ErrorKind::TimeExceeded(_) => return Some(IcmpKind::TimeExceeded),

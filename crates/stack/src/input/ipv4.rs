@@ -14,6 +14,7 @@ use handwave_wire::ipv4::Ipv4Header;
 const PROTOCOL_OFFSET: usize = 9;
 
 impl Stack {
+    /// RFC 1122 3.2.1.2: a header whose checksum does not hold costs a counter, and is not answered [RFC1122-1].
     pub(super) fn input_ipv4(&mut self, now: Instant, link: Link, packet: &mut PacketBuf) {
         let Ok((header, header_len)) = read(packet, Ipv4Header::parse_front) else {
             self.counters.ip_header_errors += 1;
@@ -119,6 +120,7 @@ impl Stack {
 }
 
 /// What a later ICMP Time Exceeded quotes of a first fragment.
+/// RFC 1122 3.2.2: the header and at least eight octets behind it [RFC1122-4].
 pub(super) fn quote(packet: &PacketBuf, is_first: bool) -> handwave_packet::Payload {
     match is_first {
         true => {

@@ -95,6 +95,7 @@ impl Stack {
     }
 
     /// What `destination` is to a packet that came in over `link`.
+    /// RFC 1122 3.2.1.3: what is not addressed to us is dropped in silence [RFC1122-2].
     fn classify(&self, link: &Link, destination: IpAddr) -> Destination {
         let weak = link.looped || self.config.host_model == HostModel::Weak;
         if weak && self.addresses.is_ours(&destination) {

@@ -177,6 +177,7 @@ impl Reassembly {
     }
 
     /// Adds a fragment; returns the datagram if that completes it.
+    /// RFC 1122 3.3.2: fragments make up their datagram again, whatever its size [RFC1122-9].
     pub(crate) fn insert(
         &mut self,
         now: Instant,

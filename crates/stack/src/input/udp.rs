@@ -10,6 +10,7 @@ use handwave_wire::udp::UdpHeader;
 use handwave_wire::{IpProtocol, ParseError, Sum};
 
 impl Stack {
+    /// RFC 1122 4.1.3.1: a port that nobody has is reported [RFC1122-11].
     pub(super) fn input_udp(&mut self, now: Instant, arrival: Arrival, packet: &mut PacketBuf) {
         let parse = |front: &[u8], len: usize| {
             let front = front.get(arrival.offset..).ok_or(ParseError::Truncated)?;
@@ -58,6 +59,7 @@ impl Stack {
 }
 
 /// A field of zero says that there is no checksum, which only IPv4 allows (RFC 768, RFC 8200 8.1).
+/// RFC 1122 4.1.3.4: a datagram with a wrong checksum is dropped in silence [RFC1122-12].
 fn udp_checksum_holds(
     packet: &PacketBuf,
     arrival: &Arrival,

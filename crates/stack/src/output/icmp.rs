@@ -34,6 +34,7 @@ pub(crate) enum Complaint {
 }
 
 impl Complaint {
+    /// RFC 1122 3.2.2.1: ports and protocols that nobody has are reported [RFC1122-5].
     fn icmpv4(self) -> Option<Icmpv4ErrorKind> {
         match self {
             Self::Port => Some(Icmpv4ErrorKind::Unreachable(Icmpv4Unreachable::Port)),
@@ -89,6 +90,7 @@ impl Stack {
     ///
     /// Never about a packet to a group (but for one IPv6 option problem), nor about an ICMP error, which does not get
     /// here. The source of every packet that gets here is a single host.
+    /// RFC 1122 3.2.2: no error about errors, groups, later fragments and invalid sources [RFC1122-3].
     pub(crate) fn complain(
         &mut self,
         now: Instant,
@@ -113,6 +115,7 @@ impl Stack {
 
     /// Gives up on datagrams whose fragments did not all come in time, and says so if the first one did (RFC 792, RFC
     /// 8200 4.5).
+    /// RFC 1122 3.3.2: what stays incomplete is given up and reported, if its first fragment is there [RFC1122-10].
     pub(crate) fn reassembly_timeout(&mut self, now: Instant) {
         while let Some(expired) = self
             .reassembly_ipv4
