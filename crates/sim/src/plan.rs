@@ -8,8 +8,8 @@ mod draw;
 use crate::{LinkConfig, Loss};
 use core::fmt;
 use core::time::Duration;
-use handwave_tcp::Config;
 use handwave_tcp::time::Instant;
+use handwave_tcp::{Config, ListenerConfig};
 
 /// One run: two hosts, a path between them, and some conversations over it.
 ///
@@ -45,8 +45,60 @@ pub struct Plan {
     pub moderation: Option<Duration>,
     /// Somebody off the path forges packets until the faults end, with pauses up to this.
     pub attack_pause: Option<Duration>,
+    /// Somebody floods the second host until the faults end.
+    pub flood: Option<Flood>,
+    /// How the second host's listeners behave.
+    pub listener: ListenerConfig,
     /// The connections, each on ports of its own.
     pub conversations: Vec<Conversation>,
+}
+
+/// Packets without number for the second host, of one kind or two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flood {
+    /// What they are.
+    pub kinds: Vec<FloodKind>,
+    /// Time between two bursts, from zero to this.
+    pub pause_max: Duration,
+    /// Packets of a burst, from 1 to this.
+    pub burst_max: usize,
+    /// Packets in all.
+    pub packets: usize,
+}
+
+/// What somebody floods a host with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FloodKind {
+    /// SYNs, each from another address anywhere.
+    RandomSyns,
+    /// SYNs from one prefix.
+    PrefixSyns,
+    /// SYNs from the first host's own address, at ports that it does not use.
+    HonestSyns,
+    /// Acknowledgments out of nowhere.
+    Acks,
+    /// Acknowledgments in the first host's name that guess at a cookie.
+    CookieGuesses,
+    /// Connections of a real host that never reads, so that the window shuts.
+    ZeroWindows,
+    /// Connections of a real host that never closes its side.
+    HalfClosed,
+    /// First, middle and overlapping fragments that never make a packet.
+    Fragments,
+}
+
+impl FloodKind {
+    /// All kinds.
+    pub const ALL: [Self; 8] = [
+        Self::RandomSyns,
+        Self::PrefixSyns,
+        Self::HonestSyns,
+        Self::Acks,
+        Self::CookieGuesses,
+        Self::ZeroWindows,
+        Self::HalfClosed,
+        Self::Fragments,
+    ];
 }
 
 /// The IP version of a run.
@@ -287,12 +339,18 @@ impl fmt::Display for Plan {
             clock,
             moderation,
             attack_pause,
+            flood,
+            listener,
             ..
         } = self;
         writeln!(
             f,
             "  clock {clock:?}, moderation {moderation:?}, attack pause {attack_pause:?}"
         )?;
+        if let Some(flood) = flood {
+            writeln!(f, "  flood {flood:?}")?;
+            writeln!(f, "  listener {listener:?}")?;
+        }
         writeln!(f, "  faults end at {} s", self.faults_end)?;
         for (number, conversation) in self.conversations.iter().enumerate() {
             writeln!(
@@ -346,7 +404,7 @@ mod tests {
                 .flat_map(|conversation| &conversation.ends)
                 .any(wanted)
         };
-        let kinds: [(&str, usize); 18] = [
+        let kinds: [(&str, usize); 21] = [
             ("IPv6", count(&|plan| plan.family == Family::V6)),
             (
                 "no faults",
@@ -384,6 +442,18 @@ mod tests {
             ("wraps", count(&|plan| plan.clock != Clock::Zero)),
             ("batches", count(&|plan| plan.moderation.is_some())),
             ("attacks", count(&|plan| plan.attack_pause.is_some())),
+            ("floods", count(&|plan| plan.flood.is_some())),
+            (
+                "floods from the clients' own address",
+                count(&|plan| {
+                    let kinds = plan.flood.iter().flat_map(|flood| &flood.kinds);
+                    kinds.into_iter().any(|kind| *kind == FloodKind::HonestSyns)
+                }),
+            ),
+            (
+                "Linux's settings",
+                count(&|plan| any_end(plan, &|end| end.config.slow_start_segments == u32::MAX)),
+            ),
             (
                 "no SACK",
                 count(&|plan| any_end(plan, &|end| !end.config.sack)),

@@ -4,14 +4,16 @@
 //! of all packets lost. Amounts are bounded so that a run takes milliseconds, not minutes.
 
 use super::{
-    Clock, Closing, Conversation, End, Family, Manner, MtuChange, Opening, Outage, Plan, Reading,
-    Writing,
+    Clock, Closing, Conversation, End, Family, Flood, FloodKind, Manner, MtuChange, Opening,
+    Outage, Plan, Reading, Writing,
 };
 use crate::{LinkConfig, Loss, Rng};
 use core::time::Duration;
 use handwave_tcp::congestion::Algorithm;
 use handwave_tcp::time::Instant;
-use handwave_tcp::{BufferSize, Config, KeepAlive};
+use handwave_tcp::{
+    BufferSize, Config, KeepAlive, Limits, ListenerConfig, Profile, RateLimit, SynCookies,
+};
 
 /// Most writes, and most reads, one application makes in a run.
 const CALLS_MAX: u64 = 3_000;
@@ -57,6 +59,17 @@ pub(super) fn plan(seed: u64) -> Plan {
     let attack_pause = rng
         .chance(0.2)
         .then(|| Duration::from_millis(rng.pick(&[10, 200, 2_000])));
+    // From a stream of their own, so that what came before is drawn as ever.
+    let mut rng = Rng::from_seed(seed ^ 0x666C_6F6F_6473);
+    linux(&mut rng, &mut conversations);
+    let flood = rng.chance(0.25).then(|| flood(&mut rng));
+    let listener = match &flood {
+        Some(_) => {
+            conversations.iter_mut().for_each(under_attack);
+            listener(&mut rng)
+        }
+        None => ListenerConfig::default(),
+    };
     Plan {
         seed,
         family,
@@ -68,7 +81,80 @@ pub(super) fn plan(seed: u64) -> Plan {
         clock,
         moderation,
         attack_pause,
+        flood,
+        listener,
         conversations,
+    }
+}
+
+/// Gives some ends Linux's settings, except for what is negotiated.
+fn linux(rng: &mut Rng, conversations: &mut [Conversation]) {
+    for index in 0..conversations.len() {
+        for end in 0..2 {
+            if rng.chance(0.85) {
+                continue;
+            }
+            let drawn = &conversations[index].ends[end].config;
+            conversations[index].ends[end].config = Config {
+                timestamps: drawn.timestamps,
+                sack: drawn.sack,
+                window_scaling: drawn.window_scaling,
+                mss_max: drawn.mss_max,
+                nagle: drawn.nagle,
+                congestion: drawn.congestion,
+                keepalive: drawn.keepalive,
+                ..Profile::linux().connection
+            };
+        }
+        if conversations[index].reuses_ports {
+            // The listener stays as it is.
+            conversations[index].ends[1].config = conversations[index - 1].ends[1].config.clone();
+        }
+    }
+}
+
+fn flood(rng: &mut Rng) -> Flood {
+    let kinds = (0..rng.within(1..=2)).map(|_| rng.pick(&FloodKind::ALL));
+    Flood {
+        kinds: kinds.collect(),
+        pause_max: Duration::from_millis(rng.pick(&[1, 20, 200])),
+        burst_max: rng.pick(&[1, 8, 40]),
+        packets: rng.pick(&[50, 200, 500]),
+    }
+}
+
+/// A listener with little room and, now and then, little patience with any one source.
+fn listener(rng: &mut Rng) -> ListenerConfig {
+    let impatient = rng.chance(0.3);
+    let rate = RateLimit {
+        per_second: 1,
+        burst: 2,
+    };
+    ListenerConfig {
+        syn_queue_max: rng.pick(&[1, 4, 64]),
+        accept_queue_max: rng.pick(&[8, 128]),
+        cookies: rng.pick(&[
+            SynCookies::OnOverflow,
+            SynCookies::OnOverflow,
+            SynCookies::Always,
+        ]),
+        limits: Limits {
+            syn_rate: impatient.then_some(rate),
+            half_open_max: impatient.then_some(2),
+            sources_max: 64,
+            ..Limits::default()
+        },
+        ..ListenerConfig::default()
+    }
+}
+
+/// A server that kept nothing of a handshake learns of its completion from what the client sends, so the client has to say
+/// something; and it stays to the end, so that it is known whether it was served.
+fn under_attack(talk: &mut Conversation) {
+    let first = &mut talk.ends[0].writing;
+    first.octets = first.octets.max(1);
+    for end in &mut talk.ends {
+        end.manner = Manner::Polite;
     }
 }
 

@@ -91,6 +91,16 @@ impl App {
         self.state = State::default();
     }
 
+    /// Gives up a connection and what came of it, before another try.
+    pub(super) fn start_over(&mut self, now: Instant, stack: &mut Stack) {
+        if let Some(socket) = self.socket.take() {
+            stack.abort(now, socket);
+        }
+        self.lost = None;
+        (self.written, self.read) = (0, 0);
+        self.state = State::default();
+    }
+
     pub(super) fn on_events(&mut self, events: Events) {
         self.state.can_write |= events.intersects(Events::WRITABLE | Events::CONNECTED);
         self.state.can_read |= events.contains(Events::READABLE);

@@ -193,7 +193,7 @@ impl Attacker {
 }
 
 /// A segment with a right checksum from the remote to the local end of `tuple`.
-fn tcp_packet(tuple: &Tuple, header: &TcpHeader, text: Vec<u8>) -> PacketBuf {
+pub(super) fn tcp_packet(tuple: &Tuple, header: &TcpHeader, text: Vec<u8>) -> PacketBuf {
     let mut octets = vec![0; header.header_len()];
     header.emit(&mut octets);
     octets.extend(text);

@@ -54,6 +54,30 @@ pub(super) fn examine(
     })
 }
 
+/// Whether anything that the first end sent has been acknowledged to it by `now`, its SYN apart and before it was reset: then the
+/// second end had a connection.
+pub(super) fn was_served(journal: &Journal, hosts: [HostId; 2], talk: &Talk, now: Instant) -> bool {
+    journal.with(|entries| {
+        let case = Case {
+            entries,
+            hosts,
+            talk,
+            end: 0,
+        };
+        let mut opened = case.sent_by(0);
+        let opened = opened.find(|entry| entry.flags.contains(TcpFlags::SYN));
+        let resets = case
+            .sent_by(1)
+            .filter(|answer| answer.flags.contains(TcpFlags::RST));
+        let reset_at = resets.filter_map(|reset| reset.arrived).min();
+        let until = reset_at.unwrap_or(now).min(now);
+        let mut answers = case
+            .sent_by(1)
+            .filter(|answer| answer.arrived.is_some_and(|arrived| arrived < until));
+        opened.is_some_and(|opened| answers.any(|answer| answer.ack.after(opened.seq + 1)))
+    })
+}
+
 /// One end's tries and the other's answers.
 struct Case<'a> {
     entries: &'a [Entry],

@@ -1,6 +1,7 @@
 //! What must hold of a host's connections whenever it has nothing left to send.
 
 use super::failure::Failure;
+use super::flood::HOLDERS_MAX;
 use super::journal::Journal;
 use super::laws::Known;
 use super::talk::Talk;
@@ -18,6 +19,7 @@ pub(super) fn check(
     side: usize,
     journal: &Journal,
     hosts: [HostId; 2],
+    flooded: bool,
 ) -> Result<(), Failure> {
     let mut memory_max = 0;
     for talk in talks {
@@ -45,11 +47,45 @@ pub(super) fn check(
             ));
         }
     }
+    if flooded {
+        // Fragments of packets that never become whole have their own limit.
+        memory_max += HOLDERS_MAX * 2 * CHUNK + stack.config().reassembly_ipv4.octets_max;
+    }
     let held = stack.held_memory();
     if held > memory_max {
         return Err(Failure::Invariant(format!(
             "{held} octets of memory held, at most {memory_max} allowed"
         )));
+    }
+    Ok(())
+}
+
+/// No queue of a listener outgrows its limit, and neither do the tables that count sources.
+pub(super) fn check_listeners(stack: &Stack, talks: &[Talk]) -> Result<(), Failure> {
+    let listeners = talks
+        .iter()
+        .filter_map(|talk| stack.listener(talk.listener?));
+    for listener in listeners {
+        let limits = listener.limits();
+        let tables = 48 * 1_024 + 256 * (limits.syn_queue_max + limits.accept_queue_max);
+        let must_hold = [
+            (
+                listener.half_open() <= limits.syn_queue_max,
+                "the SYN queue",
+            ),
+            (
+                listener.waiting() <= limits.accept_queue_max,
+                "the accept queue",
+            ),
+            (listener.memory() <= tables, "what a listener holds"),
+        ];
+        if let Some((_, what)) = must_hold.iter().find(|(holds, _)| !holds) {
+            let (half_open, waiting, memory) =
+                (listener.half_open(), listener.waiting(), listener.memory());
+            return Err(Failure::Invariant(format!(
+                "{what} outgrows its limit: {half_open} half open, {waiting} waiting, {memory} octets"
+            )));
+        }
     }
     Ok(())
 }

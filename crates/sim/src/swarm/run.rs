@@ -5,6 +5,7 @@ use super::attack::Attacker;
 use super::clock;
 use super::excuse;
 use super::failure::Failure;
+use super::flood::{Flooder, Holders};
 use super::invariants;
 use super::journal::{Entry, Journal, addresses};
 use super::talk::Talk;
@@ -13,9 +14,11 @@ use crate::{Happening, HostId, Rng, World};
 use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
-use handwave_stack::{InterfaceConfig, Prefix, SocketId, SocketSummary, Stack, StackConfig};
+use handwave_stack::{
+    ConnectionId, InterfaceConfig, ListenerId, Prefix, SocketId, SocketSummary, Stack, StackConfig,
+};
 use handwave_tcp::time::Instant;
-use handwave_tcp::{Endpoint, ListenerConfig, Phase, Secrets, Tuple};
+use handwave_tcp::{Endpoint, Phase, Secrets, Tuple};
 use std::sync::Arc;
 
 /// Most steps of one run; a bound against a stack that is busy for ever.
@@ -100,6 +103,8 @@ pub(super) struct Run {
     plan: Plan,
     start: Instant,
     attacker: Option<Attacker>,
+    flooder: Option<Flooder>,
+    holders: Option<Holders>,
     world: World,
     hosts: [HostId; 2],
     talks: Vec<Talk>,
@@ -141,10 +146,18 @@ impl Run {
         let attacker = plan
             .attack_pause
             .map(|pause| Attacker::new(rng.fork(), pause, [start, plan.faults_end]));
+        let span = [start, plan.faults_end];
+        let flooder = plan
+            .flood
+            .clone()
+            .map(|flood| Flooder::new(rng.fork(), flood, addresses[0], span));
+        let holders = Holders::new(&mut world, &plan, hosts[1], &mut rng);
         Self {
             plan,
             start,
             attacker,
+            flooder,
+            holders,
             world,
             hosts,
             talks,
@@ -205,7 +218,11 @@ impl Run {
         };
         self.change_conditions();
         self.attack();
-        self.act(host.index())?;
+        self.flood();
+        match self.hosts.iter().position(|known| *known == host) {
+            Some(side) => self.act(side)?,
+            None => self.hold(),
+        }
         self.begin_next();
         Ok(true)
     }
@@ -224,7 +241,7 @@ impl Run {
                 let place = talk.endpoints[1];
                 let stack = self.world.stack_mut(self.hosts[1]);
                 let listener = stack
-                    .listen_with(place, ListenerConfig::default(), config)
+                    .listen_with(place, self.plan.listener.clone(), config)
                     .map_err(|error| Failure::Refused(format!("listening: {error}")))?;
                 talk.listener = Some(listener);
             }
@@ -288,13 +305,45 @@ impl Run {
         }
     }
 
+    /// Lets the flood, if there is one, go on when it is time.
+    fn flood(&mut self) {
+        let now = self.world.now();
+        let talks = self.talks.iter();
+        let servers: Vec<Endpoint> = talks.map(|talk| talk.endpoints[1]).collect();
+        let Some(flooder) = &mut self.flooder else {
+            return;
+        };
+        if flooder.next().is_none_or(|next| next > now) {
+            return;
+        }
+        for packet in flooder.strike(now, &servers) {
+            self.world.inject(self.hosts[1], packet);
+        }
+        if let (Some(holders), Some(server)) = (&mut self.holders, servers.first()) {
+            holders.open(now, *server, self.world.stack_mut(holders.host));
+        }
+        self.hold();
+    }
+
+    /// Lets the host that holds connections open act.
+    fn hold(&mut self) {
+        if let Some(holders) = &mut self.holders {
+            let (now, host) = (self.world.now(), holders.host);
+            holders.act(now, self.world.stack_mut(host));
+            let lets_go = (now < self.plan.faults_end).then_some(self.plan.faults_end);
+            self.world.set_alarm(host, lets_go);
+            self.world.flush(host);
+        }
+    }
+
     /// Lets the applications of one host act, and sends what comes of it.
     fn act(&mut self, side: usize) -> Result<(), Failure> {
         let host = self.hosts[side];
         self.tell_events(side);
         let now = self.world.now();
         let strike = self.attacker.as_ref().and_then(Attacker::next);
-        let mut wake = [self.next_change, strike]
+        let burst = self.flooder.as_ref().and_then(Flooder::next);
+        let mut wake = [self.next_change, strike, burst]
             .into_iter()
             .flatten()
             .min()
@@ -312,12 +361,34 @@ impl Run {
         }
         self.world.set_alarm(host, wake);
         self.world.flush(host);
+        self.retry_unserved();
         self.judge_lost(side)
+    }
+
+    /// A flooded server answers with cookies, which take the first acknowledgment and nothing else: what overtakes that, or comes
+    /// when the cookie is stale, is reset. The client is served once it tries again.
+    fn retry_unserved(&mut self) {
+        if self.plan.flood.is_none() {
+            return;
+        }
+        let now = self.world.now();
+        for talk in &mut self.talks {
+            let mut apps = talk.apps.iter();
+            let is_lost = talk.listener.is_some() && apps.any(|app| app.lost().is_some());
+            if is_lost && !talk.excused && !excuse::was_served(&self.journal, self.hosts, talk, now)
+            {
+                for side in 0..2 {
+                    talk.start_over(side, now, self.world.stack_mut(self.hosts[side]));
+                }
+                talk.try_elsewhere(now);
+                self.world.set_alarm(self.hosts[0], Some(now));
+                self.hosts.iter().for_each(|host| self.world.flush(*host));
+            }
+        }
     }
 
     fn tell_events(&mut self, side: usize) {
         let host = self.hosts[side];
-        let now = self.world.now();
         while let Some(event) = self.world.stack_mut(host).poll_event() {
             match event.socket {
                 SocketId::Connection(id) => {
@@ -326,19 +397,35 @@ impl Run {
                         app.on_events(event.events);
                     }
                 }
-                SocketId::Listener(id) => {
-                    let mut talks = self.talks.iter_mut();
-                    let talk = talks.find(|talk| {
-                        side == 1 && talk.listener == Some(id) && talk.awaits_accept()
-                    });
-                    let accepted = self.world.stack_mut(host).accept(id);
-                    if let (Some(talk), Some((socket, _))) = (talk, accepted) {
-                        talk.apps[1].attach(now, socket, true);
-                    }
-                }
+                SocketId::Listener(id) => self.accept_all(side, id),
                 SocketId::Udp(_) => {}
             }
         }
+    }
+
+    /// Accepts whoever waits: a conversation's client, or somebody who holds connections.
+    fn accept_all(&mut self, side: usize, listener: ListenerId) {
+        let (now, host) = (self.world.now(), self.hosts[side]);
+        while let Some((socket, tuple)) = self.world.stack_mut(host).accept(listener) {
+            let mut talks = self.talks.iter_mut();
+            let talk = talks.find(|talk| {
+                let ours = talk.listener == Some(listener) && talk.awaits_accept();
+                ours && talk.endpoints[0] == tuple.remote
+            });
+            match talk {
+                Some(talk) => talk.apps[1].attach(now, socket, true),
+                None => self.serve_stranger(socket),
+            }
+        }
+    }
+
+    /// Says something to somebody who may never read it, and takes leave at once.
+    fn serve_stranger(&mut self, socket: ConnectionId) {
+        let (now, host) = (self.world.now(), self.hosts[1]);
+        let stack = self.world.stack_mut(host);
+        let _taken = stack.write(now, socket, &[0x5A; 2_000]);
+        stack.close(now, socket);
+        stack.release(now, socket);
     }
 
     fn is_over(&self) -> bool {
@@ -369,7 +456,12 @@ impl Run {
         }
         (0..2).try_for_each(|side| {
             let stack = self.world.stack(self.hosts[side]);
-            invariants::check(stack, &self.talks, side, &self.journal, self.hosts)
+            let flooded = side == 1 && self.plan.flood.is_some();
+            invariants::check(stack, &self.talks, side, &self.journal, self.hosts, flooded)?;
+            match flooded {
+                true => invariants::check_listeners(stack, &self.talks),
+                false => Ok(()),
+            }
         })
     }
 
@@ -423,6 +515,7 @@ impl Run {
         while self.world.step().is_some() {
             self.report.steps += 1;
             self.change_conditions();
+            self.hold();
             if self.world.now() > deadline || self.report.steps > STEPS_MAX {
                 return Err(Failure::Endless(format!(
                     "after all was done; {}",

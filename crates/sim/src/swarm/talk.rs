@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// Pause before ports that are still in use are tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How far apart the ports of two attempts are; more than there are conversations.
+const PORT_STEP: u16 = 10;
+
 /// A conversation under way.
 #[derive(Debug)]
 pub(super) struct Talk {
@@ -140,6 +143,18 @@ impl Talk {
             // Both try again at a full second, so that the SYNs cross however far the first ones missed each other.
             self.opens_at[side] = Some(Instant::from_secs(now.as_secs() + 1));
         }
+    }
+
+    /// Gives up what one end has.
+    pub(super) fn start_over(&mut self, side: usize, now: Instant, stack: &mut Stack) {
+        self.apps[side].start_over(now, stack);
+    }
+
+    /// Tries again, from another port, where a server that kept nothing of the handshake has turned its client away.
+    pub(super) fn try_elsewhere(&mut self, now: Instant) {
+        self.endpoints[0].port += PORT_STEP;
+        self.since = now;
+        self.opens_at[0] = Some(Instant::from_secs(now.as_secs() + 1));
     }
 
     /// An end whose peer did not stay may be reset.

@@ -42,6 +42,8 @@ fn quiet() -> Plan {
     plan.mtu_changes.clear();
     plan.outages.clear();
     plan.attack_pause = None;
+    plan.flood = None;
+    plan.listener = Default::default();
     plan.faults_end = Instant::from_secs(1_000);
     plan.conversations.truncate(1);
     let talk = &mut plan.conversations[0];

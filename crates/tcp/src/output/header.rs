@@ -53,6 +53,8 @@ pub(super) fn syn_ack(tcb: &mut Tcb, cx: &Context<'_>) -> SegmentOut {
     acknowledged(tcb);
     let window = window::syn_window(&tcb.config, tcb.mss.receive);
     tcb.rcv.edge = tcb.rcv.edge.later(tcb.rcv.nxt + u32::from(window));
+    // It may be more than our first SYN offered, before the size of the peer's segments was known.
+    tcb.rcv.granted = tcb.rcv.granted.later(tcb.rcv.edge);
     let header = TcpHeader {
         source_port: tcb.tuple.local.port,
         destination_port: tcb.tuple.remote.port,
