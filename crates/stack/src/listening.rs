@@ -269,7 +269,8 @@ impl Stack {
 
     /// Gives a segment that belongs to no connection to the listener in `slot`.
     ///
-    /// `iss_floor` comes from a TIME-WAIT record that gave way to this SYN (RFC 6191).
+    /// `iss_floor` comes from a TIME-WAIT record that would give way to this SYN (RFC 6191). Returns whether the listener has taken
+    /// it up.
     pub(crate) fn segment_for_listener(
         &mut self,
         now: Instant,
@@ -277,22 +278,24 @@ impl Stack {
         slot: u32,
         segment: SegmentIn,
         iss_floor: Option<SeqNum>,
-    ) {
+    ) -> bool {
         if segment.header.flags.contains(TcpFlags::SYN) && self.refuses_memory() {
-            return;
+            return false;
         }
         let tuple = way.tuple;
         let hop = self.way_back(&way);
         let path = self.path_to(tuple.remote.addr, &hop);
         let Some(entry) = self.listening.entries.at_mut(slot) else {
-            return;
+            return false;
         };
         let mut cx = Context::new(now, &mut self.host);
         let verdict = entry
             .listener
             .handle_segment(&mut cx, tuple, path, segment, iss_floor);
         self.listening.collect_events(slot);
+        let is_lost = matches!(verdict, ListenVerdict::Dropped(_) | ListenVerdict::Reset(_));
         self.carry_out(now, way, slot, hop, verdict);
+        !is_lost
     }
 
     /// Does what the listener in `slot` wants done about a segment.

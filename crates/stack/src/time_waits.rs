@@ -102,10 +102,11 @@ impl Stack {
                 let listener = self.listening.find(&tuple.local);
                 match listener.filter(|_| !self.is_borrowed(interface, &tuple.local.addr)) {
                     Some(listener) => {
-                        self.remove_time_wait(slot);
-                        self.counters.time_waits_recycled += 1;
                         let way = Way { interface, tuple };
-                        self.segment_for_listener(now, way, listener, segment, Some(iss_floor));
+                        if self.segment_for_listener(now, way, listener, segment, Some(iss_floor)) {
+                            self.remove_time_wait(slot);
+                            self.counters.time_waits_recycled += 1;
+                        }
                     }
                     None => self.host.counters.count_drop(reason),
                 }

@@ -146,7 +146,8 @@ impl Listener {
     /// Takes a segment addressed to this listener, whether or not a half-open record exists for it.
     ///
     /// `path` is what the network layer says of the way back; `iss_floor` comes from a TIME-WAIT record that gave way to
-    /// this SYN (RFC 6191). Text on a SYN is neither stored nor acknowledged: the peer sends it again.
+    /// this SYN (RFC 6191): what the SYN is answered with begins beyond it. Such a SYN has a record as long as there is room, and a
+    /// cookie only if that happens to lie beyond; if it is lost, the TIME-WAIT record stays. Text on a SYN is neither stored nor acknowledged: the peer sends it again.
     pub fn handle_segment(
         &mut self,
         cx: &mut Context<'_>,
@@ -159,7 +160,7 @@ impl Listener {
         if let Some(record) = self.syn_queue.get(&tuple) {
             return self.handle_half_open(cx, tuple, path, segment, &record);
         }
-        match self.sift(cx, tuple, path, segment) {
+        match self.sift(cx, tuple, path, segment, iss_floor) {
             ControlFlow::Break(verdict) => verdict,
             ControlFlow::Continue(syn) => self.make_record(cx, tuple, path, &syn, iss_floor),
         }

@@ -114,7 +114,7 @@ impl Stack {
             return;
         }
         if let Some(listener) = self.listening.find(&local) {
-            self.segment_for_listener(now, way, listener, segment, None);
+            let _taken = self.segment_for_listener(now, way, listener, segment, None);
             return;
         }
         self.counters.tcp_no_port += 1;

@@ -23,6 +23,7 @@ impl Listener {
         tuple: Tuple,
         path: Path,
         segment: &SegmentIn,
+        iss_floor: Option<SeqNum>,
     ) -> ControlFlow<ListenVerdict> {
         let finding = self.note_syn(cx, &tuple);
         match finding {
@@ -42,17 +43,22 @@ impl Listener {
             });
         }
         if finding != Finding::Fine {
-            let verdict = self.handle_unverified(cx, tuple, path, segment, finding);
+            let verdict = self.handle_unverified(cx, tuple, path, segment, (finding, iss_floor));
             return ControlFlow::Break(verdict);
         }
-        if self.limits.cookies == SynCookies::Always {
-            return ControlFlow::Break(self.answer_with_cookie(cx, tuple, path, segment));
+        // Where an earlier connection has just ended, the numbers have to go on from there, and a record can see to that.
+        if self.limits.cookies == SynCookies::Always && iss_floor.is_none() {
+            return ControlFlow::Break(
+                self.answer_with_cookie(cx, tuple, path, segment, iss_floor),
+            );
         }
         if self.syn_queue_is_full() {
             self.counters.syn_queue_full += 1;
-            if self.limits.cookies == SynCookies::OnOverflow {
+            if self.limits.cookies != SynCookies::Off {
                 self.counters.req_queue_full_do_cookies += 1;
-                return ControlFlow::Break(self.answer_with_cookie(cx, tuple, path, segment));
+                return ControlFlow::Break(
+                    self.answer_with_cookie(cx, tuple, path, segment, iss_floor),
+                );
             }
             self.counters.req_queue_full_drop += 1;
             self.counters.drops += 1;
@@ -88,13 +94,13 @@ impl Listener {
         tuple: Tuple,
         path: Path,
         segment: &SegmentIn,
-        finding: Finding,
+        (finding, iss_floor): (Finding, Option<SeqNum>),
     ) -> ListenVerdict {
         self.count_finding(finding);
         match (self.limits.limits.unverified, self.limits.cookies) {
             (Unverified::Cookie, SynCookies::OnOverflow | SynCookies::Always) => {
                 self.counters.limit_do_cookies += 1;
-                self.answer_with_cookie(cx, tuple, path, segment)
+                self.answer_with_cookie(cx, tuple, path, segment, iss_floor)
             }
             (Unverified::Cookie, SynCookies::Off) => {
                 self.counters.drops += 1;

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
-use handwave_wire::{TcpFlags, TcpOptions, Timestamps};
+use handwave_wire::{SeqNum, TcpFlags, TcpOptions, Timestamps};
 
 use super::cookie::{COOKIE_AGE_MAX, Cookie, Offer, bake, taste};
 use super::syn_queue::HalfOpen;
@@ -26,13 +26,14 @@ use crate::tuple::Tuple;
 const LAG_MAX: u32 = 1 << 15;
 
 impl Listener {
-    /// Answers a SYN with a SYN+ACK of which nothing is kept.
+    /// Answers a SYN with a SYN+ACK of which nothing is kept; drops it if its number would not lie beyond `iss_floor`.
     pub(super) fn answer_with_cookie(
         &mut self,
         cx: &mut Context<'_>,
         tuple: Tuple,
         path: Path,
         segment: &SegmentIn,
+        iss_floor: Option<SeqNum>,
     ) -> ListenVerdict {
         let syn = &segment.header;
         let ecn = TcpFlags::ECE | TcpFlags::CWR;
@@ -54,7 +55,8 @@ impl Listener {
             &offer,
             clock,
         );
-        let Some(cookie) = cookie else {
+        let beyond = |cookie: &Cookie| iss_floor.is_none_or(|floor| !cookie.iss.before(floor));
+        let Some(cookie) = cookie.filter(beyond) else {
             self.counters.drops += 1;
             return drop_segment(cx, DropReason::SynQueueFull);
         };

@@ -7,7 +7,7 @@
 use core::net::IpAddr;
 use core::ops::ControlFlow;
 
-use handwave_wire::TcpFlags;
+use handwave_wire::{SeqNum, TcpFlags};
 
 use super::{ListenVerdict, Listener, drop_segment};
 use crate::error::DropReason;
@@ -71,7 +71,8 @@ impl Listener {
         path: Path,
         segment: SegmentIn,
     ) -> ControlFlow<ListenVerdict, Screened> {
-        let syn = self.sift(cx, tuple, path, segment)?;
+        self.meter.on_time(cx.now, &self.counters);
+        let syn = self.sift(cx, tuple, path, segment, None)?;
         let counted = self.charge_record(cx, tuple.remote.addr);
         // Whatever comes of the SYN counts the segment.
         cx.host.counters.segments_in -= 1;
@@ -108,6 +109,7 @@ impl Listener {
         tuple: Tuple,
         path: Path,
         segment: SegmentIn,
+        iss_floor: Option<SeqNum>,
     ) -> ControlFlow<ListenVerdict, SegmentIn> {
         cx.host.counters.segments_in += 1;
         let flags = segment.header.flags;
@@ -127,7 +129,7 @@ impl Listener {
         if flags.contains(TcpFlags::FIN) {
             return ControlFlow::Break(drop_segment(cx, DropReason::IllegalFlags));
         }
-        self.admit(cx, tuple, path, &segment)?;
+        self.admit(cx, tuple, path, &segment, iss_floor)?;
         ControlFlow::Continue(segment)
     }
 }

@@ -251,7 +251,101 @@ fn assert_no_structure(what: &str, numbers: &[u32], bits: core::ops::Range<u32>)
     }
 }
 
+/// Checks that none of the predictors in the textbooks does better than chance on numbers of `bits` bits: the difference to the one
+/// before, a straight line through the last two, least squares over all, each single bit, and the bit before it.
+fn assert_unpredictable(what: &str, numbers: &[u32], bits: u32) {
+    let space = 2_f64.powi(i32::try_from(bits).unwrap());
+    let mask = u32::MAX >> (32 - bits);
+    let count = f64::from(u32::try_from(numbers.len()).unwrap());
+    let near = |guess: u32, number: u32| {
+        let error = number.wrapping_sub(guess) & mask;
+        error.min(error.wrapping_neg() & mask) < 1 << (bits - 10)
+    };
+    // Within 2^-10 of the space to either side by chance: once in 512 guesses.
+    let hits = |name: &str, guess: &dyn Fn(&[u32]) -> u32| {
+        let windows = numbers.windows(4);
+        let hits = windows
+            .filter(|w| near(guess(&w[..3]) & mask, w[3]))
+            .count();
+        let (hits, expected) = (f64::from(u32::try_from(hits).unwrap()), count / 512.0);
+        let deviation = (hits - expected).abs() / expected.sqrt();
+        assert!(deviation < 6.0, "{what}: {name} hits {hits} of {expected}");
+    };
+    hits("the same again", &|seen| seen[2]);
+    hits("the same step again", &|seen| {
+        seen[2].wrapping_add(seen[2].wrapping_sub(seen[1]))
+    });
+    hits("the same change of steps again", &|seen| {
+        let [a, b, c] = [seen[0], seen[1], seen[2]];
+        c.wrapping_mul(3)
+            .wrapping_sub(b.wrapping_mul(3))
+            .wrapping_add(a)
+    });
+    // Correlation with the place in line, which least squares lives off, and with the numbers 1 to 16 places before.
+    let centred: Vec<f64> = numbers
+        .iter()
+        .map(|&n| f64::from(n & mask) / space - 0.5)
+        .collect();
+    let variance: f64 = centred.iter().map(|x| x * x).sum();
+    let places = (0..).map(|place| f64::from(place) / count - 0.5);
+    let with_place: f64 = places.zip(&centred).map(|(place, x)| place * x).sum();
+    let with_place = with_place / (variance * count / 12.0).sqrt();
+    let limit = 6.0 / count.sqrt();
+    assert!(
+        with_place.abs() < limit,
+        "{what}: a line fits by {with_place}"
+    );
+    for lag in 1..=16 {
+        let sum: f64 = centred
+            .iter()
+            .zip(&centred[lag..])
+            .map(|(a, b)| a * b)
+            .sum();
+        let auto = sum / variance;
+        assert!(
+            auto.abs() < limit,
+            "{what}: correlation {auto} at lag {lag}"
+        );
+    }
+    for bit in 0..bits {
+        let set = numbers.iter().filter(|&&n| n >> bit & 1 == 1).count();
+        let kept = numbers
+            .windows(2)
+            .filter(|w| (w[0] ^ w[1]) >> bit & 1 == 0)
+            .count();
+        for (name, seen) in [("is set", set), ("stays", kept)] {
+            let seen = f64::from(u32::try_from(seen).unwrap());
+            let deviation = (seen - count / 2.0).abs() / (count / 4.0).sqrt();
+            assert!(deviation < 6.0, "{what}: bit {bit} {name} {seen} times");
+        }
+    }
+}
+
 const SAMPLE: u32 = 100_000;
+
+#[test]
+fn the_predictors_find_what_is_there() {
+    let caught = |numbers: Vec<u32>| {
+        let run = || assert_unpredictable("a weak generator", &numbers, 32);
+        std::panic::catch_unwind(run).is_err()
+    };
+    assert!(
+        caught((0..SAMPLE).map(|n| n.wrapping_mul(64_000)).collect()),
+        "a counter"
+    );
+    let parabola = |n: u32| n.wrapping_mul(n).wrapping_mul(40_503);
+    assert!(caught((0..SAMPLE).map(parabola).collect()), "a parabola");
+    let hash = |n: u32| {
+        n.wrapping_mul(2_654_435_769)
+            .rotate_left(13)
+            .wrapping_mul(2_246_822_519)
+    };
+    let low_bit = |n: u32| hash(n ^ hash(n)) & !1;
+    assert!(
+        caught((0..SAMPLE).map(low_bit).collect()),
+        "a bit that is never set"
+    );
+}
 
 #[test]
 fn cookies_show_no_structure() {
@@ -262,12 +356,15 @@ fn cookies_show_no_structure() {
     };
     let one: Vec<u32> = (0..SAMPLE).map(|n| iss(&one_tuple(), n, at(7))).collect();
     assert_no_structure("one tuple, its ISN counting up", &one, 0..24);
+    assert_unpredictable("one tuple, its ISN counting up", &one, 24);
     let over_time: Vec<u32> = (0..SAMPLE)
         .map(|n| iss(&one_tuple(), 1, at(60 * u64::from(n))))
         .collect();
     assert_no_structure("one tuple, minute by minute", &over_time, 0..24);
+    assert_unpredictable("one tuple, minute by minute", &over_time, 24);
     let many: Vec<u32> = (0..SAMPLE).map(|n| iss(&neighbour(n), 1, at(7))).collect();
     assert_no_structure("neighbouring tuples", &many, 0..24);
+    assert_unpredictable("neighbouring tuples", &many, 24);
 }
 
 #[test]
@@ -276,10 +373,12 @@ fn initial_sequence_numbers_of_many_tuples_show_no_structure() {
     let isn = |tuple: &Tuple, now| crate::isn::initial_sequence_number(&[3; 16], tuple, now).raw();
     let many: Vec<u32> = (0..SAMPLE).map(|n| isn(&neighbour(n), at(7))).collect();
     assert_no_structure("neighbouring tuples", &many, 0..32);
+    assert_unpredictable("neighbouring tuples", &many, 32);
     let late: Vec<u32> = (0..SAMPLE)
         .map(|n| isn(&neighbour(n), Instant::from_millis(u64::from(n))))
         .collect();
     assert_no_structure("tuples one after the other", &late, 0..32);
+    assert_unpredictable("tuples one after the other", &late, 32);
     let one: Vec<u32> = (0..SAMPLE)
         .map(|n| isn(&one_tuple(), Instant::from_micros(4 * u64::from(n))))
         .collect();
