@@ -109,6 +109,8 @@ pub struct Config {
     pub orphan_retries: u8,
     /// Shortest time between two challenge ACKs of one connection (RFC 5961 7) [RFC5961-9].
     pub challenge_interval: Duration,
+    /// Which segments are heard.
+    pub sequence_check: SequenceCheck,
     /// Take segments without timestamps though timestamps were agreed on (RFC 7323 3.2 says drop).
     pub accept_missing_timestamps: bool,
     /// End the connection on hard ICMP errors after the handshake too (RFC 9293 3.9.2.2 [SHLD-26]; RFC 5927 5.2 advises not to).
@@ -165,6 +167,18 @@ pub enum Segmentation {
     /// (RFC 8985) where the peer knows SACK, the window shrinks in proportion to what is delivered (RFC 9937), and a reduction is taken
     /// back when nothing was lost after all (RFC 5682, RFC 3522, RFC 3708).
     Records,
+}
+
+/// Which segments are heard (RFC 9293 3.10.7.4, first and second check).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SequenceCheck {
+    /// Those with a sequence number in the window; a RST ends the connection only at RCV.NXT.
+    #[default]
+    Exact,
+    /// As Linux: those that end at the last acknowledgment sent too, so that the acknowledgment in a segment sent again counts;
+    /// none that ends beyond the window while text waits to be read; and behind the peer's FIN a RST with the number of that FIN
+    /// ends the connection. A SYN whose answer acknowledges something else is sent again at once.
+    Lenient,
 }
 
 /// How much of the receive buffer is offered as window.
@@ -273,6 +287,7 @@ impl Default for Config {
             fin_wait2_timeout: Duration::from_secs(60),
             orphan_retries: 8,
             challenge_interval: Duration::from_millis(500),
+            sequence_check: SequenceCheck::Exact,
             accept_missing_timestamps: false,
             hard_icmp_aborts: false,
             dscp: 0,
@@ -370,6 +385,7 @@ impl Profile {
             time_wait: Duration::from_secs(60),
             time_wait_ignores_rst: false,
             resets: Resets::Dressed,
+            sequence_check: SequenceCheck::Lenient,
             accept_missing_timestamps: true,
             ..Config::default()
         };

@@ -50,7 +50,7 @@ mod vars;
 
 pub use config::{
     Acknowledging, BufferSize, Config, KeepAlive, ListenerConfig, Profile, ReceiveWindow, Resets,
-    Segmentation, WindowProbe,
+    Segmentation, SequenceCheck, WindowProbe,
 };
 pub use connection::Connection;
 pub use error::{ConnectionError, DropReason, ReceiveError, SendError, Unreachable};

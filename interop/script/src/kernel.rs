@@ -34,6 +34,8 @@ pub(crate) struct Kernel {
     /// What the script has opened: any other number may be ours.
     open: BTreeSet<Fd>,
     outgoing: VecDeque<PacketBuf>,
+    /// The congestion control of new sockets: Linux's default, whatever this machine has.
+    congestion: String,
 }
 
 /// A call, made on a thread of its own.
@@ -59,6 +61,7 @@ impl Kernel {
             bell: Arc::new(bell),
             open: BTreeSet::new(),
             outgoing: VecDeque::new(),
+            congestion: "cubic".to_owned(),
         })
     }
 
@@ -182,7 +185,10 @@ impl Host for Kernel {
     }
 
     fn command(&mut self, text: &str, allow_shell: bool) -> Result<(), String> {
-        shell::run(text, allow_shell)
+        if let Some(congestion) = shell::run(text, allow_shell)? {
+            self.congestion = congestion;
+        }
+        Ok(())
     }
 
     fn begin(&mut self, op: Op) -> KernelCall {
@@ -229,7 +235,11 @@ impl Host for Kernel {
     }
 
     fn socket(&mut self, domain: i32, kind: i32, protocol: i32) -> Result<Fd, Errno> {
-        self.opened(sys::socket(domain, kind, protocol))
+        let fd = self.opened(sys::socket(domain, kind, protocol))?;
+        // A namespace may not choose among all that there are; a privileged socket may. It fails where there is none.
+        let name = (libc::SOL_TCP, libc::TCP_CONGESTION);
+        let _ = sys::set_option(fd, name, &OptionValue::Name(self.congestion.clone()));
+        Ok(fd)
     }
 
     fn bind(&mut self, fd: Fd, to: Address) -> Result<(), Errno> {

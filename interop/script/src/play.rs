@@ -20,6 +20,8 @@ use crate::report;
 
 /// Events of a failed run that are shown.
 const TRACED: usize = 24;
+/// By how much a timer may be late: the kernel's wheel keeps an eighth of the time.
+const TIMER_PERCENT: u32 = 13;
 /// What a script may take on top of its own time.
 const GRACE: Duration = Duration::from_secs(45);
 
@@ -275,6 +277,7 @@ fn play_here(text: &str, arguments: &Arguments) -> Fate {
     let settings = Settings {
         tolerance: least,
         tolerance_least: least,
+        tolerance_percent: TIMER_PERCENT,
         ..settings(arguments)
     };
     let outcome = match run_on(text, &settings, Kernel::new) {

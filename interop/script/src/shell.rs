@@ -9,24 +9,28 @@ use std::process::Command;
 /// Programs that touch the namespace only, or nothing.
 const HARMLESS: &[&str] = &["ip", "ss", "nstat", "true", "sleep", "echo", "tc"];
 
-/// Runs the commands of one pair of backticks.
-pub(crate) fn run(text: &str, allow_shell: bool) -> Result<(), String> {
+/// Where Linux keeps the congestion control of new sockets; a namespace may not set it to all that there are.
+const CONGESTION: &str = "net/ipv4/tcp_congestion_control";
+
+/// Runs the commands of one pair of backticks; returns the congestion control that they choose.
+pub(crate) fn run(text: &str, allow_shell: bool) -> Result<Option<String>, String> {
+    let mut congestion = None;
     let joined = text.replace("\\\n", " ");
     for line in joined.split(['\n', ';']).flat_map(|line| line.split("&&")) {
         let line = line.split(" #").next().unwrap_or_default().trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        one(line, allow_shell)?;
+        congestion = one(line, allow_shell)?.or(congestion);
     }
-    Ok(())
+    Ok(congestion)
 }
 
-fn one(line: &str, allow_shell: bool) -> Result<(), String> {
+fn one(line: &str, allow_shell: bool) -> Result<Option<String>, String> {
     let mut words = line.split_whitespace();
     match words.next() {
         Some("sysctl") => sysctls(line),
-        Some(name) if allow_shell || HARMLESS.contains(&name) => program(line),
+        Some(name) if allow_shell || HARMLESS.contains(&name) => program(line).map(|()| None),
         _ => Err(format!(
             "the command `{line}` may reach beyond the namespace; --allow-shell runs it"
         )),
@@ -34,7 +38,7 @@ fn one(line: &str, allow_shell: bool) -> Result<(), String> {
 }
 
 /// `sysctl -q net.ipv4.a=1 net.ipv4.b="1 2 3"`.
-fn sysctls(line: &str) -> Result<(), String> {
+fn sysctls(line: &str) -> Result<Option<String>, String> {
     let words: Vec<&str> = line
         .split_whitespace()
         .skip(1)
@@ -51,11 +55,17 @@ fn sysctls(line: &str) -> Result<(), String> {
             (None, None) => return Err(format!("`{line}` sets nothing")),
         }
     }
+    let mut congestion = None;
     for (name, value) in pairs {
         let value = value.trim_matches(['"', '\'']);
-        set(&name.replace('.', "/"), value)?;
+        let path = name.replace('.', "/");
+        if path == CONGESTION {
+            congestion = Some(value.to_owned());
+        } else {
+            set(&path, value)?;
+        }
     }
-    Ok(())
+    Ok(congestion)
 }
 
 /// Writes a setting of the network, which belongs to the namespace.

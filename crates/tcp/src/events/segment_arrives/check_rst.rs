@@ -4,6 +4,7 @@ use core::ops::ControlFlow::{Break, Continue};
 
 use handwave_wire::TcpFlags;
 
+use super::check_sequence;
 use super::other_states::Step;
 use crate::error::{ConnectionError, DropReason};
 use crate::host::Context;
@@ -23,7 +24,8 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) ->
     if tcb.phase() == Phase::TimeWait && tcb.config.time_wait_ignores_rst {
         return Break(Verdict::Dropped(DropReason::RstInTimeWait));
     }
-    if segment.header.seq != tcb.rcv.nxt {
+    let exact = segment.header.seq == tcb.rcv.nxt;
+    if !exact && !check_sequence::repeats_fin(tcb, segment.header.seq) {
         tcb.challenge(cx);
         return Break(Verdict::Challenged(DropReason::RstNotExact));
     }

@@ -6,6 +6,7 @@ use core::time::Duration;
 use handwave_wire::{SackBlock, SeqNum, TcpFlags};
 
 use super::other_states::Step;
+use crate::config::SequenceCheck;
 use crate::delayed_ack;
 use crate::error::DropReason;
 use crate::host::Context;
@@ -45,7 +46,16 @@ pub(super) fn check(
     let rst = segment.header.flags.contains(TcpFlags::RST);
     check_timestamp(tcb, cx, segment, rst)?;
     let (seq, len) = (segment.header.seq, segment.seq_len());
-    if !is_acceptable(seq, len, tcb.rcv.nxt, tcb.rcv.wnd()) {
+    let lenient = tcb.config.sequence_check == SequenceCheck::Lenient;
+    let acceptable = if lenient {
+        is_heard(tcb, seq, len)
+    } else {
+        is_acceptable(seq, len, tcb.rcv.nxt, tcb.rcv.wnd())
+    };
+    if !acceptable {
+        if rst && repeats_fin(tcb, seq) {
+            return Continue(FreshTimestamp(None));
+        }
         if rst {
             return Break(Verdict::Dropped(DropReason::RstUnacceptable));
         }
@@ -58,6 +68,13 @@ pub(super) fn check(
         tcb.intents.ack = true;
     }
     let fresh = fresh_timestamp(tcb, cx, segment, rst);
+    if rst && lenient {
+        return Continue(fresh);
+    }
+    if len > 0 && lenient && (seq + len).at_or_before(tcb.rcv.nxt) {
+        note_duplicate(tcb, segment);
+        delayed_ack::on_trouble(tcb);
+    }
     trim(tcb, segment);
     Continue(fresh)
 }
@@ -72,6 +89,25 @@ pub(crate) const fn is_acceptable(seq: SeqNum, len: u32, nxt: SeqNum, wnd: u32) 
         };
     }
     wnd > 0 && (seq.in_window(nxt, wnd) || last_octet(seq, len).in_window(nxt, wnd))
+}
+
+/// Whether a segment is heard where the check is lenient ([`SequenceCheck::Lenient`]).
+fn is_heard(tcb: &Tcb, seq: SeqNum, len: u32) -> bool {
+    let end = seq + len;
+    if end.before(tcb.rcv.last_ack_sent) || seq.after(tcb.rcv.edge) {
+        return false;
+    }
+    end.at_or_before(tcb.rcv.edge) || tcb.receive.is_empty()
+}
+
+/// Whether `seq` is that of the FIN by which the peer has ended its text: some peers reset with the number they know.
+pub(super) fn repeats_fin(tcb: &Tcb, seq: SeqNum) -> bool {
+    tcb.config.sequence_check == SequenceCheck::Lenient
+        && seq + 1 == tcb.rcv.nxt
+        && matches!(
+            tcb.phase(),
+            Phase::CloseWait | Phase::LastAck | Phase::Closing
+        )
 }
 
 const fn last_octet(seq: SeqNum, len: u32) -> SeqNum {

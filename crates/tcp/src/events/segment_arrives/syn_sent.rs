@@ -1,11 +1,12 @@
 //! SYN-SENT (RFC 9293 3.10.7.3): our SYN is out and nothing of the peer is known.
 
 use alloc::sync::Arc;
+use core::time::Duration;
 
 use handwave_wire::{SeqNum, TcpFlags, TcpHeader};
 
 use crate::buffer::SendBuffer;
-use crate::config::{Config, Segmentation};
+use crate::config::{Config, SequenceCheck};
 use crate::error::{ConnectionError, DropReason};
 use crate::events::icmp::IcmpKind;
 use crate::host::Context;
@@ -25,8 +26,8 @@ use crate::trace::Verdict;
 use crate::tuple::Tuple;
 use crate::vars::{RawWindow, WindowShift};
 
-/// How soon a SYN follows the reset of what answered it wrongly.
-const SYN_AFTER_RESET: core::time::Duration = core::time::Duration::from_millis(2);
+/// How soon a SYN follows what answered it wrongly: two ticks of Linux's clock, which are 2 to 12 ms.
+const SYN_AFTER_RESET: Duration = Duration::from_millis(6);
 
 /// A connection whose SYN has not been answered [RFC5961-4].
 #[derive(Debug)]
@@ -211,10 +212,7 @@ impl SynSent {
             }
             self.reset = reset_for(&self.config, self.tuple, &header, segment.payload.len());
             cx.host.counters.resets_out += 1;
-            if self.attempts == 1 && self.config.segmentation == Segmentation::Records {
-                // A connection that the reset has ended takes the next SYN: why wait for it?
-                self.deadline = Some(cx.now + SYN_AFTER_RESET);
-            }
+            self.hurry(cx.now);
             return Outcome::Waiting(Verdict::ResetSent(DropReason::HandshakeAckUnacceptable));
         }
         if header.flags.contains(TcpFlags::RST) {
@@ -228,6 +226,13 @@ impl SynSent {
         }
         let tcb = known.insert(self.become_known(cx.now, &header));
         Outcome::Known(self.meet(cx, segment, tcb, acks))
+    }
+
+    /// The peer still answers an older SYN: ours is sent again as soon as the RST has done its work.
+    fn hurry(&mut self, now: Instant) {
+        if self.config.sequence_check == SequenceCheck::Lenient && self.attempts == 1 {
+            self.deadline = Some(now + SYN_AFTER_RESET);
+        }
     }
 
     /// The TCB for the peer whose SYN is `syn`, still in SYN-RECEIVED.
