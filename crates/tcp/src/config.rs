@@ -115,6 +115,8 @@ pub struct Config {
     pub accept_missing_timestamps: bool,
     /// End the connection on hard ICMP errors after the handshake too (RFC 9293 3.9.2.2 [SHLD-26]; RFC 5927 5.2 advises not to).
     pub hard_icmp_aborts: bool,
+    /// End an attempt to connect on every ICMP destination unreachable (RFC 9293 3.9.2.2 [SHLD-25] says to go on after soft ones).
+    pub soft_icmp_aborts_opening: bool,
     /// Differentiated services code point, 0 to 63 (RFC 9293 3.9.1.9 [MUST-48]).
     pub dscp: u8,
     /// TTL or hop limit (RFC 9293 3.9.2 [MUST-49]).
@@ -290,6 +292,7 @@ impl Default for Config {
             sequence_check: SequenceCheck::Exact,
             accept_missing_timestamps: false,
             hard_icmp_aborts: false,
+            soft_icmp_aborts_opening: false,
             dscp: 0,
             hop_limit: 64,
         }
@@ -386,6 +389,7 @@ impl Profile {
             time_wait_ignores_rst: false,
             resets: Resets::Dressed,
             sequence_check: SequenceCheck::Lenient,
+            soft_icmp_aborts_opening: true,
             accept_missing_timestamps: true,
             ..Config::default()
         };

@@ -227,7 +227,11 @@ impl Connection {
         let believed = match &mut self.state {
             State::Known(tcb) if tcb.phase() != Phase::Closed => icmp::handle(tcb, cx, error),
             State::SynSent(opening) if error.seq == opening.iss => {
-                match error.kind.hard_error() {
+                let soft = opening
+                    .config
+                    .soft_icmp_aborts_opening
+                    .then(|| error.kind.soft_error());
+                match error.kind.hard_error().or(soft.flatten()) {
                     Some(hard) => self.end_stillborn(cx, Some(hard)),
                     None => opening.handle_soft_error(error.kind),
                 }

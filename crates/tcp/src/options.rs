@@ -125,6 +125,7 @@ impl Mss {
             super_segment_max: path.super_segment_max,
             peer: peer
                 .unwrap_or_else(|| default_mss(tuple))
+                .min(config.mss_max.unwrap_or(u16::MAX))
                 .max(MSS_FLOOR)
                 .saturating_sub(option_len),
             headers: ip_header_len(tuple) + TCP_HEADER_LEN + option_len,

@@ -190,6 +190,7 @@ impl<H: Host> Runner<H> {
         self.settle()?;
         self.advance_to_packet(last)?;
         let Some(sent) = self.sent.pop_front() else {
+            self.now = self.host.now(self.now);
             return Err(self.no_packet(wanted, span));
         };
         let (at, segment_size) = (sent.at, sent.segment_size);

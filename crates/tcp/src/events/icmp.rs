@@ -50,6 +50,15 @@ impl IcmpKind {
             | Self::PacketTooBig { .. } => None,
         }
     }
+
+    /// The error that ends a connection attempt where soft errors do so too.
+    pub(crate) const fn soft_error(self) -> Option<ConnectionError> {
+        match self {
+            Self::Unreachable(why) => Some(ConnectionError::Unreachable(why)),
+            Self::TimeExceeded => Some(ConnectionError::Unreachable(Unreachable::Host)),
+            Self::ParameterProblem | Self::PacketTooBig { .. } => None,
+        }
+    }
 }
 
 /// Believes an error only if it quotes something in flight (RFC 5927 4.1); soft errors are reported, never fatal [MUST-56].

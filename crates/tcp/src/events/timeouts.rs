@@ -124,7 +124,14 @@ fn on_keepalive(tcb: &mut Tcb, cx: &mut Context<'_>) {
         tcb.timers.set(Timer::KeepAlive, cx.now + keepalive.idle);
         return;
     }
-    if tcb.patience.keepalive_probes >= keepalive.probes {
+    let over = match tcb.config.user_timeout {
+        // A user timeout says how long, whatever the number of probes (RFC 5482 4.2).
+        Some(limit) => {
+            tcb.patience.keepalive_probes > 0 && cx.now - tcb.patience.last_heard >= limit
+        }
+        None => tcb.patience.keepalive_probes >= keepalive.probes,
+    };
+    if over {
         let seq = tcb.snd.nxt;
         give_up(tcb, cx, ConnectionError::KeepAliveTimeout);
         tcb.intents.reset_connection(seq);

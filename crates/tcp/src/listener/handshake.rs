@@ -7,6 +7,7 @@ use handwave_wire::{SeqNum, TcpFlags};
 
 use super::syn_queue::HalfOpen;
 use super::{ListenVerdict, Listener, drop_segment};
+use crate::config::SequenceCheck;
 use crate::connection::Connection;
 use crate::error::DropReason;
 use crate::events::segment_arrives::is_acceptable;
@@ -103,7 +104,20 @@ impl Listener {
         record: &HalfOpen,
     ) -> ListenVerdict {
         cx.host.counters.segments_in += 1;
-        let verdict = if record.irs == segment.header.seq {
+        let lenient = self.config.sequence_check == SequenceCheck::Lenient;
+        let (nxt, offered) = (record.irs + 1, u32::from(record.offered));
+        if lenient && is_acceptable(segment.header.seq, segment.seq_len(), nxt, offered) {
+            // A peer that begins anew: the record is forgotten, and the next SYN makes another.
+            self.remove_record(tuple);
+            self.counters.reset += 1;
+            cx.host.counters.attempt_fails += 1;
+            return self.reset(cx, *tuple, segment);
+        }
+        let acknowledges = segment.header.flags.contains(TcpFlags::ACK);
+        let verdict = if record.irs == segment.header.seq && lenient && acknowledges {
+            self.syn_queue.want_acknowledgment(tuple);
+            Verdict::Acknowledged(DropReason::SynInSynchronized)
+        } else if record.irs == segment.header.seq {
             self.counters.syns_repeated += 1;
             self.syn_queue.want_syn_ack(tuple);
             Verdict::Accepted

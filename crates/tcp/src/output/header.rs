@@ -1,10 +1,10 @@
 //! Headers: acknowledgment, window and options are the same for every segment of a connection.
 
 use handwave_packet::Payload;
-use handwave_wire::{Ecn, SeqNum, TcpFlags, TcpHeader, TcpOptions};
+use handwave_wire::{Ecn, SackBlock, SeqNum, TcpFlags, TcpHeader, TcpOptions};
 
 use super::window;
-use crate::config::{Config, Segmentation};
+use crate::config::{Config, Segmentation, SequenceCheck};
 use crate::delayed_ack;
 use crate::host::Context;
 use crate::options::syn_options;
@@ -81,7 +81,25 @@ fn sack_blocks_wanted(tcb: &Tcb) -> u8 {
     let room = if tcb.negotiated.timestamps { 3 } else { 4 };
     let duplicate = u8::from(tcb.ack.duplicate_block.is_some());
     let ranges = u8::try_from(tcb.receive.sack_blocks(tcb.rcv.nxt, 4).len()).unwrap_or(4);
+    let ranges = ranges + u8::from(fin_alone(tcb).is_some());
     room.min(duplicate + ranges)
+}
+
+/// Where the peer's FIN stands, if text before it is missing and it is to be reported as received.
+fn fin_beyond_gap(tcb: &Tcb) -> Option<SeqNum> {
+    let reported = tcb.config.sequence_check == SequenceCheck::Lenient;
+    tcb.rcv.fin.filter(|fin| reported && fin.after(tcb.rcv.nxt))
+}
+
+/// The block of a FIN that no text received stands before.
+fn fin_alone(tcb: &Tcb) -> Option<SackBlock> {
+    let fin = fin_beyond_gap(tcb)?;
+    let blocks = tcb.receive.sack_blocks(tcb.rcv.nxt, 4);
+    let joined = blocks.as_slice().iter().any(|block| block.right == fin);
+    (!joined).then_some(SackBlock {
+        left: fin,
+        right: fin + 1,
+    })
 }
 
 fn options(tcb: &mut Tcb, cx: &Context<'_>) -> TcpOptions {
@@ -96,7 +114,13 @@ fn options(tcb: &mut Tcb, cx: &Context<'_>) -> TcpOptions {
     if let Some(block) = tcb.ack.duplicate_block.take() {
         options.sack.push(block);
     }
-    for &block in tcb.receive.sack_blocks(tcb.rcv.nxt, 4).as_slice() {
+    let fin = fin_beyond_gap(tcb);
+    let blocks = tcb.receive.sack_blocks(tcb.rcv.nxt, 4);
+    let blocks = blocks.as_slice().iter().copied();
+    for mut block in fin_alone(tcb).into_iter().chain(blocks) {
+        if fin == Some(block.right) {
+            block.right += 1;
+        }
         if options.sack.len() < usize::from(wanted) {
             options.sack.push(block);
         }

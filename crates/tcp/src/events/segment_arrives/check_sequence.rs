@@ -68,7 +68,8 @@ pub(super) fn check(
         tcb.intents.ack = true;
     }
     let fresh = fresh_timestamp(tcb, cx, segment, rst);
-    if rst && lenient {
+    // A RST, and a SYN that is no part of a handshake, are judged by their own numbers.
+    if lenient && (rst || segment.header.flags.contains(TcpFlags::SYN)) {
         return Continue(fresh);
     }
     if len > 0 && lenient && (seq + len).at_or_before(tcb.rcv.nxt) {

@@ -207,12 +207,12 @@ impl SynSent {
         let header = segment.header;
         let acks = header.flags.contains(TcpFlags::ACK);
         if acks && header.ack != self.iss + 1 {
+            self.hurry(cx.now);
             if header.flags.contains(TcpFlags::RST) {
                 return Outcome::Waiting(Verdict::Dropped(DropReason::RstUnacceptable));
             }
             self.reset = reset_for(&self.config, self.tuple, &header, segment.payload.len());
             cx.host.counters.resets_out += 1;
-            self.hurry(cx.now);
             return Outcome::Waiting(Verdict::ResetSent(DropReason::HandshakeAckUnacceptable));
         }
         if header.flags.contains(TcpFlags::RST) {
