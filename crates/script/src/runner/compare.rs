@@ -176,8 +176,8 @@ pub(super) fn continues(first: &Packet, next: &Packet) -> bool {
         && a.seq.wrapping_add(a.len) == b.seq
         && (a.ack, a.window, a.urgent) == (b.ack, b.window, b.urgent)
         && a.options == b.options
-        && a.flags & FIN == 0
-        && a.flags & !PUSH == b.flags & !(PUSH | FIN)
+        && a.flags & (PUSH | FIN) == 0
+        && a.flags == b.flags & !(PUSH | FIN)
 }
 
 /// Cuts a TCP segment behind `len` octets of text and returns the rest: the first part neither pushes nor ends.

@@ -190,7 +190,7 @@ impl SynSent {
     }
 
     /// Time until the SYN is sent again.
-    fn syn_timeout(&self, doublings: u32) -> core::time::Duration {
+    fn syn_timeout(&self, doublings: u32) -> Duration {
         self.config
             .rto_initial
             .saturating_mul(1 << doublings.min(16))
