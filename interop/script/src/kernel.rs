@@ -34,7 +34,7 @@ pub(crate) struct Kernel {
     /// What the script has opened: any other number may be ours.
     open: BTreeSet<Fd>,
     outgoing: VecDeque<PacketBuf>,
-    /// The congestion control of new sockets: Linux's default, whatever this machine has.
+    /// The congestion control of new sockets: that of the profile, whatever this machine has.
     congestion: String,
 }
 
@@ -61,7 +61,7 @@ impl Kernel {
             bell: Arc::new(bell),
             open: BTreeSet::new(),
             outgoing: VecDeque::new(),
-            congestion: "cubic".to_owned(),
+            congestion: settings.profile.connection.congestion.name().to_owned(),
         })
     }
 
