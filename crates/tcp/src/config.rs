@@ -115,7 +115,7 @@ pub struct Config {
     pub accept_missing_timestamps: bool,
     /// End the connection on hard ICMP errors after the handshake too (RFC 9293 3.9.2.2 [SHLD-26]; RFC 5927 5.2 advises not to).
     pub hard_icmp_aborts: bool,
-    /// End an attempt to connect on every ICMP destination unreachable (RFC 9293 3.9.2.2 [SHLD-25] says to go on after soft ones).
+    /// End an attempt to connect on every ICMP destination unreachable (RFC 9293 3.9.2.2 says to go on after soft ones).
     pub soft_icmp_aborts_opening: bool,
     /// Differentiated services code point, 0 to 63 (RFC 9293 3.9.1.9 [MUST-48]).
     pub dscp: u8,

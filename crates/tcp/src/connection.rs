@@ -227,11 +227,7 @@ impl Connection {
         let believed = match &mut self.state {
             State::Known(tcb) if tcb.phase() != Phase::Closed => icmp::handle(tcb, cx, error),
             State::SynSent(opening) if error.seq == opening.iss => {
-                let soft = opening
-                    .config
-                    .soft_icmp_aborts_opening
-                    .then(|| error.kind.soft_error());
-                match error.kind.hard_error().or(soft.flatten()) {
+                match error.kind.ends_opening(&opening.config) {
                     Some(hard) => self.end_stillborn(cx, Some(hard)),
                     None => opening.handle_soft_error(error.kind),
                 }

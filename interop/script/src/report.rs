@@ -73,7 +73,7 @@ fn page(all: &[Played]) -> String {
         "# Where Linux and we differ\n\n\
          The scripts of `tests/scripts`, played against Linux {} over a TUN device: the same scripts that our stack passes in \
          virtual time.\n\n\
-         Made by `handwave-interop-script tests/scripts --report docs/evidence/linux.md`; do not edit. A script says why Linux \
+         Made by `handwave-interop-script tests/scripts --report docs/evidence/linux.md`; do not edit.\nA script says why Linux \
          does something else in a comment that begins with `Linux differs:`.\n\n{}.\n\n",
         system.release().to_string_lossy(),
         counts(all),

@@ -2,6 +2,7 @@
 
 use handwave_wire::SeqNum;
 
+use crate::config::Config;
 use crate::error::{ConnectionError, Unreachable};
 use crate::host::Context;
 use crate::notice::Events;
@@ -51,12 +52,16 @@ impl IcmpKind {
         }
     }
 
-    /// The error that ends a connection attempt where soft errors do so too.
-    pub(crate) const fn soft_error(self) -> Option<ConnectionError> {
+    /// The error that ends a connection attempt: a hard one, or any where the configuration says so.
+    pub(crate) fn ends_opening(self, config: &Config) -> Option<ConnectionError> {
         match self {
-            Self::Unreachable(why) => Some(ConnectionError::Unreachable(why)),
-            Self::TimeExceeded => Some(ConnectionError::Unreachable(Unreachable::Host)),
-            Self::ParameterProblem | Self::PacketTooBig { .. } => None,
+            Self::Unreachable(why) if config.soft_icmp_aborts_opening => {
+                Some(ConnectionError::Unreachable(why))
+            }
+            Self::TimeExceeded if config.soft_icmp_aborts_opening => {
+                Some(ConnectionError::Unreachable(Unreachable::Host))
+            }
+            _ => self.hard_error(),
         }
     }
 }
