@@ -1,10 +1,13 @@
 //! The control socket of a running program, and who looks into it.
 
 use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::common::{HANDWAVE, Running, command, connect, handwave, in_namespace, run};
+use crate::common::{HANDWAVE, PATIENCE, Running, command, connect, handwave, in_namespace, run};
 
 const SERVE: &str = "serve --addr 10.7.0.1/24 --echo 7";
 
@@ -155,6 +158,62 @@ LISTEN 0      128                *:80              *:*
         let opened = stats.lines().find(|it| it.starts_with("TcpPassiveOpens "));
         let words: Vec<_> = opened.unwrap().split_whitespace().collect();
         assert_eq!(words[1], "20", "{stats}");
+    });
+}
+
+/// A connection from an address that nobody has: the SYN arrives, and the SYN+ACK reaches nobody.
+fn half_open(from: &str) -> socket2::Socket {
+    use socket2::{Domain, Socket, Type};
+
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_ip_transparent_v4(true).unwrap();
+    let from: SocketAddr = from.parse().unwrap();
+    socket.bind(&from.into()).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let to: SocketAddr = "10.7.0.1:7".parse().unwrap();
+    let error = socket.connect(&to.into()).unwrap_err();
+    assert_eq!(
+        error.raw_os_error(),
+        Some(rustix::io::Errno::INPROGRESS.raw_os_error())
+    );
+    socket
+}
+
+#[test]
+fn half_open_connections_are_counted_as_netstat_counts_them() {
+    in_namespace(&[], || {
+        let runtime = tempfile::tempdir().unwrap();
+        let _server = serve(&runtime, SERVE);
+        let path = sockets(&runtime).remove(0);
+        let ss = |arguments: &str| {
+            let control = path.display();
+            look(&runtime, &format!("{arguments} --control {control}"))
+        };
+        let addresses = ["10.7.0.77:1000", "10.7.0.78:1000", "192.0.2.1:1000"];
+        let _opening: Vec<_> = addresses.map(half_open).into();
+        let start = Instant::now();
+        let shown = loop {
+            let shown = ss("ss -Htn state syn-recv");
+            if shown.lines().count() == addresses.len() {
+                break shown;
+            }
+            assert!(start.elapsed() < PATIENCE, "{shown}");
+            thread::sleep(Duration::from_millis(20));
+        };
+        let theirs: Vec<_> = columns(&shown, [3, 2]);
+        let expected = addresses.map(|it| (it.to_owned(), "10.7.0.1:7".to_owned()));
+        assert_eq!(theirs, expected);
+        let netstat = ss("ss --netstat -n");
+        let counted = netstat.lines().filter(|it| it.contains("SYN_RECV"));
+        assert_eq!(counted.count(), addresses.len(), "{netstat}");
+        let summary = ss("ss -s");
+        assert!(summary.contains("Half-open: 3 of 1024"), "{summary}");
+        let timer = ss("ss -Htno state syn-recv dst 10.7.0.77");
+        assert!(timer.contains("timer:(on,"), "{timer}");
+        assert_eq!(
+            ss("ss -Htn state syn-recv dst 10.0.0.0/8").lines().count(),
+            2
+        );
     });
 }
 
