@@ -129,7 +129,7 @@ fn strip_repeated_syn(tcb: &mut Tcb, segment: &mut SegmentIn) {
         header.window >>= tcb.snd.shift.get();
         if !header.flags.contains(TcpFlags::ACK) {
             tcb.intents.synack = true;
-        } else if tcb.repairs.is_some() && header.ack == tcb.snd.nxt {
+        } else if tcb.config.sequence_check == SequenceCheck::Lenient {
             // Linux takes the SYN for text that arrived twice, and answers it as such.
             let (left, right) = (tcb.rcv.irs, tcb.rcv.irs + 1);
             tcb.intents.ack = true;
