@@ -38,11 +38,11 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The lines of the `text` blocks of a page.
+/// The `text` blocks of a page.
 fn quoted(page: &str) -> Vec<&str> {
     let blocks = page.split("```text\n").skip(1);
     blocks
-        .flat_map(|block| block.split("```").next().unwrap_or_default().lines())
+        .map(|block| block.split("```").next().unwrap_or_default())
         .collect()
 }
 
@@ -120,18 +120,32 @@ fn every_command_in_readme_runs() {
 
 #[test]
 fn what_readme_quotes_is_what_the_lab_prints() {
-    let output = Command::new(env!("CARGO_BIN_EXE_handwave"))
-        .args(["lab", "--lang", "en"])
-        .output()
-        .unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
+    let run = |arguments: &str| {
+        let mut handwave = Command::new(env!("CARGO_BIN_EXE_handwave"));
+        let output = handwave.args(arguments.split(' ')).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let printed = [
+        "lab --lang en",
+        "lab flood --compare --lang en",
+        "lab flood --compare --lang zh-CN",
+    ]
+    .map(run);
     for name in ["README.md", "README.zh-CN.md"] {
         let page = fs::read_to_string(root().join(name)).unwrap();
-        let mut rest = printed.lines();
-        for line in quoted(&page) {
+        let blocks = quoted(&page);
+        assert_eq!(blocks.len(), 2, "{name}");
+        for block in blocks {
+            // In order, though not without gaps.
+            let quotes = |printed: &String| {
+                let mut rest = printed.lines();
+                block
+                    .lines()
+                    .all(|line| rest.any(|printed| printed == line))
+            };
             assert!(
-                rest.any(|printed| printed == line),
-                "{name} shows a line that the lab does not print there:\n{line}"
+                printed.iter().any(quotes),
+                "{name} quotes what the lab does not print:\n{block}"
             );
         }
     }

@@ -7,40 +7,53 @@ use std::thread;
 
 use crate::common::{HANDWAVE, Running, command, in_namespace, ip, octets, run};
 
-/// The `sh` block of README's section with that number, from 0, each line without its `sudo`.
-fn block(number: usize) -> Vec<&'static str> {
+/// The `sh` block with that number, from 0, of a section of README: its commands without their `sudo`.
+fn block(section: &str, number: usize) -> Vec<String> {
     let page = include_str!("../../../../README.md");
-    let section = page
-        .split("## ")
-        .find_map(|section| section.strip_prefix("With root"));
+    let mut sections = page.split("\n## ");
+    let section = sections
+        .find_map(|text| text.strip_prefix(section))
+        .unwrap();
     let blocks: Vec<_> = section
-        .unwrap()
         .split("```sh\n")
         .skip(1)
         .map(|block| block.split("```").next().unwrap())
         .filter(|block| !block.starts_with("cargo "))
         .collect();
-    assert_eq!(blocks.len(), 5, "a test here for each block of README");
-    let lines = blocks[number].lines();
-    lines
-        .map(|line| line.strip_prefix("sudo ").unwrap_or(line))
-        .collect()
+    let block = blocks[number].replace("\\\n", " ");
+    let lines = block
+        .lines()
+        .map(|line| line.strip_prefix("sudo ").unwrap_or(line));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn there_is_a_test_here_for_each_block() {
+    let page = include_str!("../../../../README.md");
+    let blocks = page.split("```sh\n").skip(1);
+    let with_root = blocks.filter(|block| block.starts_with("sudo ") || block.starts_with("curl "));
+    assert_eq!(with_root.count(), 7);
+}
+
+/// The arguments of a command that runs the program.
+fn arguments(line: &str) -> &str {
+    line.strip_prefix("handwave ").unwrap()
 }
 
 #[test]
 fn serving_a_directory_as_readme_shows_it() {
     in_namespace(&["curl"], || {
-        let [serve] = block(0)[..] else {
+        let [serve] = &block("With root", 0)[..] else {
             panic!("README shows one command that goes on");
         };
-        let [upload, fetch] = block(1)[..] else {
+        let [upload, fetch] = &block("With root", 1)[..] else {
             panic!("README shows an upload and a download");
         };
         let served = tempfile::tempdir().unwrap();
         let here = tempfile::tempdir().unwrap();
         let file = octets(300_000);
         std::fs::write(here.path().join("FILE"), &file).unwrap();
-        let mut server = command(HANDWAVE, serve.strip_prefix("handwave ").unwrap());
+        let mut server = command(HANDWAVE, arguments(serve));
         server.current_dir(served.path());
         let server = Running::start(server);
         let curl = |line: &str| {
@@ -62,7 +75,7 @@ fn serving_a_directory_as_readme_shows_it() {
 
 /// Runs lines as a shell does, with names of network namespaces that nobody else sees, and returns what they print. `handwave` goes on
 /// beside the lines after it and ends with the last.
-fn shell(lines: &[&str], folder: &Path) -> String {
+fn shell(lines: &[String], folder: &Path) -> String {
     let mut script = "set -e\nmount -t tmpfs none /run\n".to_owned();
     for line in lines {
         script += &match line.strip_prefix("handwave ") {
@@ -92,14 +105,13 @@ fn a_sandbox_as_readme_shows_it() {
             stream.write_all(answer).unwrap();
             let _ = std::io::copy(&mut stream, &mut std::io::sink());
         });
-        let lines: Vec<_> = block(2)
+        let lines: Vec<_> = block("With root", 2)
             .into_iter()
             .map(|line| {
                 line.replace("HOST", "198.51.100.1")
                     .replace("curl ", "curl -sSf ")
             })
             .collect();
-        let lines: Vec<_> = lines.iter().map(String::as_str).collect();
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(shell(&lines, folder.path()), "the host");
     });
@@ -109,7 +121,7 @@ fn a_sandbox_as_readme_shows_it() {
 fn a_bad_line_as_readme_shows_it() {
     in_namespace(&["mount", "ping"], || {
         let folder = tempfile::tempdir().unwrap();
-        let printed = shell(&block(3), folder.path());
+        let printed = shell(&block("With root", 3), folder.path());
         assert!(printed.contains("5 packets transmitted"), "{printed}");
         // There and back again.
         assert!(printed.contains("time=4"), "{printed}");
@@ -119,7 +131,7 @@ fn a_bad_line_as_readme_shows_it() {
 #[test]
 fn a_connection_as_readme_shows_it() {
     in_namespace(&[], || {
-        let [connect] = block(4)[..] else {
+        let [connect] = &block("With root", 4)[..] else {
             panic!("README shows one connection");
         };
         let server = TcpListener::bind("0.0.0.0:22").unwrap();
@@ -131,7 +143,42 @@ fn a_connection_as_readme_shows_it() {
                 .write_all(b"SSH-2.0-test\r\n")
                 .unwrap()
         });
-        let arguments = connect.strip_prefix("handwave ").unwrap();
-        assert_eq!(run(HANDWAVE, arguments), "SSH-2.0-test\r\n");
+        assert_eq!(run(HANDWAVE, arguments(connect)), "SSH-2.0-test\r\n");
+    });
+}
+
+#[test]
+fn what_an_operator_under_attack_types() {
+    in_namespace(&["curl"], || {
+        let [serve] = &block("Under attack", 1)[..] else {
+            panic!("README shows one server");
+        };
+        // Only this server is to be found.
+        let folder = tempfile::tempdir().unwrap();
+        let with_socket = |line: &str| {
+            let mut command = command(HANDWAVE, arguments(line));
+            command.env("XDG_RUNTIME_DIR", folder.path());
+            command
+        };
+        let _server = Running::start(with_socket(serve));
+        let url = "http://10.8.0.1/ http://127.0.0.1:9100/metrics";
+        let answers = run("curl", &format!("-sSf --max-time 90 {url}"));
+        assert!(answers.starts_with("Hello, world!"), "{answers}");
+        assert!(answers.contains("# HELP "), "{answers}");
+        let looks = block("Under attack", 0);
+        let expected = [
+            "State",
+            "Foreign Address",
+            "TcpExtSyncookiesRecv",
+            "10.8.0.1:80",
+        ];
+        assert_eq!(looks.len(), expected.len());
+        for (line, expected) in looks.iter().zip(expected) {
+            let output = with_socket(line).output().unwrap();
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{line}: {errors}");
+            let printed = String::from_utf8_lossy(&output.stdout);
+            assert!(printed.contains(expected), "{line}:\n{printed}");
+        }
     });
 }
