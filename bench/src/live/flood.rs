@@ -44,6 +44,9 @@ const ANSWER: &[u8] =
 /// Somebody who serves, and the name of the interface that leads there.
 type Start = fn() -> io::Result<(Running, String)>;
 
+/// A name, a unit, which way is better, and the figure of a turn.
+type Row = (&'static str, &'static str, Better, fn(&Turn) -> f64);
+
 /// Runs all cases.
 pub(crate) fn run(report: &mut Report, settings: Settings) {
     if !ready("tun-flood") {
@@ -56,7 +59,7 @@ pub(crate) fn run(report: &mut Report, settings: Settings) {
             ours.extend(turn(over_handwave, settings.span, rate));
             kernels.extend(turn(over_the_kernel, settings.span, rate));
         }
-        let rows: [(&str, &'static str, Better, fn(&Turn) -> f64); 5] = [
+        let rows: [Row; 5] = [
             ("served", "%", Better::More, |turn| turn.served),
             ("p50", "ms", Better::Less, |turn| turn.quantile(500)),
             ("p99", "ms", Better::Less, |turn| turn.quantile(990)),

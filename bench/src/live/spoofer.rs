@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn it_floods_nothing_but_a_tun_or_veth_of_a_namespace_of_its_own() {
         let server = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 80);
-        let refused = |interface: &str| {
+        let refused = move |interface: &str| {
             let refused = Spoofer::new(interface, server).err();
             refused.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
         };
