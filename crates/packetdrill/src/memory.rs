@@ -7,10 +7,8 @@ use std::ffi::c_void;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::{ptr, slice};
 
-use handwave_script::posix::constants::{
-    AF_INET, AF_INET6, AF_UNSPEC, IP_RECVERR, IPV6_RECVERR, SOL_IP, SOL_IPV6, SOL_TCP, TCP_CM_INQ,
-};
-use handwave_script::posix::{Address, Control, Errno};
+use handwave_script::posix::constants::{AF_INET, AF_INET6, AF_UNSPEC};
+use handwave_script::posix::{Address, Control, Errno, encode_address, encode_control};
 use libc::{iovec, msghdr, sockaddr, socklen_t};
 
 /// Copies `len` octets at `from`.
@@ -202,73 +200,6 @@ pub(crate) fn decode_address(octets: &[u8]) -> Result<Address, Errno> {
     }
 }
 
-fn encode_address(address: SocketAddr) -> Vec<u8> {
-    let family = |number: i32| u16::try_from(number).unwrap_or(0).to_ne_bytes();
-    let port = address.port().to_be_bytes();
-    match address {
-        SocketAddr::V4(v4) => [&family(AF_INET)[..], &port, &v4.ip().octets(), &[0; 8]].concat(),
-        SocketAddr::V6(v6) => [
-            &family(AF_INET6)[..],
-            &port,
-            &v6.flowinfo().to_be_bytes(),
-            &v6.ip().octets(),
-            &v6.scope_id().to_ne_bytes(),
-        ]
-        .concat(),
-    }
-}
-
-/// Ancillary data as far as it fits into `room`, and whether something did not.
-fn encode_control(control: &[Control], room: usize) -> (Vec<u8>, bool) {
-    const ALIGN: usize = size_of::<usize>();
-    let mut octets = Vec::new();
-    for item in control {
-        let (level, kind, data) = encode_item(item);
-        let len = size_of::<libc::cmsghdr>() + data.len();
-        if octets.len() + len > room {
-            return (octets, true);
-        }
-        octets.extend(len.to_ne_bytes());
-        octets.extend(level.to_ne_bytes());
-        octets.extend(kind.to_ne_bytes());
-        octets.extend(data);
-        octets.resize(octets.len().next_multiple_of(ALIGN).min(room), 0);
-    }
-    (octets, false)
-}
-
-/// Level, type and data of one item.
-fn encode_item(item: &Control) -> (i32, i32, Vec<u8>) {
-    match item {
-        Control::Inq(left) => (SOL_TCP, TCP_CM_INQ, left.to_ne_bytes().to_vec()),
-        Control::Error {
-            ipv6,
-            errno,
-            origin,
-            kind,
-            code,
-            info,
-            data,
-            offender,
-        } => {
-            let mut octets = errno.to_ne_bytes().to_vec();
-            octets.extend([*origin, *kind, *code, 0]);
-            octets.extend(info.to_ne_bytes());
-            octets.extend(data.to_ne_bytes());
-            let len = if *ipv6 { 28 } else { 16 };
-            let mut address = offender.map(encode_address).unwrap_or_default();
-            address.resize(len, 0);
-            octets.extend(address);
-            let (level, kind) = if *ipv6 {
-                (SOL_IPV6, IPV6_RECVERR)
-            } else {
-                (SOL_IP, IP_RECVERR)
-            };
-            (level, kind, octets)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,15 +219,5 @@ mod tests {
         assert_eq!(decode_address(&[0, 0]), Ok(Address::Unspecified));
         assert_eq!(decode_address(&[2, 0, 0, 80, 192]), Err(Errno::EINVAL));
         assert_eq!(decode_address(&[99, 0, 0, 80]), Err(Errno::EAFNOSUPPORT));
-    }
-
-    #[test]
-    fn ancillary_data_that_does_not_fit_is_left_out_and_told() {
-        let control = [Control::Inq(5), Control::Inq(6)];
-        let (octets, cut) = encode_control(&control, 64);
-        assert_eq!((octets.len(), cut), (48, false));
-        let (octets, cut) = encode_control(&control, 30);
-        assert_eq!((octets.len(), cut), (24, true));
-        assert_eq!(encode_control(&control, 0), (Vec::new(), true));
     }
 }

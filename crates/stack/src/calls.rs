@@ -97,7 +97,8 @@ impl Stack {
         if at.port == 0 {
             return Err(ListenError::BadPort);
         }
-        if at.addr.is_some_and(|addr| !self.addresses.is_ours(&addr)) {
+        let exact = at.addr.filter(|addr| !addr.is_unspecified());
+        if exact.is_some_and(|addr| !self.addresses.is_ours(&addr)) {
             return Err(ListenError::NotLocal);
         }
         if self.listening.is_taken(at) {
@@ -139,6 +140,19 @@ impl Stack {
     #[must_use]
     pub fn listener(&self, id: ListenerId) -> Option<&Listener> {
         self.listening.get(id).map(|entry| &*entry.listener)
+    }
+
+    /// Changes how many connections may wait to be accepted, and how long for their first text; see
+    /// [`ListenerConfig`].
+    pub fn set_listener_limits(
+        &mut self,
+        id: ListenerId,
+        accept_queue_max: usize,
+        defer_accept: u8,
+    ) {
+        if let Some(entry) = self.listening.get_mut(id) {
+            entry.listener.set_limits(accept_queue_max, defer_accept);
+        }
     }
 
     /// A connection, to look at.

@@ -7,7 +7,7 @@
 //! Listeners stand apart in [`Listeners`]: only a segment that belongs to no connection asks there.
 
 use crate::keyed::Key;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use handwave_tcp::{Endpoint, Tuple};
 use hashbrown::{HashMap, HashTable};
 
@@ -121,11 +121,13 @@ impl Listeners {
         }
     }
 
-    /// Who takes what is sent to `local`: the listener on the exact address before the one on any address.
+    /// Who takes what is sent to `local`: the listener on the exact address before the one on any address of its family before
+    /// the one on any address.
     pub(crate) fn find(&self, local: &Endpoint) -> Option<u32> {
-        let exact = self.bound.get(&(Some(local.addr), local.port));
-        exact
-            .or_else(|| self.bound.get(&(None, local.port)))
+        let places = [Some(local.addr), Some(any_like(&local.addr)), None];
+        places
+            .into_iter()
+            .find_map(|addr| self.bound.get(&(addr, local.port)))
             .copied()
     }
 
@@ -142,6 +144,14 @@ impl Listeners {
     /// Clears a place.
     pub(crate) fn remove(&mut self, addr: Option<IpAddr>, port: u16) {
         self.bound.remove(&(addr, port));
+    }
+}
+
+/// The unspecified address of the same family.
+const fn any_like(addr: &IpAddr) -> IpAddr {
+    match addr {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     }
 }
 

@@ -29,8 +29,8 @@ use handwave_wire::{SeqNum, TcpFlags};
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ListenAt {
-    /// The address (RFC 9293 3.9.1.1 [MUST-43]); `None` takes what is sent to any. A listener on an address goes
-    /// before one on any.
+    /// The address (RFC 9293 3.9.1.1 [MUST-43]); an unspecified one takes what is sent to any address of its family, `None` what is
+    /// sent to any. A listener on an address goes before one on any.
     pub addr: Option<IpAddr>,
     /// The port.
     pub port: u16,

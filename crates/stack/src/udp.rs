@@ -173,6 +173,18 @@ impl UdpSocket {
     }
 
     /// Takes the datagram that has waited for longest.
+    /// How many datagrams wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Octets of the next datagram.
+    pub(crate) fn next_len(&self) -> Option<usize> {
+        self.queue
+            .front()
+            .map(|(datagram, _)| datagram.payload.len())
+    }
+
     pub(crate) fn pop(&mut self) -> Option<UdpDatagram> {
         let (datagram, held) = self.queue.pop_front()?;
         self.held -= held;

@@ -312,6 +312,9 @@ pub struct ListenerConfig {
     pub synack_timeout: Duration,
     /// Answer with RST instead of silence when the accept queue is full.
     pub reset_on_overflow: bool,
+    /// How many timeouts of the SYN+ACK a connection may wait for its first text before it is handed out without, at most
+    /// [`synack_retries`](Self::synack_retries); 0: it does not wait.
+    pub defer_accept: u8,
     /// When SYNs are answered with cookies instead of records.
     pub cookies: SynCookies,
     /// Acknowledgments with a wrong cookie that are put up with; while more come, a cookie is believed only if a timestamp vouches
@@ -331,6 +334,7 @@ impl Default for ListenerConfig {
             synack_retries: 5,
             synack_timeout: Duration::from_secs(1),
             reset_on_overflow: false,
+            defer_accept: 0,
             cookies: SynCookies::default(),
             blind_acks: RateLimit {
                 per_second: 10_000,

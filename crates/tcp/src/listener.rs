@@ -127,6 +127,10 @@ impl Listener {
     #[must_use]
     pub fn new(config: Arc<Config>, limits: ListenerConfig, secrets: &Secrets) -> Self {
         let key = &secrets.table_key;
+        let limits = ListenerConfig {
+            defer_accept: limits.defer_accept.min(limits.synack_retries),
+            ..limits
+        };
         Self {
             syn_queue: SynQueue::new(key, &limits, &config),
             accept_queue: AcceptQueue::new(limits.accept_queue_max),
@@ -164,6 +168,15 @@ impl Listener {
             ControlFlow::Break(verdict) => verdict,
             ControlFlow::Continue(syn) => self.make_record(cx, tuple, path, &syn, iss_floor),
         }
+    }
+
+    /// Changes how many connections may wait to be accepted, and for how many timeouts each may wait for its first text; for those
+    /// that come from now on.
+    pub fn set_limits(&mut self, accept_queue_max: usize, defer_accept: u8) {
+        self.limits.accept_queue_max = accept_queue_max;
+        self.limits.defer_accept = defer_accept.min(self.limits.synack_retries);
+        self.accept_queue.set_max(accept_queue_max);
+        self.syn_queue.set_defer(self.limits.defer_accept);
     }
 
     fn reset(&self, cx: &mut Context<'_>, tuple: Tuple, segment: &SegmentIn) -> ListenVerdict {

@@ -86,7 +86,8 @@ fn figures(profile: &Profile) -> BTreeMap<&'static str, String> {
             accept_queue_max,
             synack_retries,
             synack_timeout,
-            reset_on_overflow;
+            reset_on_overflow,
+            defer_accept;
             cookies,
             blind_acks,
             limits,

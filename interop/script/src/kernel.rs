@@ -98,6 +98,9 @@ impl Kernel {
             | Op::Send { fd, .. }
             | Op::Close { fd }
             | Op::EpollWait { fd, .. } => *fd = self.known(*fd),
+            Op::Splice { from, to, .. } => {
+                (*from, *to) = (self.known(*from), self.known(*to));
+            }
             Op::Poll { fds, .. } => {
                 for polled in fds {
                     // A negative number is passed over; what is not open has to be complained of.
@@ -268,6 +271,25 @@ impl Host for Kernel {
         sys::set_option(self.known(fd), name, value)
     }
 
+    fn set_option_octets(
+        &mut self,
+        _now: Instant,
+        fd: Fd,
+        name: (i32, i32),
+        octets: &[u8],
+    ) -> Result<(), Errno> {
+        sys::set_option_octets(self.known(fd), name, octets)
+    }
+
+    fn pipe(&mut self, flags: i32) -> Result<(Fd, Fd), Errno> {
+        let (reader, writer) = sys::pipe(flags)?;
+        Ok((self.opened(Ok(reader))?, self.opened(Ok(writer))?))
+    }
+
+    fn open_zeros(&mut self) -> Result<Fd, Errno> {
+        self.opened(sys::open_zeros())
+    }
+
     fn local_name(&mut self, fd: Fd) -> Result<SocketAddr, Errno> {
         sys::local_name(self.known(fd))
     }
@@ -336,6 +358,12 @@ fn carry_out(op: &Op) -> Result<Answer, Errno> {
             flags,
             to,
         } => sys::send(*fd, data, *flags, *to).map(Answer::Count),
+        Op::Splice {
+            from,
+            to,
+            len,
+            flags,
+        } => sys::splice(*from, *to, *len, *flags).map(Answer::Count),
         Op::Close { fd } => sys::close(*fd).map(|()| Answer::Done),
         Op::EpollWait { fd, max, timeout } => {
             sys::epoll_wait(*fd, *max, milliseconds(timeout)).map(Answer::Events)

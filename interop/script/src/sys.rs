@@ -9,7 +9,9 @@ use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::ptr::{from_mut, from_ref, null, null_mut};
 
-use handwave_script::posix::{Address, Control, Errno, Fd, OptionValue, PollFd, Received};
+use handwave_script::posix::{
+    Address, Control, Errno, Fd, LinuxTcpInfo, OptionValue, PollFd, Received,
+};
 use libc::{c_int, c_void, socklen_t};
 
 type Result<T> = std::result::Result<T, Errno>;
@@ -280,6 +282,9 @@ pub(crate) fn option(fd: Fd, level: i32, name: i32) -> Result<OptionValue> {
     checked(result)?;
     let len = usize::try_from(len).unwrap_or(0);
     let octets = value.get(..len).unwrap_or(&value);
+    if (level, name) == (libc::SOL_TCP, libc::TCP_INFO) {
+        return Ok(OptionValue::Info(LinuxTcpInfo::decode(octets)));
+    }
     let has_no_form = level == libc::SOL_TCP && len > 4 && name != libc::TCP_CONGESTION;
     if has_no_form {
         return Ok(OptionValue::Octets(octets.to_vec()));
@@ -287,8 +292,31 @@ pub(crate) fn option(fd: Fd, level: i32, name: i32) -> Result<OptionValue> {
     OptionValue::decode(level, name, octets)
 }
 
-pub(crate) fn set_option(fd: Fd, (level, name): (i32, i32), value: &OptionValue) -> Result<()> {
-    let octets = value.encode();
+pub(crate) fn set_option(fd: Fd, name: (i32, i32), value: &OptionValue) -> Result<()> {
+    set_option_octets(fd, name, &value.encode())
+}
+
+pub(crate) fn pipe(flags: i32) -> Result<(Fd, Fd)> {
+    let mut ends = [0; 2];
+    // SAFETY: the pointer is to two writable ints.
+    checked_int(unsafe { libc::pipe2(ends.as_mut_ptr(), flags) })?;
+    Ok((ends[0], ends[1]))
+}
+
+pub(crate) fn open_zeros() -> Result<Fd> {
+    // SAFETY: the name is a C string.
+    checked_int(unsafe { libc::open(c"/dev/zero".as_ptr(), libc::O_RDONLY) })
+}
+
+pub(crate) fn splice(from: Fd, to: Fd, len: usize, flags: i32) -> Result<usize> {
+    let (no_offset, flags) = (ptr::null_mut(), flags.cast_unsigned());
+    // SAFETY: no offsets are named, so no memory is touched.
+    let moved = unsafe { libc::splice(from, no_offset, to, no_offset, len, flags) };
+    let moved = checked(i64::try_from(moved).unwrap_or(-1))?;
+    Ok(usize::try_from(moved).unwrap_or(0))
+}
+
+pub(crate) fn set_option_octets(fd: Fd, (level, name): (i32, i32), octets: &[u8]) -> Result<()> {
     let len = socklen_t::try_from(octets.len()).unwrap_or(0);
     // SAFETY: the pointer is to so many readable octets.
     checked(unsafe { libc::setsockopt(fd, level, name, octets.as_ptr().cast(), len) }).map(drop)

@@ -3,8 +3,8 @@
 
 use std::ffi::{c_int, c_ulong, c_void};
 
+use handwave_script::posix::Errno;
 use handwave_script::posix::constants::FIONBIO;
-use handwave_script::posix::{Errno, OptionValue};
 use libc::socklen_t;
 
 use super::sockets::ours;
@@ -27,11 +27,13 @@ pub(crate) unsafe extern "C" fn getsockopt(
         // SAFETY: as above.
         let (world, room) = unsafe { (world(userdata), memory::value(len)) };
         let (socket, room) = (ours(&world, fd)?, room.ok_or(Errno::EFAULT)?);
-        let option = world.call(|inner, _| inner.posix.option(socket, level, name))?;
+        let room = room.cast_signed();
+        let octets =
+            world.call(|inner, _| inner.posix.option_octets(socket, (level, name), room))?;
         // SAFETY: as above.
         unsafe {
-            let written = memory::write(value, room as usize, &option.encode())?;
-            memory::set(len, socklen_t::try_from(written).unwrap_or(room));
+            let written = memory::write(value, octets.len(), &octets)?;
+            memory::set(len, socklen_t::try_from(written).unwrap_or(0));
         }
         Ok(0)
     })
@@ -47,10 +49,17 @@ pub(crate) unsafe extern "C" fn setsockopt(
 ) -> c_int {
     answer(|| {
         // SAFETY: as above.
-        let (world, octets) = unsafe { (world(userdata), memory::read(value, len as usize)?) };
+        let world = unsafe { world(userdata) };
         let socket = ours(&world, fd)?;
-        let value = OptionValue::decode(level, name, &octets)?;
-        world.call(|inner, now| inner.posix.set_option(now, socket, (level, name), &value))?;
+        // The kernel refuses a negative length before it looks at the pointer.
+        let len = usize::try_from(len.cast_signed()).map_err(|_| Errno::EINVAL)?;
+        // SAFETY: as above.
+        let octets = unsafe { memory::read(value, len) }?;
+        world.call(|inner, now| {
+            inner
+                .posix
+                .set_option_octets(now, socket, (level, name), &octets)
+        })?;
         Ok(0)
     })
 }

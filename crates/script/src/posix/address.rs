@@ -3,7 +3,7 @@
 use super::Errno;
 use super::constants::{AF_INET, AF_INET6};
 use handwave_tcp::Endpoint;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// An address as passed to `bind`, `connect` and `sendto`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,10 +38,15 @@ impl Domain {
         }
     }
 
+    /// Whether addresses of the program are those of IPv6.
+    pub(super) const fn is_ipv6(self) -> bool {
+        matches!(self, Self::Inet6)
+    }
+
     /// The wildcard address.
     pub(super) const fn any(self) -> IpAddr {
         match self {
-            Self::Inet => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+            Self::Inet => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             Self::Inet6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         }
     }
@@ -50,12 +55,11 @@ impl Domain {
     ///
     /// # Errors
     ///
-    /// `EAFNOSUPPORT` when the families do not fit.
+    /// `EAFNOSUPPORT` when the families do not fit; `EINVAL` where the address is shorter than those of the family.
     pub(super) fn on_wire(self, address: SocketAddr) -> Result<Endpoint, Errno> {
         match (self, address) {
-            (Self::Inet, SocketAddr::V6(_)) | (Self::Inet6, SocketAddr::V4(_)) => {
-                Err(Errno::EAFNOSUPPORT)
-            }
+            (Self::Inet, SocketAddr::V6(_)) => Err(Errno::EAFNOSUPPORT),
+            (Self::Inet6, SocketAddr::V4(_)) => Err(Errno::EINVAL),
             (Self::Inet, SocketAddr::V4(_)) => Ok(address.into()),
             (Self::Inet6, SocketAddr::V6(v6)) => {
                 let addr = v6
@@ -75,5 +79,50 @@ impl Domain {
             }
             _ => endpoint.into(),
         }
+    }
+}
+
+/// The addresses at which a bound socket is found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reach {
+    /// In IPv4: none, any (unspecified), or one.
+    v4: Option<Ipv4Addr>,
+    /// In IPv6, likewise.
+    v6: Option<Ipv6Addr>,
+}
+
+impl Reach {
+    /// What a socket bound to `addr` reaches.
+    pub(super) fn new(domain: Domain, v6_only: bool, addr: IpAddr) -> Self {
+        let both = domain == Domain::Inet6 && !v6_only && addr.is_unspecified() && addr.is_ipv6();
+        if both {
+            return Self {
+                v4: Some(Ipv4Addr::UNSPECIFIED),
+                v6: Some(Ipv6Addr::UNSPECIFIED),
+            };
+        }
+        Self::exactly(addr)
+    }
+
+    /// `addr` alone, or all of its family.
+    pub(super) const fn exactly(addr: IpAddr) -> Self {
+        match addr {
+            IpAddr::V4(addr) => Self {
+                v4: Some(addr),
+                v6: None,
+            },
+            IpAddr::V6(addr) => Self {
+                v4: None,
+                v6: Some(addr),
+            },
+        }
+    }
+
+    /// Whether some address belongs to both.
+    pub(super) fn overlaps(self, other: Self) -> bool {
+        let v4 = self.v4.zip(other.v4);
+        let v6 = self.v6.zip(other.v6);
+        v4.is_some_and(|(a, b)| a == b || a.is_unspecified() || b.is_unspecified())
+            || v6.is_some_and(|(a, b)| a == b || a.is_unspecified() || b.is_unspecified())
     }
 }

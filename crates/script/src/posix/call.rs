@@ -1,5 +1,9 @@
 //! Calls that may wait: what is asked for, what has been done of it, and the answer.
 
+mod control;
+
+pub use control::{Control, encode_address, encode_control};
+
 use super::{Address, Errno, Fd, Posix};
 use handwave_tcp::Instant;
 use std::net::SocketAddr;
@@ -42,6 +46,17 @@ pub enum Op {
         flags: i32,
         /// Where to; sockets that are connected need not be told.
         to: Option<Address>,
+    },
+    /// `splice` between a pipe and a socket. Answers [`Answer::Count`].
+    Splice {
+        /// Where octets come from.
+        from: Fd,
+        /// Where they go.
+        to: Fd,
+        /// How many at most.
+        len: usize,
+        /// `SPLICE_F_*`.
+        flags: i32,
     },
     /// `close`: waits only as long as `SO_LINGER` says. Answers [`Answer::Done`].
     Close {
@@ -133,32 +148,6 @@ pub struct Received {
     pub flags: i32,
     /// Ancillary data.
     pub control: Vec<Control>,
-}
-
-/// One item of ancillary data.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Control {
-    /// `SOL_TCP`, `TCP_CM_INQ`: octets left to read.
-    Inq(i32),
-    /// `SOL_IP`, `IP_RECVERR` or `SOL_IPV6`, `IPV6_RECVERR`: one `struct sock_extended_err`.
-    Error {
-        /// The socket speaks IPv6.
-        ipv6: bool,
-        /// `ee_errno`.
-        errno: i32,
-        /// `ee_origin`: `SO_EE_ORIGIN_*`.
-        origin: u8,
-        /// `ee_type`: of the ICMP message.
-        kind: u8,
-        /// `ee_code`.
-        code: u8,
-        /// `ee_info`.
-        info: u32,
-        /// `ee_data`.
-        data: u32,
-        /// Who reported it.
-        offender: Option<SocketAddr>,
-    },
 }
 
 /// A call under way.
@@ -263,6 +252,12 @@ impl Posix {
                 flags,
                 to,
             } => self.try_send(now, *fd, (data, *flags, *to), progress),
+            Op::Splice {
+                from,
+                to,
+                len,
+                flags,
+            } => self.try_splice(now, (*from, *to), *len, *flags),
             Op::Close { fd } => self.try_close(now, *fd, progress),
             Op::EpollWait { fd, max, timeout } => self.try_epoll_wait(*fd, *max, *timeout),
             Op::Poll { fds, timeout } => Ok(self.try_poll(fds, *timeout)),

@@ -3,7 +3,7 @@
 use super::call::{Answer, Step};
 use super::constants::{
     EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP,
-    EPOLLONESHOT, EPOLLWAKEUP,
+    EPOLLIN, EPOLLONESHOT, EPOLLOUT, EPOLLWAKEUP,
 };
 use super::files::File;
 use super::{Errno, Fd, Posix};
@@ -12,6 +12,12 @@ use std::time::Duration;
 
 /// Bits that say how to report, not what.
 const HOW: i32 = EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP;
+
+/// What goes with `EPOLLEXCLUSIVE`.
+const EXCLUSIVE_ALLOWS: i32 =
+    EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
+/// Sets that may watch each other in a row.
+const NESTED_MAX: usize = 4;
 
 /// One epoll instance.
 #[derive(Debug, Default)]
@@ -25,7 +31,7 @@ pub(super) struct Epoll {
 #[derive(Clone, Copy, Debug)]
 struct Watch {
     fd: Fd,
-    place: usize,
+    file: File,
     events: i32,
     data: u64,
 }
@@ -72,24 +78,40 @@ impl Posix {
         let File::Epoll(set) = set else {
             return Err(Errno::EINVAL);
         };
-        let File::Socket(place) = target else {
-            return Err(if epoll == fd {
-                Errno::EINVAL
-            } else {
-                Errno::EPERM
-            });
+        let place = set;
+        if epoll == fd {
+            return Err(Errno::EINVAL);
+        }
+        let nested = match target {
+            File::Epoll(inner) => Some(inner),
+            File::Zeros => return Err(Errno::EPERM),
+            File::Socket(_) | File::Pipe(_) => None,
         };
+        let adds = command == EPOLL_CTL_ADD;
+        let exclusive = events & EPOLLEXCLUSIVE != 0;
+        if exclusive
+            && (command == EPOLL_CTL_MOD
+                || (adds && (nested.is_some() || events & !EXCLUSIVE_ALLOWS != 0)))
+        {
+            return Err(Errno::EINVAL);
+        }
+        if adds && nested.is_some_and(|inner| self.reaches(inner, place, 0)) {
+            return Err(Errno::ELOOP);
+        }
         let set = self.epolls[set].as_mut().ok_or(Errno::EBADF)?;
         let known = set.watched.iter().position(|watch| watch.fd == fd);
         let watch = Watch {
             fd,
-            place,
+            file: target,
             events: events | EPOLLERR | EPOLLHUP,
             data,
         };
         match (command, known) {
             (EPOLL_CTL_ADD, Some(_)) => return Err(Errno::EEXIST),
             (EPOLL_CTL_ADD, None) => set.watched.push(watch),
+            (EPOLL_CTL_MOD, Some(at)) if set.watched[at].events & EPOLLEXCLUSIVE != 0 => {
+                return Err(Errno::EINVAL);
+            }
             (EPOLL_CTL_MOD, Some(at)) => set.watched[at] = watch,
             (EPOLL_CTL_DEL, Some(at)) => {
                 set.watched.remove(at);
@@ -101,7 +123,22 @@ impl Posix {
         }
         // What holds already is reported once, even to those that ask for edges.
         set.push(fd);
+        self.wake_file(File::Epoll(place), 0);
         Ok(())
+    }
+
+    /// Whether the set at `from` watches the one at `to`, or one that does; sets nested too deeply count as such.
+    fn reaches(&self, from: usize, to: usize, depth: usize) -> bool {
+        if from == to || depth > NESTED_MAX {
+            return true;
+        }
+        let Some(Some(set)) = self.epolls.get(from) else {
+            return false;
+        };
+        set.watched.iter().any(|watch| match watch.file {
+            File::Epoll(inner) => self.reaches(inner, to, depth + 1),
+            File::Socket(_) | File::Pipe(_) | File::Zeros => false,
+        })
     }
 
     pub(super) fn try_epoll_wait(
@@ -181,15 +218,25 @@ impl Posix {
 
     /// Notes that something happened to the socket at `place`.
     pub(super) fn wake(&mut self, place: usize) {
-        for set in self.epolls.iter_mut().flatten() {
-            let fd = set
-                .watched
-                .iter()
-                .find(|watch| watch.place == place)
-                .map(|watch| watch.fd);
-            if let Some(fd) = fd {
+        self.wake_file(File::Socket(place), 0);
+    }
+
+    /// The same of any file; sets that watch sets hear of it too.
+    pub(super) fn wake_file(&mut self, file: File, depth: usize) {
+        if depth > NESTED_MAX {
+            return;
+        }
+        let mut woken = Vec::new();
+        for (place, set) in self.epolls.iter_mut().enumerate() {
+            let Some(set) = set else { continue };
+            let watch = set.watched.iter().find(|watch| watch.file == file);
+            if let Some(fd) = watch.map(|watch| watch.fd) {
                 set.push(fd);
+                woken.push(place);
             }
+        }
+        for place in woken {
+            self.wake_file(File::Epoll(place), depth + 1);
         }
     }
 

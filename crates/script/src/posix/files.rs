@@ -1,6 +1,8 @@
 //! The table of descriptors.
 
 use super::Errno;
+use super::pipes::PipeEnd;
+use std::collections::BTreeSet;
 
 /// A file descriptor.
 pub type Fd = i32;
@@ -17,12 +19,17 @@ pub(super) enum File {
     Socket(usize),
     /// An epoll instance, by its place.
     Epoll(usize),
+    /// A file of zeros.
+    Zeros,
+    /// An end of a pipe.
+    Pipe(PipeEnd),
 }
 
 /// Descriptors and what they stand for; the lowest free one is handed out.
 #[derive(Debug, Default)]
 pub(super) struct Files {
     open: Vec<Option<File>>,
+    close_on_exec: BTreeSet<Fd>,
 }
 
 impl Files {
@@ -43,6 +50,19 @@ impl Files {
         Fd::try_from(place + FIRST).map_err(|_| Errno::EMFILE)
     }
 
+    /// `FD_CLOEXEC`, which is told again.
+    pub(super) fn set_close_on_exec(&mut self, fd: Fd, on: bool) {
+        if on {
+            self.close_on_exec.insert(fd);
+        } else {
+            self.close_on_exec.remove(&fd);
+        }
+    }
+
+    pub(super) fn closes_on_exec(&self, fd: Fd) -> bool {
+        self.close_on_exec.contains(&fd)
+    }
+
     pub(super) fn get(&self, fd: Fd) -> Result<File, Errno> {
         let place = usize::try_from(fd)
             .ok()
@@ -54,6 +74,7 @@ impl Files {
 
     pub(super) fn close(&mut self, fd: Fd) -> Result<File, Errno> {
         let file = self.get(fd)?;
+        self.close_on_exec.remove(&fd);
         if let Some(place) = usize::try_from(fd)
             .ok()
             .and_then(|fd| fd.checked_sub(FIRST))

@@ -2,7 +2,9 @@
 
 use super::Errno;
 use super::address::Domain;
+use super::error_queue::ErrorQueue;
 use super::options::Options;
+use super::urgent::Urgent;
 use handwave_stack::{ConnectionId, ListenerId, UdpId};
 use handwave_tcp::{ConnectionError, Endpoint, Instant, Unreachable};
 
@@ -37,10 +39,16 @@ pub(super) enum Association {
     Connecting,
     /// Complete.
     Connected,
+    /// Cut short by `shutdown`: there is no way back but to dissolve it.
+    Disconnecting,
 }
 
 /// One socket.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, as the kernel keeps them"
+)]
 pub(super) struct Socket {
     pub(super) domain: Domain,
     pub(super) kind: Kind,
@@ -48,6 +56,12 @@ pub(super) struct Socket {
     pub(super) options: Options,
     /// The local endpoint that `bind` named, or that a call chose.
     pub(super) local: Option<Endpoint>,
+    /// The port of `local` is this socket's; otherwise it is only remembered.
+    pub(super) holds_port: bool,
+    /// `bind` named the address, which outlives connections.
+    pub(super) address_named: bool,
+    /// `bind` named the port, which outlives connections.
+    pub(super) port_named: bool,
     pub(super) state: State,
     pub(super) association: Association,
     /// The error that the next call returns, once (`SO_ERROR`).
@@ -56,6 +70,13 @@ pub(super) struct Socket {
     pub(super) read_shut: bool,
     /// Nothing more can be written.
     pub(super) write_shut: bool,
+    /// The peer's FIN came.
+    pub(super) fin: bool,
+    /// The end of the connection has been noted.
+    pub(super) ended: bool,
+    /// What `MSG_ERRQUEUE` takes.
+    pub(super) errors: ErrorQueue,
+    pub(super) urgent: Urgent,
     /// When `close` began to wait for the peer.
     pub(super) lingers_since: Option<Instant>,
 }
@@ -68,12 +89,26 @@ impl Socket {
             nonblocking: false,
             options,
             local: None,
+            holds_port: false,
+            address_named: false,
+            port_named: false,
             state: State::Closed,
             association: Association::Unconnected,
             error: None,
             read_shut: false,
             write_shut: false,
+            fin: false,
+            ended: false,
+            errors: ErrorQueue::default(),
+            urgent: Urgent::default(),
             lingers_since: None,
+        }
+    }
+
+    /// Lets go of a port that `bind` has not named.
+    pub(super) const fn release_port(&mut self) {
+        if !self.port_named {
+            self.holds_port = false;
         }
     }
 
@@ -88,7 +123,8 @@ pub(super) const fn errno_of(error: ConnectionError, half_closed: bool) -> Optio
     Some(match error {
         ConnectionError::Refused => Errno::ECONNREFUSED,
         ConnectionError::Reset if half_closed => Errno::EPIPE,
-        ConnectionError::Reset => Errno::ECONNRESET,
+        // Nobody but the connection itself aborts what a socket still stands for: text came that nobody will read.
+        ConnectionError::Reset | ConnectionError::Aborted => Errno::ECONNRESET,
         ConnectionError::TimedOut
         | ConnectionError::UserTimeout
         | ConnectionError::KeepAliveTimeout => Errno::ETIMEDOUT,

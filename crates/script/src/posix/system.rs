@@ -1,17 +1,22 @@
 //! The kernel under one program: a stack, its sockets, and how to drive them.
 
 use super::epoll::Epoll;
+use super::error_queue::Progress;
 use super::files::{File, Files};
-use super::socket::{Kind, Socket, State, errno_of};
+use super::pipes::Pipe;
+use super::socket::{Kind, Socket, State, errno_of, errno_of_icmp};
+use super::urgent::Urgent;
 use super::{Errno, Fd};
 use handwave_packet::{ChecksumMark, PacketBuf};
 use handwave_stack::{
     ConnectionId, InterfaceConfig, InterfaceError, InterfaceId, ListenerConfig, Prefix, Route,
     SocketId, Stack, StackConfig,
 };
-use handwave_tcp::{ChallengeBudget, Config, Events, Instant, KeepAlive, Phase, Profile, Secrets};
+use handwave_tcp::{
+    ChallengeBudget, Config, Connection, Instant, KeepAlive, Phase, Profile, Secrets,
+};
 use handwave_wire::{Sum, TcpHeader};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What a program finds: a profile, an interface with its addresses, limits, secrets.
@@ -93,6 +98,11 @@ pub struct Posix {
     pub(super) files: Files,
     pub(super) sockets: Vec<Option<Socket>>,
     pub(super) epolls: Vec<Option<Epoll>>,
+    pub(super) pipes: Vec<Option<Pipe>>,
+    /// Ports whose sockets did not share them when they were closed.
+    pub(super) unshared_ports: BTreeSet<u16>,
+    /// Sockets that wait to tell what became of what they sent.
+    pub(super) marked: BTreeSet<usize>,
     /// The latest time that anybody named.
     pub(super) now: Instant,
     by_connection: BTreeMap<ConnectionId, usize>,
@@ -135,6 +145,9 @@ impl Posix {
             files: Files::default(),
             sockets: Vec::new(),
             epolls: Vec::new(),
+            pipes: Vec::new(),
+            unshared_ports: BTreeSet::new(),
+            marked: BTreeSet::new(),
             by_connection: BTreeMap::new(),
         })
     }
@@ -143,6 +156,7 @@ impl Posix {
     pub fn handle_packet(&mut self, now: Instant, packet: PacketBuf) {
         self.now = self.now.max(now);
         self.stack.handle_packet(now, self.interface, packet);
+        self.settle_marks(now);
     }
 
     /// The next IP packet to send; `None` when there is nothing more.
@@ -151,6 +165,7 @@ impl Posix {
     /// that of the whole. It still says how long its segments are; use [`handwave_packet::split`] to cut it for a real link.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<PacketBuf> {
         let next = self.stack.poll_transmit(now);
+        self.settle_marks(now);
         if next.is_none() {
             self.absorb_events();
         }
@@ -213,8 +228,16 @@ impl Posix {
     pub(super) fn place(&self, fd: Fd) -> Result<usize, Errno> {
         match self.files.get(fd)? {
             File::Socket(place) => Ok(place),
-            File::Epoll(_) => Err(Errno::ENOTSOCK),
+            File::Epoll(_) | File::Pipe(_) | File::Zeros => Err(Errno::ENOTSOCK),
         }
+    }
+
+    /// The same, with what has happened to it until now.
+    pub(super) fn place_now(&mut self, fd: Fd) -> Result<usize, Errno> {
+        self.absorb_events();
+        let place = self.place(fd)?;
+        self.refresh(place);
+        Ok(place)
     }
 
     /// The socket that `fd` names.
@@ -262,25 +285,35 @@ impl Posix {
             && let State::Open(id) = socket.state
         {
             socket.state = State::Closed;
+            socket.fin = false;
+            socket.ended = false;
+            socket.urgent = Urgent::default();
             self.by_connection.remove(&id);
+            self.give_up_marks(place);
         }
     }
 
     /// Forgets a socket.
     pub(super) fn forget(&mut self, place: usize) {
+        if let Ok(socket) = self.socket_at(place)
+            && !socket.options.reuse_address
+            && let Some(local) = socket.local
+        {
+            self.unshared_ports.insert(local.port);
+        }
         self.detach(place);
         if let Some(socket) = self.sockets.get_mut(place) {
             *socket = None;
         }
     }
 
-    /// The state of the connection behind a socket; CLOSED when there is none.
+    /// The state of the connection behind a socket; CLOSED when there is none, and in TIME-WAIT, which is no socket's.
     pub(super) fn phase_of(&self, state: State) -> Phase {
         match state {
-            State::Open(id) => self
-                .stack
-                .connection(id)
-                .map_or(Phase::Closed, handwave_tcp::Connection::phase),
+            State::Open(id) => match self.stack.connection(id).map(Connection::phase) {
+                None | Some(Phase::TimeWait) => Phase::Closed,
+                Some(phase) => phase,
+            },
             State::Listening(_) => Phase::Listen,
             State::Closed | State::Udp(..) => Phase::Closed,
         }
@@ -299,7 +332,9 @@ impl Posix {
             .filter(move |(place, _)| *place != except)
             .filter_map(|(_, socket)| socket.as_ref())
             .filter(move |socket| {
-                socket.kind == kind && socket.local.is_some_and(|local| local.port == port)
+                socket.kind == kind
+                    && socket.holds_port
+                    && socket.local.is_some_and(|local| local.port == port)
             })
     }
 
@@ -310,7 +345,8 @@ impl Posix {
                 SocketId::Connection(id) => {
                     let place = self.by_connection.get(&id).copied();
                     if let Some(place) = place {
-                        self.note_events(place, id, event.events);
+                        self.refresh(place);
+                        self.follow_mark(place, id);
                     }
                     place
                 }
@@ -331,25 +367,84 @@ impl Posix {
             .position(|socket| socket.as_ref().is_some_and(|socket| socket.state == state))
     }
 
-    /// Notes what happened to a connection.
-    pub(super) fn note_events(&mut self, place: usize, id: ConnectionId, events: Events) {
-        let Some(connection) = self.stack.connection(id) else {
+    /// Notes in a socket what has happened to what stands behind it.
+    pub(super) fn refresh(&mut self, place: usize) {
+        let Ok(socket) = self.socket_at(place) else {
             return;
         };
-        let over = connection.phase() == Phase::Closed;
-        let fin = connection.peer_closed();
-        let error = connection.error();
+        let (state, kind) = (socket.state, socket.kind);
+        let id = match state {
+            State::Open(id) if kind == Kind::Stream => id,
+            State::Udp(id, Some(_)) => {
+                if let Some(why) = self.stack.udp_take_error(id)
+                    && let Ok(socket) = self.socket_at(place)
+                {
+                    socket.error = Some(errno_of_icmp(why));
+                }
+                return;
+            }
+            _ => return,
+        };
+        let over = self.phase_of(state) == Phase::Closed;
+        let connection = self.stack.connection(id);
+        let fin = connection.is_some_and(Connection::peer_closed);
+        let error = connection.and_then(Connection::error);
         let Ok(socket) = self.socket_at(place) else {
             return;
         };
         let half_closed = fin && !socket.write_shut;
+        socket.fin |= fin;
         socket.read_shut |= fin;
-        if over && events.contains(Events::CLOSED) {
-            if let Some(errno) = error.and_then(|error| errno_of(error, half_closed)) {
-                socket.error = Some(errno);
+        if !over || socket.ended {
+            return;
+        }
+        socket.ended = true;
+        if let Some(errno) = error.and_then(|error| errno_of(error, half_closed)) {
+            socket.error = Some(errno);
+        }
+        socket.read_shut = true;
+        socket.write_shut = true;
+        socket.release_port();
+        self.give_up_marks(place);
+    }
+
+    /// Tells the sockets that wait for it how far their connections have come.
+    pub(super) fn settle_marks(&mut self, now: Instant) {
+        for place in self.marked.clone() {
+            let Some(Some(socket)) = self.sockets.get_mut(place) else {
+                self.marked.remove(&place);
+                continue;
+            };
+            let State::Open(id) = socket.state else {
+                continue;
+            };
+            let Some(connection) = self.stack.connection(id) else {
+                continue;
+            };
+            let info = connection.info();
+            let told = socket.errors.has_notices();
+            socket.errors.settle(
+                now,
+                Progress {
+                    sent: socket.errors.written().saturating_sub(info.notsent.into()),
+                    acknowledged: info.bytes_acked,
+                },
+            );
+            if !socket.errors.has_marks() {
+                self.marked.remove(&place);
             }
-            socket.read_shut = true;
-            socket.write_shut = true;
+            if !told && socket.errors.has_notices() {
+                self.wake(place);
+            }
+        }
+    }
+
+    /// What was written and not acknowledged never will be.
+    fn give_up_marks(&mut self, place: usize) {
+        let now = self.now;
+        self.marked.remove(&place);
+        if let Ok(socket) = self.socket_at(place) {
+            socket.errors.give_up(now);
         }
     }
 }

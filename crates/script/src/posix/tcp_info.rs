@@ -16,7 +16,7 @@ const REORDERING: u32 = 3;
 /// Segments that the first receive space is made for.
 const FIRST_SPACE: u32 = 10;
 
-/// What `getsockopt` stores for `TCP_INFO`: every field that Linux 6.x has, those that cannot be known here being 0.
+/// What `getsockopt` stores for `TCP_INFO`: every field that Linux 6.18 has, those that cannot be known here being 0.
 ///
 /// ```
 /// use handwave_script::posix::LinuxTcpInfo;
@@ -50,6 +50,53 @@ impl LinuxTcpInfo {
         all.counts(info, now);
         all.totals(info);
         all
+    }
+
+    /// What a socket tells that has no connection and never had one.
+    #[must_use]
+    pub fn closed() -> Self {
+        let mut all = Self::new(&TcpInfo::default(), Instant::ZERO);
+        for (name, value) in [
+            ("tcpi_delivery_rate_app_limited", 1),
+            ("tcpi_rto", 1_000_000),
+            ("tcpi_snd_mss", 536),
+            ("tcpi_rttvar", 250_000),
+            ("tcpi_snd_ssthresh", NO_THRESHOLD.into()),
+            ("tcpi_snd_cwnd", 10),
+            ("tcpi_rcv_space", 0),
+            ("tcpi_min_rtt", u32::MAX.into()),
+            ("tcpi_delivered", 0),
+        ] {
+            all.set(name, value);
+        }
+        all
+    }
+
+    /// What a listener tells: how many connections wait, and how many may.
+    #[must_use]
+    pub fn listening(waiting: usize, backlog: usize) -> Self {
+        let mut all = Self::closed();
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        for (name, value) in [
+            ("tcpi_state", number(TCP_LISTEN)),
+            ("tcpi_delivery_rate_app_limited", 0),
+            ("tcpi_rto", 0),
+            ("tcpi_snd_mss", 0),
+            ("tcpi_unacked", count(waiting)),
+            ("tcpi_sacked", count(backlog)),
+            ("tcpi_rttvar", 0),
+            ("tcpi_snd_ssthresh", 0),
+            ("tcpi_min_rtt", 0),
+        ] {
+            all.set(name, value);
+        }
+        all
+    }
+
+    fn set(&mut self, name: &str, value: u64) {
+        if let Some(field) = self.fields.iter_mut().find(|field| field.name == name) {
+            field.value = value.min(u64::MAX >> (64 - field.bits));
+        }
     }
 
     /// The value of a field, named as in C: `tcpi_rtt`.
@@ -86,6 +133,30 @@ impl LinuxTcpInfo {
             }
         }
         octets
+    }
+
+    /// Reads the octets of the struct, as many as there are; fields beyond them are 0.
+    ///
+    /// ```
+    /// use handwave_script::posix::LinuxTcpInfo;
+    ///
+    /// let octets = LinuxTcpInfo::listening(2, 5).encode();
+    /// assert_eq!(LinuxTcpInfo::decode(&octets), LinuxTcpInfo::listening(2, 5));
+    /// ```
+    #[must_use]
+    pub fn decode(octets: &[u8]) -> Self {
+        let mut all = Self::closed();
+        let mut at = 0_usize;
+        for field in &mut all.fields {
+            let (first, last) = (at / 8, (at + field.bits as usize).div_ceil(8));
+            let mut word = [0; 8];
+            if let Some(held) = octets.get(first..last) {
+                word[..held.len()].copy_from_slice(held);
+            }
+            field.value = u64::from_le_bytes(word) >> (at % 8) & (u64::MAX >> (64 - field.bits));
+            at += field.bits as usize;
+        }
+        all
     }
 
     fn put(&mut self, bits: u32, name: &'static str, value: impl Into<u64>) {
@@ -206,7 +277,20 @@ impl LinuxTcpInfo {
         self.zeros(32, &["tcpi_rehash"]);
         self.put(16, "tcpi_total_rto", info.timeouts);
         self.zeros(16, &["tcpi_total_rto_recoveries"]);
-        self.zeros(32, &["tcpi_total_rto_time"]);
+        self.zeros(
+            32,
+            &[
+                "tcpi_total_rto_time",
+                "tcpi_received_ce",
+                "tcpi_delivered_e1_bytes",
+                "tcpi_delivered_e0_bytes",
+                "tcpi_delivered_ce_bytes",
+                "tcpi_received_e1_bytes",
+                "tcpi_received_e0_bytes",
+                "tcpi_received_ce_bytes",
+            ],
+        );
+        self.zeros(16, &["tcpi_accecn_fail_mode", "tcpi_accecn_opt_seen"]);
     }
 }
 

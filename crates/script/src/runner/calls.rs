@@ -68,6 +68,8 @@ impl<H: Host> Runner<H> {
                 | "sendmsg"
                 | "poll"
                 | "epoll_wait"
+                | "splice"
+                | "sendfile"
                 | "close"
         );
         // The program has one thread for calls that wait.
@@ -228,6 +230,7 @@ impl<H: Host> Runner<H> {
                 Ok(returned(result.map(Reply::Descriptor)))
             }
             "epoll_ctl" => self.make_epoll_ctl(&arguments),
+            "pipe" | "pipe2" | "splice" | "open" | "sendfile" => self.make_move(call, &arguments),
             "epoll_wait" => {
                 let max = arguments.integer(2)?;
                 Ok(Made::Begun(Op::EpollWait {
@@ -240,7 +243,7 @@ impl<H: Host> Runner<H> {
                 "there is no system call `{other}`; there are socket, bind, listen, accept, accept4, \
                  connect, read, readv, recv, recvfrom, recvmsg, write, writev, send, sendto, sendmsg, \
                  close, shutdown, getsockopt, setsockopt, getsockname, getpeername, fcntl, ioctl, poll, \
-                 epoll_create, epoll_ctl and epoll_wait"
+                 epoll_create, epoll_ctl, epoll_wait, pipe, splice, open and sendfile"
             )),
         }
     }
@@ -366,7 +369,15 @@ impl<H: Host> Runner<H> {
             return Ok(returned(result.map(Reply::Option)));
         }
         let value = arguments::option_value(arguments.0.get(3), level, name)?;
-        let result = self.host.set_option(self.now, fd, (level, name), &value);
+        let result = match arguments.0.get(4) {
+            Some(Expression::Integer(len)) => {
+                let mut octets = value.encode();
+                octets.resize(arguments::octets(len.value)?, 0);
+                let option = (level, name);
+                self.host.set_option_octets(self.now, fd, option, &octets)
+            }
+            _ => self.host.set_option(self.now, fd, (level, name), &value),
+        };
         Ok(returned(result.map(|()| Reply::Value(0))))
     }
 
@@ -382,6 +393,43 @@ impl<H: Host> Runner<H> {
         };
         let result = self.host.ioctl(fd, request, argument);
         Ok(returned(result.map(Reply::Stored)))
+    }
+
+    /// Calls about octets that go from one descriptor to another.
+    fn make_move(&mut self, call: &Call, arguments: &Arguments<'_>) -> Result<Made, String> {
+        match call.name.as_str() {
+            "splice" => Ok(Made::Begun(Op::Splice {
+                from: self.fd(arguments, 0)?,
+                to: self.fd(arguments, 2)?,
+                len: arguments::octets(arguments.integer(4)?)?,
+                flags: arguments.int_or(5, 0)?,
+            })),
+            // What a file holds is nobody's matter here: it reads as zeros.
+            "open" => Ok(returned(self.host.open_zeros().map(Reply::Descriptor))),
+            "sendfile" => Ok(Made::Begun(Op::Send {
+                fd: self.fd(arguments, 0)?,
+                data: vec![0; arguments::octets(arguments.integer(3)?)?],
+                flags: 0,
+                to: None,
+            })),
+            _ => self.make_pipe(arguments),
+        }
+    }
+
+    fn make_pipe(&mut self, arguments: &Arguments<'_>) -> Result<Made, String> {
+        let Some(Expression::List(ends)) = arguments.0.first() else {
+            return Err("pipe needs a list such as [5, 6]".to_owned());
+        };
+        let [reader, writer] = &ends[..] else {
+            return Err("a pipe has two ends, such as [5, 6]".to_owned());
+        };
+        let (reader, writer) = (integer(reader)?, integer(writer)?);
+        let result = self.host.pipe(arguments.int_or(1, 0)?);
+        if let Ok((live_reader, live_writer)) = result {
+            self.files.learn(reader, live_reader);
+            self.files.learn(writer, live_writer);
+        }
+        Ok(returned(result.map(|_| Reply::Value(0))))
     }
 
     fn make_poll(&mut self, arguments: &Arguments<'_>) -> Result<Made, String> {

@@ -80,6 +80,21 @@ pub trait Host {
         value: &OptionValue,
     ) -> Result<(), Errno>;
 
+    /// The same with the octets that C passes, as many as the script says.
+    fn set_option_octets(
+        &mut self,
+        now: Instant,
+        fd: Fd,
+        name: (i32, i32),
+        octets: &[u8],
+    ) -> Result<(), Errno>;
+
+    /// `pipe2`: the end to read from, and that to write to.
+    fn pipe(&mut self, flags: i32) -> Result<(Fd, Fd), Errno>;
+
+    /// `open` of a file that reads as zeros.
+    fn open_zeros(&mut self) -> Result<Fd, Errno>;
+
     /// `getsockname`.
     fn local_name(&mut self, fd: Fd) -> Result<SocketAddr, Errno>;
 
@@ -174,6 +189,24 @@ impl Host for Posix {
         value: &OptionValue,
     ) -> Result<(), Errno> {
         self.set_option(now, fd, name, value)
+    }
+
+    fn set_option_octets(
+        &mut self,
+        now: Instant,
+        fd: Fd,
+        name: (i32, i32),
+        octets: &[u8],
+    ) -> Result<(), Errno> {
+        self.set_option_octets(now, fd, name, octets)
+    }
+
+    fn pipe(&mut self, flags: i32) -> Result<(Fd, Fd), Errno> {
+        self.pipe(flags)
+    }
+
+    fn open_zeros(&mut self) -> Result<Fd, Errno> {
+        self.open_zeros()
     }
 
     fn local_name(&mut self, fd: Fd) -> Result<SocketAddr, Errno> {

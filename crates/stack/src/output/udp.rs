@@ -3,7 +3,7 @@
 use super::ip::IpFields;
 use crate::id::UdpId;
 use crate::stack::Stack;
-use crate::udp::{BindError, UdpDatagram, UdpSendError};
+use crate::udp::{BindError, UdpDatagram, UdpSendError, UdpSocket};
 use core::net::{IpAddr, Ipv4Addr};
 use handwave_packet::{PacketBuf, Payload};
 use handwave_tcp::{Endpoint, Instant, Tuple, Unreachable};
@@ -137,6 +137,18 @@ impl Stack {
     /// Takes the datagram that has waited longest; `None` if none waits.
     pub fn udp_recv_from(&mut self, id: UdpId) -> Option<UdpDatagram> {
         self.udp.pop(id)
+    }
+
+    /// Octets of the datagram that has waited longest.
+    #[must_use]
+    pub fn udp_next_len(&self, id: UdpId) -> Option<usize> {
+        self.udp.get(id)?.next_len()
+    }
+
+    /// How many datagrams wait.
+    #[must_use]
+    pub fn udp_waiting(&self, id: UdpId) -> usize {
+        self.udp.get(id).map_or(0, UdpSocket::waiting)
     }
 
     /// Takes what an ICMP message said about an earlier datagram of this socket; it is told once, here or when sending.

@@ -17,6 +17,10 @@ impl AcceptQueue {
         }
     }
 
+    pub(super) const fn set_max(&mut self, max: usize) {
+        self.max = max;
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.names.len() >= self.max
     }

@@ -53,6 +53,12 @@ impl Listener {
                 .count_drop(DropReason::HandshakeAckUnacceptable);
             return self.reset(cx, tuple, &segment);
         }
+        // `sent` counts the first SYN+ACK too.
+        if record.sent <= self.limits.defer_accept && segment.seq_len() == 0 {
+            cx.host.counters.segments_in += 1;
+            self.syn_queue.note_deferred(&tuple);
+            return ListenVerdict::Queued;
+        }
         if self.accept_queue_is_full() {
             cx.host.counters.segments_in += 1;
             return self.wait_for_room(cx, tuple, &segment);

@@ -103,6 +103,9 @@ impl HalfOpen {
     }
 }
 
+/// A bit of the packed options: the handshake is complete, text is waited for.
+const DEFERRED: u8 = 1 << 3;
+
 /// The half-open records of one listener.
 #[derive(Debug)]
 pub(super) struct SynQueue {
@@ -118,6 +121,7 @@ pub(super) struct SynQueue {
 #[derive(Clone, Copy, Debug)]
 struct Rules {
     retries: u8,
+    defer: u8,
     timeout: Duration,
     window: FirstWindow,
     receive_shift: WindowShift,
@@ -159,6 +163,7 @@ impl SynQueue {
             max: limits.syn_queue_max,
             rules: Rules {
                 retries: limits.synack_retries,
+                defer: limits.defer_accept,
                 timeout: limits.synack_timeout,
                 window: FirstWindow::of(config),
                 receive_shift: WindowShift::for_buffer(config.window_scale_for()),
@@ -230,6 +235,20 @@ impl SynQueue {
     /// Queues the SYN+ACK, once.
     pub(super) fn want_syn_ack(&mut self, tuple: &Tuple) {
         self.want(tuple, flag::SYN_ACK);
+    }
+
+    /// Notes that the handshake is complete but for the text that the application waits for.
+    pub(super) fn note_deferred(&mut self, tuple: &Tuple) {
+        dispatch!(self, tuple, |table, key| {
+            if let Some(slot) = table.find(&key) {
+                table.at_mut(slot).options |= DEFERRED;
+            }
+        });
+    }
+
+    /// From now on text is waited for as long as so many timeouts take.
+    pub(super) const fn set_defer(&mut self, timeouts: u8) {
+        self.rules.defer = timeouts;
     }
 
     /// Queues a bare acknowledgment, once.
@@ -360,9 +379,18 @@ impl Rules {
 
     fn expire<K: Key>(&self, table: &mut Table<K>, now: Instant) -> Option<(Tuple, HalfOpen)> {
         while let Some(slot) = table.pop_due(now) {
-            if table.at(slot).sent > self.retries {
+            let (timeouts, deferred) =
+                (table.at(slot).sent, table.at(slot).options & DEFERRED != 0);
+            if timeouts > self.retries && (!deferred || timeouts > self.defer) {
                 let record = table.remove(slot);
                 return Some((record.key.tuple(), self.unpack(&record)));
+            }
+            if deferred && timeouts < self.defer {
+                // The peer has acknowledged: it is asked again only once its time for text is over.
+                table.at_mut(slot).set_due(now + self.wait(timeouts));
+                table.at_mut(slot).sent += 1;
+                table.push_timer(slot);
+                continue;
             }
             table.at_mut(slot).set(flag::RETRY);
             want(table, slot, flag::SYN_ACK);

@@ -3,7 +3,7 @@
 use crate::posix::call::{Answer, Progress, Step};
 use crate::posix::constants::{SHUT_RD, SHUT_RDWR, SHUT_WR};
 use crate::posix::files::File;
-use crate::posix::socket::{Kind, State};
+use crate::posix::socket::{Association, Kind, State};
 use crate::posix::{Errno, Fd, Posix};
 use handwave_tcp::{Instant, Phase};
 use std::time::Duration;
@@ -15,8 +15,7 @@ impl Posix {
     ///
     /// `EBADF`, `ENOTSOCK`, `EINVAL`, `ENOTCONN`.
     pub fn shutdown(&mut self, now: Instant, fd: Fd, how: i32) -> Result<(), Errno> {
-        self.absorb_events();
-        let place = self.place(fd)?;
+        let place = self.place_now(fd)?;
         let (read, write) = match how {
             SHUT_RD => (true, false),
             SHUT_WR => (false, true),
@@ -24,41 +23,37 @@ impl Posix {
             _ => return Err(Errno::EINVAL),
         };
         let state = self.socket_at(place)?.state;
-        match (state, self.phase_of(state)) {
-            (State::Listening(id), _) => {
-                if read {
-                    self.stack.close_listener(now, id);
-                    self.reset_socket(now, place);
-                }
+        let phase = self.phase_of(state);
+        let socket = self.socket_at(place)?;
+        if socket.association == Association::Connecting {
+            socket.association = match phase {
+                Phase::SynSent | Phase::SynReceived | Phase::Closed => Association::Disconnecting,
+                _ => Association::Connected,
+            };
+        }
+        match (state, phase) {
+            (State::Listening(_), _) if !read => return Ok(()),
+            (State::Listening(_), _) | (_, Phase::SynSent) => {
+                self.disconnect(now, place);
                 return Ok(());
             }
-            (_, Phase::SynSent) => {
-                self.reset_socket(now, place);
-                self.socket_at(place)?.error = Some(Errno::ECONNRESET);
-                return Ok(());
-            }
-            (State::Open(id), phase) => {
-                let socket = self.socket_at(place)?;
-                socket.read_shut |= read;
-                socket.write_shut |= write;
-                if phase == Phase::Closed {
-                    return Err(Errno::ENOTCONN);
-                }
-                if read {
-                    self.stack.stop_reading(now, id);
-                }
-                if write {
-                    self.stack.close(now, id);
-                }
-                return Ok(());
-            }
-            (State::Closed | State::Udp(..), _) => {}
+            _ => {}
         }
         let socket = self.socket_at(place)?;
         socket.read_shut |= read;
         socket.write_shut |= write;
         match state {
             State::Udp(_, Some(_)) => Ok(()),
+            State::Open(id) if phase != Phase::Closed => {
+                if read {
+                    self.stack.stop_reading(now, id);
+                }
+                if write {
+                    self.stack.close(now, id);
+                }
+                self.wake(place);
+                Ok(())
+            }
             _ => Err(Errno::ENOTCONN),
         }
     }
@@ -76,6 +71,11 @@ impl Posix {
             File::Socket(place) => place,
             File::Epoll(place) => {
                 self.epolls[place] = None;
+                return Ok(Answer::Done.into());
+            }
+            File::Zeros => return Ok(Answer::Done.into()),
+            File::Pipe(end) => {
+                self.close_pipe(end);
                 return Ok(Answer::Done.into());
             }
         };

@@ -1,6 +1,6 @@
 //! `socket`, `bind`, `listen`, `accept` and `connect`.
 
-use crate::posix::address::Domain;
+use crate::posix::address::{Domain, Reach};
 use crate::posix::call::{Answer, Progress, Step};
 use crate::posix::constants::{
     AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_RAW,
@@ -10,9 +10,9 @@ use crate::posix::options::Options;
 use crate::posix::socket::{Association, Kind, Socket, State};
 use crate::posix::{Address, Errno, Fd, Posix};
 use handwave_stack::{
-    BindError, ConnectError, ConnectOptions, ListenAt, ListenError, SocketSummary,
+    BindError, ConnectError, ConnectOptions, ListenAt, ListenError, ListenerConfig, SocketSummary,
 };
-use handwave_tcp::{Endpoint, Events, Instant, Phase};
+use handwave_tcp::{Endpoint, Instant, Phase};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ impl Posix {
             _ => return Err(Errno::EAFNOSUPPORT),
         };
         let nonblocking = kind & SOCK_NONBLOCK != 0;
+        let close_on_exec = kind & SOCK_CLOEXEC != 0;
         let kind = match (kind & !(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol) {
             (SOCK_STREAM, 0 | IPPROTO_TCP) => Kind::Stream,
             (SOCK_DGRAM, 0 | IPPROTO_UDP) => Kind::Datagram,
@@ -38,7 +39,9 @@ impl Posix {
         };
         let mut socket = Socket::new(domain, kind, Options::new(&self.settings));
         socket.nonblocking = nonblocking;
-        self.open_socket(socket)
+        let fd = self.open_socket(socket)?;
+        self.files.set_close_on_exec(fd, close_on_exec);
+        Ok(fd)
     }
 
     /// `bind`: gives a socket a local address; port 0 takes a free one.
@@ -47,21 +50,30 @@ impl Posix {
     ///
     /// `EBADF`, `ENOTSOCK`, `EINVAL` when it is bound, `EAFNOSUPPORT`, `EADDRNOTAVAIL`, `EADDRINUSE`.
     pub fn bind(&mut self, fd: Fd, address: Address) -> Result<(), Errno> {
-        let place = self.place(fd)?;
+        let place = self.place_now(fd)?;
         let socket = self.socket_at(place)?;
         let (domain, kind) = (socket.domain, socket.kind);
         let wanted = match address {
             // Old programs leave the family of 0.0.0.0 out.
             Address::Unspecified if domain == Domain::Inet => Endpoint::new(domain.any(), 0),
-            Address::Unspecified => return Err(Errno::EAFNOSUPPORT),
+            // Its address is shorter than one of IPv6.
+            Address::Unspecified => return Err(Errno::EINVAL),
             Address::Inet(address) => domain.on_wire(address)?,
         };
-        if socket.local.is_some() || socket.state != State::Closed {
+        let foreign = domain.is_ipv6() && wanted.addr.is_ipv4() && socket.options.v6_only;
+        if foreign {
             return Err(Errno::EINVAL);
         }
+        let (bound, free) = (socket.holds_port, socket.options.binds_anywhere());
+        let state = socket.state;
         let any = wanted.addr.is_unspecified();
-        if !any && !self.stack.has_address(&wanted.addr) {
+        let many =
+            matches!(wanted.addr, IpAddr::V4(addr) if addr.is_multicast() || addr.is_broadcast());
+        if !any && !many && !free && !self.stack.has_address(&wanted.addr) {
             return Err(Errno::EADDRNOTAVAIL);
+        }
+        if bound || self.phase_of(state) != Phase::Closed {
+            return Err(Errno::EINVAL);
         }
         if kind == Kind::Datagram {
             return self.bind_datagram(place, wanted);
@@ -75,7 +87,11 @@ impl Posix {
         if wanted.port != 0 && self.conflicts(place, local) {
             return Err(Errno::EADDRINUSE);
         }
-        self.socket_at(place)?.local = Some(local);
+        let socket = self.socket_at(place)?;
+        socket.local = Some(local);
+        socket.holds_port = true;
+        socket.address_named = !any;
+        socket.port_named = wanted.port != 0;
         Ok(())
     }
 
@@ -95,6 +111,9 @@ impl Posix {
             .map_or(wanted.port, |(_, port)| port);
         let socket = self.socket_at(place)?;
         socket.local = Some(Endpoint::new(wanted.addr, port));
+        socket.holds_port = true;
+        socket.address_named = addr.is_some();
+        socket.port_named = wanted.port != 0;
         socket.state = State::Udp(id, None);
         Ok(())
     }
@@ -102,7 +121,7 @@ impl Posix {
     /// Gives a UDP socket a port if it has none.
     pub(in crate::posix) fn bind_datagram_anywhere(&mut self, place: usize) -> Result<(), Errno> {
         let socket = self.socket_at(place)?;
-        if socket.local.is_some() {
+        if socket.holds_port {
             return Ok(());
         }
         let any = Endpoint::new(socket.domain.any(), 0);
@@ -115,16 +134,25 @@ impl Posix {
             return false;
         };
         let (reuse, reuse_port) = (socket.options.reuse_address, socket.options.reuse_port);
-        let overlaps = |other: IpAddr| {
-            other == local.addr || other.is_unspecified() || local.addr.is_unspecified()
-        };
+        let own = Reach::new(socket.domain, socket.options.v6_only, local.addr);
         let taken = self.bound_to(Kind::Stream, local.port, place).any(|other| {
-            let listens = matches!(other.state, State::Listening(_));
-            let shares = (reuse && other.options.reuse_address && !listens)
+            let listening = matches!(other.state, State::Listening(_));
+            let shares = (reuse && other.options.reuse_address && !listening)
                 || (reuse_port && other.options.reuse_port);
-            other.local.is_some_and(|other| overlaps(other.addr)) && !shares
+            let reach = |at: Endpoint| Reach::new(other.domain, other.options.v6_only, at.addr);
+            other.local.is_some_and(|at| own.overlaps(reach(at))) && !shares
         });
-        taken || (!reuse && self.left_behind(local.port).any(overlaps))
+        if taken {
+            return true;
+        }
+        let left: Vec<IpAddr> = self.left_behind(local.port).collect();
+        if left.is_empty() {
+            self.unshared_ports.remove(&local.port);
+        }
+        // Who left it behind has to have shared it, too.
+        let shares = reuse && !self.unshared_ports.contains(&local.port);
+        let mut left = left.into_iter();
+        !shares && left.any(|addr| own.overlaps(Reach::exactly(addr)))
     }
 
     /// Addresses of connections on `port` that no socket stands for: orphans and TIME-WAIT.
@@ -157,35 +185,51 @@ impl Posix {
     ///
     /// `EBADF`, `ENOTSOCK`, `EOPNOTSUPP`, `EINVAL`, `EADDRINUSE`.
     pub fn listen(&mut self, fd: Fd, backlog: i32) -> Result<(), Errno> {
-        let place = self.place(fd)?;
+        let place = self.place_now(fd)?;
         let backlog = u32::try_from(backlog)
             .unwrap_or(u32::MAX)
             .min(self.settings.backlog_max);
+        // The queue is full when it is longer than the backlog.
+        let most = backlog as usize + 1;
         let socket = self.socket_at(place)?;
         if socket.kind == Kind::Datagram {
             return Err(Errno::EOPNOTSUPP);
         }
-        match socket.state {
-            State::Closed if socket.association == Association::Unconnected => {}
-            State::Listening(_) => return Ok(()),
-            _ => return Err(Errno::EINVAL),
+        if socket.association != Association::Unconnected {
+            return Err(Errno::EINVAL);
         }
-        let local = match socket.local {
-            Some(local) => local,
-            None => {
-                let any = socket.domain.any();
-                Endpoint::new(any, self.free_port(place, any)?)
-            }
-        };
+        let (state, deferral) = (socket.state, socket.options.defer_accept);
+        if let State::Listening(id) = state {
+            self.stack.set_listener_limits(id, most, deferral);
+            return Ok(());
+        }
+        if self.phase_of(state) != Phase::Closed {
+            return Err(Errno::EINVAL);
+        }
+        self.detach(place);
+        let socket = self.socket_at(place)?;
+        let any = Endpoint::new(socket.domain.any(), 0);
+        let held = socket.holds_port;
+        let mut local = socket.local.unwrap_or(any);
+        if !held {
+            local.port = self.free_port(place, local.addr)?;
+        }
+        if self.conflicts(place, local) {
+            return Err(Errno::EADDRINUSE);
+        }
         let socket = self.socket_at(place)?;
         let config = socket.options.config();
+        let both = socket.domain.is_ipv6() && !socket.options.v6_only && local.addr.is_ipv6();
         let at = ListenAt {
-            addr: (!local.addr.is_unspecified()).then_some(local.addr),
+            // An unspecified address stands for those of its family.
+            addr: (!(both && local.addr.is_unspecified())).then_some(local.addr),
             port: local.port,
         };
-        let mut limits = self.settings.listener.clone();
-        // The queue is full when it is longer than the backlog.
-        limits.accept_queue_max = backlog as usize + 1;
+        let limits = ListenerConfig {
+            accept_queue_max: most,
+            defer_accept: deferral,
+            ..self.settings.listener.clone()
+        };
         let id = self
             .stack
             .listen_with(at, limits, config)
@@ -196,6 +240,7 @@ impl Posix {
             })?;
         let socket = self.socket_at(place)?;
         socket.local = Some(local);
+        socket.holds_port = true;
         socket.state = State::Listening(id);
         Ok(())
     }
@@ -204,13 +249,15 @@ impl Posix {
         if flags & !(SOCK_NONBLOCK | SOCK_CLOEXEC) != 0 {
             return Err(Errno::EINVAL);
         }
-        let socket = self.socket_of(fd)?;
+        let place = self.place_now(fd)?;
+        let socket = self.socket_at(place)?;
         if socket.kind == Kind::Datagram {
             return Err(Errno::EOPNOTSUPP);
         }
         let State::Listening(listener) = socket.state else {
             return Err(Errno::EINVAL);
         };
+        let named = (socket.address_named, socket.port_named);
         let (domain, options, wait) = (
             socket.domain,
             socket.options.clone(),
@@ -222,13 +269,16 @@ impl Posix {
         let mut accepted = Socket::new(domain, Kind::Stream, options);
         accepted.nonblocking = flags & SOCK_NONBLOCK != 0;
         accepted.local = Some(tuple.local);
+        accepted.holds_port = true;
+        (accepted.address_named, accepted.port_named) = named;
         accepted.association = Association::Connected;
         accepted.state = State::Open(id);
         let peer = domain.to_program(tuple.remote);
         let fd = self.open_socket(accepted)?;
+        self.files.set_close_on_exec(fd, flags & SOCK_CLOEXEC != 0);
         let place = self.place(fd)?;
-        // It may have come to its end before anybody listened to its events.
-        self.note_events(place, id, Events::CLOSED);
+        // Much may have happened before anybody listened to its events.
+        self.refresh(place);
         Ok(Answer::Accepted { fd, peer }.into())
     }
 
@@ -239,7 +289,7 @@ impl Posix {
         to: Address,
         progress: &mut Progress,
     ) -> Result<Step, Errno> {
-        let place = self.place(fd)?;
+        let place = self.place_now(fd)?;
         let socket = self.socket_at(place)?;
         if socket.kind == Kind::Datagram {
             return self
@@ -247,10 +297,12 @@ impl Posix {
                 .map(|()| Answer::Done.into());
         }
         let Address::Inet(to) = to else {
-            return self.dissolve(now, place).map(|()| Answer::Done.into());
+            self.disconnect(now, place);
+            return Ok(Answer::Done.into());
         };
         let otherwise = match socket.association {
             Association::Connected => return Err(Errno::EISCONN),
+            Association::Disconnecting => return Err(Errno::EINVAL),
             Association::Connecting if progress.begun => Errno::EINPROGRESS,
             Association::Connecting => Errno::EALREADY,
             Association::Unconnected => {
@@ -266,7 +318,7 @@ impl Posix {
             Phase::Closed => {
                 let socket = self.socket_at(place)?;
                 let errno = socket.error.take().unwrap_or(Errno::ECONNABORTED);
-                self.reset_socket(now, place);
+                self.disconnect(now, place);
                 Err(errno)
             }
             _ => {
@@ -282,15 +334,17 @@ impl Posix {
         place: usize,
         to: SocketAddr,
     ) -> Result<(), Errno> {
-        let socket = self.socket_at(place)?;
-        if socket.state != State::Closed {
+        let state = self.socket_at(place)?.state;
+        if self.phase_of(state) != Phase::Closed {
             return Err(Errno::EISCONN);
         }
-        let mut remote = socket.domain.on_wire(to)?;
+        let mut remote = self.socket_at(place)?.domain.on_wire(to)?;
+        self.detach(place);
+        let socket = self.socket_at(place)?;
         if socket.options.v6_only && socket.domain == Domain::Inet6 && remote.addr.is_ipv4() {
             return Err(Errno::ENETUNREACH);
         }
-        let (local, config) = (socket.local, socket.options.config());
+        let (local, held, config) = (socket.local, socket.holds_port, socket.options.config());
         if remote.addr.is_unspecified() {
             // Nobody means "anywhere": the host itself.
             remote.addr = self.own_address(&remote.addr).ok_or(Errno::ENETUNREACH)?;
@@ -299,7 +353,7 @@ impl Posix {
             local_addr: local
                 .map(|local| local.addr)
                 .filter(|addr| !addr.is_unspecified()),
-            local_port: local.map(|local| local.port),
+            local_port: local.filter(|_| held).map(|local| local.port),
             config: Some(config),
         };
         let id = self
@@ -319,9 +373,9 @@ impl Posix {
             .map(|connection| connection.tuple().local);
         let socket = self.socket_at(place)?;
         socket.local = local;
+        socket.holds_port = true;
         socket.association = Association::Connecting;
-        socket.read_shut = false;
-        socket.write_shut = false;
+        socket.error = None;
         Ok(())
     }
 
@@ -334,44 +388,76 @@ impl Posix {
 
     fn connect_datagram(&mut self, place: usize, to: Address) -> Result<(), Errno> {
         let Address::Inet(to) = to else {
-            if let State::Udp(_, peer) = &mut self.socket_at(place)?.state {
-                *peer = None;
-            }
-            return Ok(());
+            return self.dissolve_datagram(place);
         };
-        let remote = self.socket_at(place)?.domain.on_wire(to)?;
         self.bind_datagram_anywhere(place)?;
-        if let State::Udp(_, peer) = &mut self.socket_at(place)?.state {
+        let remote = self.socket_at(place)?.domain.on_wire(to)?;
+        let source = if self.stack.has_address(&remote.addr) {
+            Some(remote.addr)
+        } else {
+            self.own_address(&remote.addr)
+        };
+        let socket = self.socket_at(place)?;
+        if let State::Udp(_, peer) = &mut socket.state {
             *peer = Some(remote);
         }
-        Ok(())
-    }
-
-    /// `connect` to `AF_UNSPEC`: resets the connection, if there is one, and makes the socket as good as new.
-    fn dissolve(&mut self, now: Instant, place: usize) -> Result<(), Errno> {
-        let state = self.socket_at(place)?.state;
-        match state {
-            State::Listening(id) => self.stack.close_listener(now, id),
-            State::Open(_) | State::Closed | State::Udp(..) => {}
+        if let Some(local) = socket.local.as_mut().filter(|_| !socket.address_named) {
+            local.addr = source.unwrap_or(local.addr);
         }
-        self.reset_socket(now, place);
         Ok(())
     }
 
-    /// Aborts what stands behind a socket and makes it as good as new; what it is bound to stays.
-    pub(in crate::posix) fn reset_socket(&mut self, now: Instant, place: usize) {
+    /// A UDP socket forgets its peer, and what `bind` has not named of its address.
+    fn dissolve_datagram(&mut self, place: usize) -> Result<(), Errno> {
+        let socket = self.socket_at(place)?;
+        let State::Udp(id, peer) = &mut socket.state else {
+            return Ok(());
+        };
+        *peer = None;
+        let id = *id;
+        if let Some(local) = socket.local.as_mut().filter(|_| !socket.address_named) {
+            local.addr = socket.domain.any();
+        }
+        if !socket.port_named {
+            socket.local = None;
+            socket.holds_port = false;
+            socket.state = State::Closed;
+            self.stack.udp_close(id);
+        }
+        Ok(())
+    }
+
+    /// Takes away what stands behind a socket and makes it as good as new, as `connect` to `AF_UNSPEC` does; what `bind` named stays.
+    pub(in crate::posix) fn disconnect(&mut self, now: Instant, place: usize) {
         let Ok(socket) = self.socket_at(place) else {
             return;
         };
-        socket.association = Association::Unconnected;
-        if let State::Open(id) = socket.state {
-            self.stack.abort(now, id);
-            self.detach(place);
-        } else if let Ok(socket) = self.socket_at(place)
-            && let State::Listening(_) = socket.state
-        {
-            socket.state = State::Closed;
+        let state = socket.state;
+        match (state, self.phase_of(state)) {
+            (State::Listening(id), _) => self.stack.close_listener(now, id),
+            (State::Open(id), phase) => {
+                if phase != Phase::Closed
+                    && let Ok(socket) = self.socket_at(place)
+                {
+                    socket.error = Some(Errno::ECONNRESET);
+                }
+                self.stack.abort(now, id);
+            }
+            (State::Closed | State::Udp(..), _) => {}
         }
+        self.detach(place);
+        let Ok(socket) = self.socket_at(place) else {
+            return;
+        };
+        socket.state = State::Closed;
+        socket.association = Association::Unconnected;
+        socket.read_shut = false;
+        socket.write_shut = false;
+        socket.release_port();
+        if let Some(local) = socket.local.as_mut().filter(|_| !socket.address_named) {
+            local.addr = socket.domain.any();
+        }
+        self.wake(place);
     }
 }
 

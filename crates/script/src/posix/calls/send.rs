@@ -1,12 +1,14 @@
 //! `write`, `writev`, `send`, `sendto` and `sendmsg`.
 
 use crate::posix::call::{Answer, Progress, Step};
-use crate::posix::constants::{MSG_EOR, MSG_MORE, MSG_OOB};
-use crate::posix::socket::{Kind, State, errno_of_icmp};
+use crate::posix::constants::{MSG_EOR, MSG_FASTOPEN, MSG_MORE, MSG_OOB, MSG_ZEROCOPY};
+use crate::posix::socket::{Association, Kind, State, errno_of_icmp};
 use crate::posix::{Address, Errno, Fd, Posix};
 use bytes::Bytes;
 use handwave_stack::{ConnectionId, UdpSendError};
 use handwave_tcp::{Instant, Phase, WriteOptions};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 impl Posix {
     pub(in crate::posix) fn try_send(
@@ -16,48 +18,97 @@ impl Posix {
         (data, flags, to): (&[u8], i32, Option<Address>),
         progress: &mut Progress,
     ) -> Result<Step, Errno> {
-        let place = self.place(fd)?;
+        if let Some(pipe) = self.pipe_of(fd) {
+            return self.write_pipe(pipe, data, progress);
+        }
+        let place = self.place_now(fd)?;
         let socket = self.socket_at(place)?;
         if socket.kind == Kind::Datagram {
-            return self.send_datagram(now, place, data, to);
+            return self.send_datagram(now, place, data, (flags, to));
         }
-        let sent = progress.sent;
-        let partial = |errno| {
-            if sent > 0 {
-                Ok(Answer::Count(sent))
-            } else {
-                Err(errno)
+        if flags & MSG_FASTOPEN != 0
+            && let Some(step) = self.fast_open(now, fd, to, progress)?
+        {
+            return Ok(step);
+        }
+        let socket = self.socket_at(place)?;
+        let (state, wait) = (socket.state, socket.send_timeout(flags));
+        match self.phase_of(state) {
+            Phase::Established | Phase::CloseWait => {}
+            // What follows the FIN is refused; before the handshake is complete, a program waits for it.
+            phase if progress.sent == 0 => {
+                self.socket_at(place)?.take_error()?;
+                return match phase {
+                    Phase::SynSent | Phase::SynReceived => Ok(Step::Wait(wait, Err(Errno::EAGAIN))),
+                    _ => Err(Errno::EPIPE),
+                };
             }
-        };
-        if let Some(errno) = socket.error.take_if(|_| sent == 0) {
-            return Err(errno);
+            _ => return Ok(Answer::Count(progress.sent).into()),
         }
-        let (state, wait, shut) = (
-            socket.state,
-            socket.send_timeout(flags),
-            socket.write_shut || socket.error.is_some(),
-        );
+        let socket = self.socket_at(place)?;
+        if socket.error.is_some() || socket.write_shut {
+            if progress.sent > 0 {
+                return Ok(Answer::Count(progress.sent).into());
+            }
+            socket.take_error()?;
+            return Err(Errno::EPIPE);
+        }
         let State::Open(id) = state else {
-            return partial(Errno::EPIPE).map(Step::from);
+            return Err(Errno::EPIPE);
         };
-        if shut {
-            return partial(Errno::EPIPE).map(Step::from);
-        }
-        if matches!(self.phase_of(state), Phase::SynSent | Phase::SynReceived) {
-            return Ok(Step::Wait(wait, Err(Errno::EAGAIN)));
+        let zerocopy = flags & MSG_ZEROCOPY != 0 && socket.options.zerocopy;
+        if zerocopy && !data.is_empty() && !socket.errors.has_room() {
+            return Err(Errno::ENOBUFS);
         }
         if self.may_queue(place, id) {
-            progress.sent += self.put_text(now, id, &data[sent..], flags)?;
+            progress.sent += self.put_text(now, id, &data[progress.sent..], flags)?;
         }
         if progress.sent == data.len() {
+            self.mark(place, id, progress.sent, zerocopy);
             return Ok(Answer::Count(progress.sent).into());
         }
-        let otherwise = if progress.sent > 0 {
-            Ok(Answer::Count(progress.sent))
-        } else {
-            Err(Errno::EAGAIN)
+        if progress.sent == 0 {
+            return Ok(Step::Wait(wait, Err(Errno::EAGAIN)));
+        }
+        if wait == Some(Duration::ZERO) {
+            self.mark(place, id, progress.sent, zerocopy);
+        }
+        Ok(Step::Wait(wait, Ok(Answer::Count(progress.sent))))
+    }
+
+    /// Notes what is to be told of the octets just written.
+    fn mark(&mut self, place: usize, id: ConnectionId, count: usize, zerocopy: bool) {
+        let unsent = self
+            .stack
+            .connection(id)
+            .is_some_and(|connection| connection.info().notsent as usize > count);
+        let Ok(socket) = self.socket_at(place) else {
+            return;
         };
-        Ok(Step::Wait(wait, otherwise))
+        let stamps = socket.options.timestamping;
+        socket.errors.on_write(count, zerocopy, stamps, unsent);
+        if socket.errors.has_marks() {
+            self.marked.insert(place);
+        }
+    }
+
+    /// `MSG_FASTOPEN` on a socket without a connection: opens one. There is no cookie of the peer's, so no text goes with the SYN.
+    fn fast_open(
+        &mut self,
+        now: Instant,
+        fd: Fd,
+        to: Option<Address>,
+        progress: &mut Progress,
+    ) -> Result<Option<Step>, Errno> {
+        let place = self.place(fd)?;
+        if progress.begun && self.socket_at(place)?.association == Association::Connected {
+            return Ok(None);
+        }
+        let to = to.ok_or(Errno::EINVAL)?;
+        Ok(match self.try_connect(now, fd, to, progress)? {
+            Step::Ready(Ok(_)) => None,
+            step => Some(step),
+        })
     }
 
     /// Whether less than `TCP_NOTSENT_LOWAT` waits to be sent.
@@ -101,15 +152,21 @@ impl Posix {
         now: Instant,
         place: usize,
         data: &[u8],
-        to: Option<Address>,
+        (flags, to): (i32, Option<Address>),
     ) -> Result<Step, Errno> {
-        let socket = self.socket_at(place)?;
-        socket.take_error()?;
-        if socket.write_shut {
-            return Err(Errno::EPIPE);
+        // A port is taken before anything is looked at.
+        self.bind_datagram_anywhere(place)?;
+        if data.len() > usize::from(u16::MAX) {
+            return Err(Errno::EMSGSIZE);
         }
+        if flags & MSG_OOB != 0 {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let socket = self.socket_at(place)?;
         let domain = socket.domain;
         let named = match to {
+            // IPv6 sockets send to IPv4 addresses as they are, too.
+            Some(Address::Inet(to @ SocketAddr::V4(_))) if domain.is_ipv6() => Some(to.into()),
             Some(Address::Inet(to)) => Some(domain.on_wire(to)?),
             Some(Address::Unspecified) => return Err(Errno::EAFNOSUPPORT),
             None => None,
@@ -119,8 +176,12 @@ impl Posix {
             _ => None,
         };
         let remote = named.or(peer).ok_or(Errno::EDESTADDRREQ)?;
-        self.bind_datagram_anywhere(place)?;
-        let State::Udp(id, _) = self.socket_at(place)?.state else {
+        let socket = self.socket_at(place)?;
+        socket.take_error()?;
+        if socket.write_shut {
+            return Err(Errno::EPIPE);
+        }
+        let State::Udp(id, _) = socket.state else {
             return Err(Errno::EINVAL);
         };
         self.stack

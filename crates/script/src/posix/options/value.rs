@@ -1,7 +1,9 @@
 //! The value of a socket option, and its octets in memory.
 
 use crate::posix::constants::{
-    SO_LINGER, SO_RCVTIMEO, SO_SNDTIMEO, SOL_SOCKET, SOL_TCP, TCP_CONGESTION,
+    IP_FREEBIND, IP_MINTTL, IP_TRANSPARENT, IPV6_AUTOFLOWLABEL, IPV6_DONTFRAG, SO_LINGER,
+    SO_RCVTIMEO, SO_SNDTIMEO, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP, TCP_CONGESTION,
+    TCP_FASTOPEN_KEY, TCP_ULP,
 };
 use crate::posix::{Errno, LinuxTcpInfo};
 use std::time::Duration;
@@ -44,10 +46,15 @@ impl OptionValue {
                     .ok()
                     .filter(|micros| *micros < 1_000_000)
                     .ok_or(Errno::EDOM)?;
-                let seconds = u64::try_from(seconds).unwrap_or(0);
-                Ok(Self::Timeout(Duration::new(seconds, micros * 1_000)))
+                match u64::try_from(seconds) {
+                    Ok(seconds) => Ok(Self::Timeout(Duration::new(seconds, micros * 1_000))),
+                    // A time before now: nothing is waited for.
+                    Err(_) => Ok(Self::Octets(octets.to_vec())),
+                }
             }
-            (SOL_TCP, TCP_CONGESTION) => {
+            (SOL_TCP, TCP_FASTOPEN_KEY) => Ok(Self::Octets(octets.to_vec())),
+            (SOL_TCP, TCP_CONGESTION | TCP_ULP) if octets.is_empty() => Err(Errno::EINVAL),
+            (SOL_TCP, TCP_CONGESTION | TCP_ULP) => {
                 let len = octets
                     .iter()
                     .position(|octet| *octet == 0)
@@ -55,10 +62,15 @@ impl OptionValue {
                 let name = std::str::from_utf8(&octets[..len]).map_err(|_| Errno::ENOENT)?;
                 Ok(Self::Name(name.to_owned()))
             }
-            // One octet is enough for many options of IP.
-            (level, _) if octets.len() < 4 && !octets.is_empty() && level != SOL_SOCKET => {
-                Ok(Self::Int(i32::from(octets[0])))
-            }
+            // One octet is enough for options of IP, and for most none is.
+            (SOL_IP, _) if octets.len() < 4 => match octets.first() {
+                Some(octet) => Ok(Self::Int(i32::from(*octet))),
+                None if matches!(name, IP_FREEBIND | IP_TRANSPARENT | IP_MINTTL) => {
+                    Err(Errno::EINVAL)
+                }
+                None => Ok(Self::Int(0)),
+            },
+            (SOL_IPV6, IPV6_DONTFRAG | IPV6_AUTOFLOWLABEL) if octets.len() < 4 => Ok(Self::Int(0)),
             _ => Ok(Self::Int(int_at(octets, 0)?)),
         }
     }
@@ -113,6 +125,7 @@ impl OptionValue {
     pub(super) fn timeout(&self) -> Result<Option<Duration>, Errno> {
         match self {
             Self::Timeout(limit) => Ok((!limit.is_zero()).then_some(*limit)),
+            Self::Octets(_) => Ok(Some(Duration::ZERO)),
             _ => Err(Errno::EINVAL),
         }
     }

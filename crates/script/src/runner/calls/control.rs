@@ -4,11 +4,13 @@ use super::arguments::{integer, members};
 use crate::language::ast::Expression;
 use crate::posix::Control;
 use crate::posix::constants as c;
+use crate::runner::START;
 
 /// What `control` says under the name of a member.
 fn member(control: &Control, name: &str) -> Option<i64> {
     let (level, kind) = match control {
         Control::Inq(_) => (c::SOL_TCP, c::TCP_CM_INQ),
+        Control::Timestamping(_) => (c::SOL_SOCKET, c::SCM_TIMESTAMPING),
         Control::Error { ipv6: false, .. } => (c::SOL_IP, c::IP_RECVERR),
         Control::Error { ipv6: true, .. } => (c::SOL_IPV6, c::IPV6_RECVERR),
     };
@@ -17,6 +19,14 @@ fn member(control: &Control, name: &str) -> Option<i64> {
         ("cmsg_type", _) => Some(kind.into()),
         ("cmsg_data", Control::Inq(octets)) => Some((*octets).into()),
         (_, Control::Inq(_)) => None,
+        (_, Control::Timestamping(at)) => {
+            let since = at.saturating_since(START);
+            match name {
+                "scm_sec" => i64::try_from(since.as_secs()).ok(),
+                "scm_nsec" => Some(since.subsec_nanos().into()),
+                _ => None,
+            }
+        }
         (
             _,
             Control::Error {
@@ -71,6 +81,14 @@ fn compare(wanted: &Expression, got: &Control, found: &mut Vec<String>) {
             Expression::Structure(_) => compare(value, got, found),
             Expression::Ellipsis => {}
             _ if name == "cmsg_len" => {}
+            // Names that stand for those of whichever IP the script runs over.
+            Expression::Symbol(of_ip)
+                if of_ip == "CMSG_LEVEL_IP" || of_ip == "CMSG_TYPE_RECVERR" =>
+            {
+                if !matches!(got, Control::Error { .. }) {
+                    found.push(format!("{name}: expected {of_ip}, got {got:?}"));
+                }
+            }
             _ => match (integer(value), member(got, name)) {
                 (Ok(wanted), Some(got)) if wanted == got => {}
                 (Ok(wanted), Some(got)) => {

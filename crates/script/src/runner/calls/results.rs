@@ -225,8 +225,8 @@ fn option(wanted: Option<&Expression>, got: &OptionValue) -> Result<Vec<String>,
     };
     match (wanted, got) {
         (Expression::Ellipsis, _) => Ok(Vec::new()),
-        (Expression::Structure(_), OptionValue::Info(_) | OptionValue::Octets(_)) => {
-            let known = information::members(&got.encode());
+        (Expression::Structure(_), OptionValue::Info(info)) => {
+            let known = information::members(info);
             let mut found = Vec::new();
             for (name, value) in members(Some(wanted))? {
                 match known.get(name) {
