@@ -11,6 +11,7 @@ pub use value::OptionValue;
 
 use super::constants::{IP_MTU, IPV6_MTU, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP, TCP_DEFER_ACCEPT};
 use super::socket::{Kind, State};
+use super::system::acknowledged;
 use super::{Errno, Fd, Posix, Settings};
 use handwave_tcp::{Config, Instant, KeepAlive};
 use std::collections::BTreeMap;
@@ -143,10 +144,11 @@ impl Posix {
         let state = self.socket_at(place)?.state;
         let phase = self.phase_of(state);
         let acknowledged = match state {
-            State::Open(id) => self
-                .stack
-                .connection(id)
-                .map(|connection| connection.info().bytes_acked),
+            State::Open(id) => {
+                let written = self.socket_at(place)?.errors.written();
+                let connection = self.stack.connection(id);
+                connection.map(|connection| acknowledged(connection, written))
+            }
             _ => None,
         };
         let socket = self.socket_at(place)?;

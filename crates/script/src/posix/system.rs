@@ -427,7 +427,7 @@ impl Posix {
                 now,
                 Progress {
                     sent: socket.errors.written().saturating_sub(info.notsent.into()),
-                    acknowledged: info.bytes_acked,
+                    acknowledged: acknowledged(connection, socket.errors.written()),
                 },
             );
             if !socket.errors.has_marks() {
@@ -447,6 +447,18 @@ impl Posix {
             socket.errors.give_up(now);
         }
     }
+}
+
+/// Octets of text, of `written` in all, that the peer has acknowledged; neither SYN nor FIN counts.
+pub(super) fn acknowledged(connection: &Connection, written: u64) -> u64 {
+    let info = connection.info();
+    let fin_waits = connection.fin_sent()
+        && matches!(
+            connection.phase(),
+            Phase::FinWait1 | Phase::Closing | Phase::LastAck
+        );
+    let flight = u64::from(info.unacked) - u64::from(fin_waits && info.unacked > 0);
+    written.saturating_sub(u64::from(info.notsent) + flight)
 }
 
 /// A packet whose checksum is complete: super-segments come without.
