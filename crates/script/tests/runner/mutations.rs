@@ -15,7 +15,7 @@ const PUSH: u16 = 8;
 const ACK: u16 = 16;
 
 /// One script in so many is changed: all of them would take a minute.
-const STRIDE: usize = 5;
+const STRIDE: usize = 4;
 
 fn scripts(folder: &Path, found: &mut Vec<PathBuf>) {
     let entries = fs::read_dir(folder)
