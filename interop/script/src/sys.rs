@@ -309,7 +309,7 @@ pub(crate) fn open_zeros() -> Result<Fd> {
 }
 
 pub(crate) fn splice(from: Fd, to: Fd, len: usize, flags: i32) -> Result<usize> {
-    let (no_offset, flags) = (ptr::null_mut(), flags.cast_unsigned());
+    let (no_offset, flags) = (null_mut(), flags.cast_unsigned());
     // SAFETY: no offsets are named, so no memory is touched.
     let moved = unsafe { libc::splice(from, no_offset, to, no_offset, len, flags) };
     let moved = checked(i64::try_from(moved).unwrap_or(-1))?;

@@ -150,6 +150,12 @@ fn run(call: &Sys) -> Outcome {
                 ..Reply::value(value)
             })
         }
+        other => run_other(other),
+    }
+}
+
+fn run_other(call: &Sys) -> Outcome {
+    match call {
         Sys::Set(fd, level, name, value) => {
             let len = u32::try_from(value.len()).unwrap();
             plain(unsafe { libc::setsockopt(*fd, *level, *name, value.as_ptr().cast(), len) })
@@ -175,12 +181,6 @@ fn run(call: &Sys) -> Outcome {
         Sys::Fcntl(fd, command, argument) => {
             plain(unsafe { libc::fcntl(*fd, *command, *argument) })
         }
-        other => run_other(other),
-    }
-}
-
-fn run_other(call: &Sys) -> Outcome {
-    match call {
         Sys::EpollCreate => opened(unsafe { libc::epoll_create(1) }),
         Sys::EpollControl(epoll, command, fd, events) => {
             let mut event = libc::epoll_event {

@@ -99,6 +99,24 @@ impl Ours {
         result.map(|()| Reply::default()).map_err(Errno::number)
     }
 
+    fn option(&mut self, call: &Sys) -> Outcome {
+        let (now, posix) = (self.now, &mut self.posix);
+        match call {
+            Sys::Set(fd, level, name, value) => {
+                let set = posix.set_option_octets(now, *fd, (*level, *name), value);
+                self.done(set)
+            }
+            Sys::Get(fd, level, name, room) => {
+                let octets = posix.option_octets(*fd, (*level, *name), *room);
+                Ok(Reply {
+                    data: octets.map_err(Errno::number)?,
+                    ..Reply::default()
+                })
+            }
+            _ => Err(Errno::ENOSYS.number()),
+        }
+    }
+
     fn op(call: &Sys) -> Option<Op> {
         Some(match call {
             Sys::Accept(fd, flags) => Op::Accept {
@@ -225,17 +243,7 @@ impl Host for Ours {
                 let shut = posix.shutdown(now, *fd, *how);
                 self.done(shut)
             }
-            Sys::Set(fd, level, name, value) => {
-                let set = posix.set_option_octets(now, *fd, (*level, *name), value);
-                self.done(set)
-            }
-            Sys::Get(fd, level, name, room) => {
-                let octets = posix.option_octets(*fd, (*level, *name), *room);
-                Ok(Reply {
-                    data: octets.map_err(Errno::number)?,
-                    ..Reply::default()
-                })
-            }
+            Sys::Set(..) | Sys::Get(..) => self.option(call),
             Sys::Ioctl(fd, request, argument) => number(posix.ioctl(*fd, *request, *argument)),
             Sys::Fcntl(fd, command, argument) => number(posix.fcntl(*fd, *command, *argument)),
             Sys::Name(fd) => named(posix.local_name(*fd)),

@@ -162,39 +162,38 @@ impl Player<'_> {
         self.transcript.push(format!("{line}: {text}"));
     }
 
+    /// A call that opens descriptors, and their names.
+    fn opening(&self, words: &[&str]) -> Option<(Sys, Vec<String>)> {
+        let fd = |at: usize| descriptor(&self.names, words[at]);
+        let num = |at: usize| words.get(at).map_or(0, |word| number(word));
+        let (call, name) = match words[0] {
+            "socket" => {
+                let waits = words.get(3) == Some(&"block");
+                let kind = num(2) | if waits { 0 } else { c::SOCK_NONBLOCK };
+                (Sys::Socket(num(1), kind, 0), words.last()?)
+            }
+            "rawsocket" => (Sys::Socket(num(1), num(2), num(3)), words.get(4)?),
+            "accept" => (Sys::Accept(fd(1), c::SOCK_NONBLOCK), words.get(2)?),
+            "accept4" => (Sys::Accept(fd(1), num(3)), words.get(2)?),
+            "epoll" => (Sys::EpollCreate, words.get(1)?),
+            "pipe" => {
+                let ends = words[1..3].iter().map(ToString::to_string);
+                return Some((Sys::Pipe, ends.collect()));
+            }
+            _ => return None,
+        };
+        Some((call, vec![(*name).to_owned()]))
+    }
+
     /// The call a line stands for, and the names of the descriptors it opens.
     fn call(&mut self, words: &[&str]) -> (Sys, Vec<String>) {
+        if let Some(opening) = self.opening(words) {
+            return opening;
+        }
         let known = self.names.clone();
         let fd = |at: usize| descriptor(&known, words[at]);
         let num = |at: usize| words.get(at).map_or(0, |word| number(word));
         let call = match words[0] {
-            "socket" => {
-                let kind = num(2)
-                    | if words.get(3) == Some(&"block") {
-                        0
-                    } else {
-                        c::SOCK_NONBLOCK
-                    };
-                return (
-                    Sys::Socket(num(1), kind, 0),
-                    vec![words.last().unwrap().to_string()],
-                );
-            }
-            "rawsocket" => {
-                return (
-                    Sys::Socket(num(1), num(2), num(3)),
-                    vec![words[4].to_string()],
-                );
-            }
-            "accept" => {
-                return (
-                    Sys::Accept(fd(1), c::SOCK_NONBLOCK),
-                    vec![words[2].to_string()],
-                );
-            }
-            "accept4" => return (Sys::Accept(fd(1), num(3)), vec![words[2].to_string()]),
-            "epoll" => return (Sys::EpollCreate, vec![words[1].to_string()]),
-            "pipe" => return (Sys::Pipe, vec![words[1].to_string(), words[2].to_string()]),
             "bind" => Sys::Bind(fd(1), self.address(words[2])),
             "listen" => Sys::Listen(fd(1), num(2)),
             "connect" => Sys::Connect(fd(1), self.address(words[2])),
