@@ -105,7 +105,7 @@ fn a_recorded_scenario_passes() {
         let capture = temporary(&format!("record-{scenario}.pcapng"));
         let script = temporary(&format!("record-{scenario}.pkt"));
         let size: &[&str] = if scenario == "transfer" {
-            &["--size", "60KiB"]
+            &["--size", "57920"]
         } else {
             &[]
         };
@@ -134,24 +134,17 @@ fn a_recorded_scenario_passes() {
 
 #[test]
 fn losses_and_other_ip_versions_are_recorded_too() {
+    // Whole segments: a last one that is odd may travel in a super-segment here, and not in the lab.
     for (index, network) in [
-        &["--loss", "2%", "--seed", "7"][..],
-        &["--reorder", "3%"],
-        &["--ipv6", "--mtu", "1280"],
+        &["--size", "57920", "--loss", "2%", "--seed", "7"][..],
+        &["--size", "57920", "--reorder", "3%"],
+        &["--size", "57984", "--ipv6", "--mtu", "1280"],
     ]
     .into_iter()
     .enumerate()
     {
         let capture = temporary(&format!("record-network-{index}.pcapng"));
-        let lab = [
-            "lab",
-            "transfer",
-            "--brief",
-            "--size",
-            "100KiB",
-            "--pcap",
-            text(&capture),
-        ];
+        let lab = ["lab", "transfer", "--brief", "--pcap", text(&capture)];
         stdout(&[&lab, network].concat());
         let script = temporary(&format!("record-network-{index}.pkt"));
         fs::write(&script, stdout(&["script", "--record", text(&capture)])).unwrap();

@@ -254,7 +254,7 @@ fn head(view: &View, guess: &Guess) -> String {
         }
     }
     if guess.sets_buffer {
-        settings.push(buffer(view));
+        settings.extend(buffer(view));
     }
     if let Some(name) = guess.congestion {
         settings.push(format!("net.ipv4.tcp_congestion_control={name}"));
@@ -266,7 +266,7 @@ fn head(view: &View, guess: &Guess) -> String {
 }
 
 /// The receive buffer that the windows of this side suggest.
-fn buffer(view: &View) -> String {
+fn buffer(view: &View) -> [String; 2] {
     let scale = view
         .own_syn()
         .and_then(|syn| find(syn, |option| matches!(option, TcpOption::WindowScale(_))));
@@ -280,7 +280,11 @@ fn buffer(view: &View) -> String {
         .max()
         .unwrap_or(65_535);
     let limit = 65_535_u32 << shift;
-    format!("net.ipv4.tcp_rmem=\"4096 {most} {limit}\"")
+    // The window scale has to express whatever a program may ask for.
+    [
+        format!("net.core.rmem_max={limit}"),
+        format!("net.ipv4.tcp_rmem=\"4096 {most} {limit}\""),
+    ]
 }
 
 fn find(segment: &Segment, is: impl Fn(&TcpOption) -> bool) -> Option<&TcpOption> {
