@@ -1,40 +1,67 @@
 //! The command line: what all commands understand here, each command's own in a file of its own.
 
+#[cfg(target_os = "linux")]
 mod connect;
+#[cfg(target_os = "linux")]
 mod control;
+#[cfg(target_os = "linux")]
 mod defence;
 mod flood;
+#[cfg(target_os = "linux")]
 mod forward;
 mod lab;
+#[cfg(target_os = "linux")]
 mod link;
+#[cfg(target_os = "linux")]
 mod log;
+#[cfg(target_os = "linux")]
 mod look;
+#[cfg(target_os = "linux")]
 mod metrics;
 mod path;
+#[cfg(target_os = "linux")]
 mod place;
 mod script;
+#[cfg(target_os = "linux")]
 mod serve;
+#[cfg(target_os = "linux")]
 mod ss;
+#[cfg(target_os = "linux")]
 mod stats;
+#[cfg(target_os = "linux")]
 mod top;
+#[cfg(target_os = "linux")]
 mod tun;
 
+#[cfg(target_os = "linux")]
 pub(crate) use connect::ConnectArgs;
+#[cfg(target_os = "linux")]
 pub(crate) use control::ControlArgs;
 pub(crate) use flood::{FloodArgs, Spoof};
+#[cfg(target_os = "linux")]
 pub(crate) use forward::ForwardArgs;
 pub(crate) use lab::{LabArgs, LabCommand, NetworkArgs, PayloadArgs};
+#[cfg(target_os = "linux")]
 pub(crate) use link::LinkArgs;
+#[cfg(target_os = "linux")]
 pub(crate) use log::LogArgs;
+#[cfg(target_os = "linux")]
 pub(crate) use look::LookArgs;
+#[cfg(target_os = "linux")]
 pub(crate) use metrics::MetricsArgs;
 pub(crate) use path::PathArgs;
+#[cfg(target_os = "linux")]
 pub(crate) use place::{HostPort, Port};
 pub(crate) use script::{RecordSide, ScriptArgs};
+#[cfg(target_os = "linux")]
 pub(crate) use serve::{Backend, Protocol, ServeArgs, ServedDirectory};
+#[cfg(target_os = "linux")]
 pub(crate) use ss::SsArgs;
+#[cfg(target_os = "linux")]
 pub(crate) use stats::StatsArgs;
+#[cfg(target_os = "linux")]
 pub(crate) use top::TopArgs;
+#[cfg(target_os = "linux")]
 pub(crate) use tun::{TunArgs, TunName};
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -121,24 +148,31 @@ pub(crate) enum Command {
     /// Run two stacks on a virtual network and tell what happens, segment by segment
     #[command(long_about = lab::ABOUT, after_long_help = lab::EXAMPLES, after_help = lab::SHORT)]
     Lab(LabArgs),
+    #[cfg(target_os = "linux")]
     /// Serve files, echoes and more to real programs over a TUN interface (root or CAP_NET_ADMIN)
     #[command(long_about = serve::ABOUT, after_long_help = serve::EXAMPLES, after_help = serve::SHORT)]
     Serve(ServeArgs),
+    #[cfg(target_os = "linux")]
     /// Connect to a server and copy standard input and output, as nc does, over a TUN interface
     #[command(long_about = connect::ABOUT, after_long_help = connect::EXAMPLES, after_help = connect::SHORT)]
     Connect(ConnectArgs),
+    #[cfg(target_os = "linux")]
     /// Re-make every flow that enters a TUN interface with the sockets of the host
     #[command(long_about = forward::ABOUT, after_long_help = forward::EXAMPLES, after_help = forward::SHORT)]
     Forward(ForwardArgs),
+    #[cfg(target_os = "linux")]
     /// Join two TUN interfaces by a path with delay, loss, a rate and a queue
     #[command(long_about = link::ABOUT, after_long_help = link::EXAMPLES, after_help = link::SHORT)]
     Link(LinkArgs),
+    #[cfg(target_os = "linux")]
     /// Show the sockets of a running program, as ss and netstat do
     #[command(long_about = ss::ABOUT, after_long_help = ss::EXAMPLES, after_help = ss::SHORT)]
     Ss(SsArgs),
+    #[cfg(target_os = "linux")]
     /// Show what a running program has counted, as nstat does
     #[command(long_about = stats::ABOUT, after_long_help = stats::EXAMPLES, after_help = stats::SHORT)]
     Stats(StatsArgs),
+    #[cfg(target_os = "linux")]
     /// Watch the stack of a running program on one screen: listeners, floods, connections
     #[command(long_about = top::ABOUT, after_long_help = top::EXAMPLES, after_help = top::SHORT)]
     Top(TopArgs),

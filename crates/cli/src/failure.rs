@@ -15,6 +15,10 @@ pub(crate) enum Kind {
     /// A file or stream cannot be used.
     Input,
     /// The system does not let this user do it.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "what runs anywhere needs no privilege")
+    )]
     Privilege,
     /// Reading stopped at the other end of our output; nobody is left to tell.
     BrokenPipe,

@@ -4,25 +4,41 @@
 //! why, and what to do about it; a reader that goes away (`| head`) ends the program in silence.
 #![forbid(unsafe_code)]
 
+// What opens a TUN interface, or looks into a program that did, is for Linux; the rest runs anywhere.
 mod args;
+#[cfg(target_os = "linux")]
 mod connect;
+#[cfg(target_os = "linux")]
 mod control;
 mod failure;
+#[cfg(target_os = "linux")]
 mod forward;
 mod lab;
+#[cfg(target_os = "linux")]
 mod link;
+#[cfg(target_os = "linux")]
 mod live;
+#[cfg(target_os = "linux")]
 mod log;
+#[cfg(target_os = "linux")]
 mod metrics;
+#[cfg(target_os = "linux")]
 mod relay;
 mod screen;
 mod script;
+#[cfg(target_os = "linux")]
 mod serve;
+#[cfg(target_os = "linux")]
 mod ss;
+#[cfg(target_os = "linux")]
 mod stats;
+#[cfg(target_os = "linux")]
 mod streams;
+#[cfg(target_os = "linux")]
 mod top;
+#[cfg(target_os = "linux")]
 mod tun;
+#[cfg(target_os = "linux")]
 mod tuning;
 mod units;
 
@@ -48,13 +64,20 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = std::panic::catch_unwind(|| match &args.command {
         Command::Lab(lab) => lab::run(lab, &args.common),
+        #[cfg(target_os = "linux")]
         Command::Serve(serve) => serve::run(serve, &args.common),
+        #[cfg(target_os = "linux")]
         Command::Connect(connect) => connect::run(connect, &args.common),
+        #[cfg(target_os = "linux")]
         Command::Forward(forward) => forward::run(forward, &args.common),
+        #[cfg(target_os = "linux")]
         Command::Link(link) => link::run(link, &args.common),
+        #[cfg(target_os = "linux")]
         Command::Ss(ss) => ss::run(ss, &args.common),
+        #[cfg(target_os = "linux")]
         Command::Stats(stats) => stats::run(stats, &args.common),
         Command::Script(script) => script::run(script, &args.common),
+        #[cfg(target_os = "linux")]
         Command::Top(top) => top::run(top, &args.common),
     });
     match outcome {
