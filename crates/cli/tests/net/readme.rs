@@ -153,11 +153,12 @@ fn what_an_operator_under_attack_types() {
         let [serve] = &block("Under attack", 1)[..] else {
             panic!("README shows one server");
         };
-        // Only this server is to be found.
+        // Other tests have servers, too, which would be found as well.
         let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
         let with_socket = |line: &str| {
             let mut command = command(HANDWAVE, arguments(line));
-            command.env("XDG_RUNTIME_DIR", folder.path());
+            command.arg("--control").arg(&socket);
             command
         };
         let _server = Running::start(with_socket(serve));
