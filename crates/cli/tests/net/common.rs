@@ -131,14 +131,11 @@ impl Running {
 
     /// Waits for the end; returns the exit code and what went to standard error.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        let start = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(start.elapsed() < PATIENCE, "the program does not end");
-            thread::sleep(Duration::from_millis(20));
-        };
+        let mut status = None;
+        wait_until("the program to end", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
         let mut errors = String::new();
         let _ = self
             .child
@@ -146,7 +143,7 @@ impl Running {
             .take()
             .unwrap()
             .read_to_string(&mut errors);
-        (status.code(), errors)
+        (status.unwrap().code(), errors)
     }
 }
 
@@ -165,11 +162,8 @@ impl Namespace {
         let child = command("unshare", "--net sleep 300").spawn().unwrap();
         let namespace = Self(child);
         let ours = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
-        let start = Instant::now();
-        while std::fs::read_link(format!("/proc/{}/ns/net", namespace.id())).unwrap() == ours {
-            assert!(start.elapsed() < PATIENCE, "no second namespace");
-            thread::sleep(Duration::from_millis(5));
-        }
+        let theirs = || std::fs::read_link(format!("/proc/{}/ns/net", namespace.id())).unwrap();
+        wait_until("a second namespace", || theirs() != ours);
         namespace.run("ip", "link set dev lo up");
         namespace
     }

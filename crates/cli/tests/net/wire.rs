@@ -20,8 +20,8 @@ fn transfer(switches: &str, len: usize) -> (usize, String) {
         served.path().display()
     ));
     let capture = here.path().join("capture.pcapng");
-    // All of each packet, and room for what comes while the disk is slow.
-    let arguments = format!("-q -i hw0 -B 64 -w {}", capture.display());
+    // All of each packet, and room for all of them however slow the disk is.
+    let arguments = format!("-q -i hw0 -B 128 -w {}", capture.display());
     let mut dumpcap = command("dumpcap", &arguments);
     let mut dumpcap = dumpcap.stderr(Stdio::null()).spawn().unwrap();
     let len = || std::fs::metadata(&capture).map_or(0, |file| file.len());
