@@ -7,7 +7,6 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddrV4, TcpStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,9 +14,9 @@ use rustix::net::sockopt::set_socket_linger;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::contestant::{HTTP, Mode, Running, SERVER, client_tun, server_tun};
+use super::contestant::{HTTP, Mode, Running, SERVER, client_tun};
 use super::spoofer::{Rate, Spoofer, received};
-use super::{Settings, handwave_async, namespace, ready, two_tuns};
+use super::{Settings, handwave_async, ready, two_tuns};
 use crate::report::{Better, Report, median};
 
 /// A name, and how many forged SYNs there are meanwhile.
@@ -201,6 +200,10 @@ fn pin(core: usize) {
     }
 }
 
+fn pin_server() {
+    pin(SERVER_CORE);
+}
+
 /// Answers what comes, as if each part were one request: with one on a connection it is.
 async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let mut request = [0; 256];
@@ -215,7 +218,7 @@ fn over_handwave() -> io::Result<(Running, String)> {
     let tun = client_tun(Mode::Offload)?;
     let name = tun.name().unwrap_or_default().to_owned();
     let running = handwave_async::run(|| async move {
-        pin(SERVER_CORE);
+        pin_server();
         let stack = handwave_async::stack(tun)?;
         let listener = handwave::TcpListener::bind(&stack, (SERVER, HTTP).into())?;
         tokio::spawn(async move {
@@ -231,11 +234,7 @@ fn over_handwave() -> io::Result<(Running, String)> {
 fn over_the_kernel() -> io::Result<(Running, String)> {
     let near = client_tun(Mode::Offload)?;
     let name = near.name().unwrap_or_default().to_owned();
-    let (tell, told) = mpsc::channel();
-    let mut running = handwave_async::run(move || async move {
-        pin(SERVER_CORE);
-        namespace::enter()?;
-        let far = server_tun(Mode::Offload)?;
+    let running = two_tuns::on_runtime(near, pin_server, async |far| {
         // Without a way back to the forged sources there would be no SYN+ACK.
         let route = [
             "route",
@@ -256,12 +255,7 @@ fn over_the_kernel() -> io::Result<(Running, String)> {
                 tokio::spawn(answer(stream));
             }
         });
-        tell.send(far).map_err(io::Error::other)
+        Ok(())
     })?;
-    let far = told.recv().map_err(io::Error::other)?;
-    running.spawn(move |stop| {
-        pin(SERVER_CORE);
-        two_tuns::pump(&near, &far, stop);
-    });
     Ok((running, name))
 }

@@ -3,13 +3,12 @@
 use std::io;
 use std::net::Ipv4Addr;
 use std::process::Command;
-use std::sync::mpsc;
 
 use axum::Router;
 use axum::routing::get;
 
-use super::contestant::{HTTP, Mode, Running, SERVER, client_tun, server_tun};
-use super::{Settings, handwave_async, namespace, ready, two_tuns};
+use super::contestant::{HTTP, Mode, Running, SERVER, client_tun};
+use super::{Settings, handwave_async, ready, two_tuns};
 use crate::report::{Better, Report, median};
 
 /// Connections that `wrk` keeps open.
@@ -79,15 +78,13 @@ fn over_handwave() -> io::Result<Running> {
 
 fn over_the_kernel() -> io::Result<Running> {
     let near = client_tun(Mode::Offload)?;
-    let (tell, told) = mpsc::channel();
-    let mut running = handwave_async::run(move || async move {
-        namespace::enter()?;
-        let far = server_tun(Mode::Offload)?;
-        let listener = tokio::net::TcpListener::bind((Ipv4Addr::from(SERVER), HTTP)).await?;
-        tokio::spawn(async move { axum::serve(listener, application()).await });
-        tell.send(far).map_err(io::Error::other)
-    })?;
-    let far = told.recv().map_err(io::Error::other)?;
-    running.spawn(move |stop| two_tuns::pump(&near, &far, stop));
-    Ok(running)
+    two_tuns::on_runtime(
+        near,
+        || {},
+        async |_| {
+            let listener = tokio::net::TcpListener::bind((Ipv4Addr::from(SERVER), HTTP)).await?;
+            tokio::spawn(async move { axum::serve(listener, application()).await });
+            Ok(())
+        },
+    )
 }

@@ -14,7 +14,7 @@ use super::contestant::{
     APPLICATION_BUFFER, CHARGEN, Contestant, DISCARD, ECHO, Mode, ONE_OCTET, Running, SERVER,
     client_tun, server_tun,
 };
-use super::namespace;
+use super::{handwave_async, namespace};
 
 /// Packets that go one way before those of the other have their turn.
 const BATCH: usize = 64;
@@ -78,8 +78,31 @@ fn start(
     Ok(running)
 }
 
+/// Something that the kernel's TCP serves on a runtime in a namespace of its own, behind `near`. `prepare` is done first by each thread
+/// that carries the server.
+pub(super) fn on_runtime(
+    near: Tun,
+    prepare: fn(),
+    serve: impl AsyncFnOnce(&Tun) -> io::Result<()> + Send + 'static,
+) -> io::Result<Running> {
+    let (tell, told) = mpsc::channel();
+    let mut running = handwave_async::run(move || async move {
+        prepare();
+        namespace::enter()?;
+        let far = server_tun(Mode::Offload)?;
+        serve(&far).await?;
+        tell.send(far).map_err(io::Error::other)
+    })?;
+    let far = told.recv().map_err(io::Error::other)?;
+    running.spawn(move |stop| {
+        prepare();
+        pump(&near, &far, stop);
+    });
+    Ok(running)
+}
+
 /// Joins two TUNs until told to stop.
-pub(super) fn pump(near: &Tun, far: &Tun, stop: &AtomicBool) {
+fn pump(near: &Tun, far: &Tun, stop: &AtomicBool) {
     let mut packet = vec![0; PACKET_MAX];
     let timeout = Timespec {
         tv_sec: 0,

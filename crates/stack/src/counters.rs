@@ -36,13 +36,7 @@ macro_rules! counters {
             /// assert!(counters.described().any(|counter| counter.field == "ip_received" && counter.name == "IpInReceives"));
             /// ```
             pub fn described(&self) -> impl Iterator<Item = DescribedCounter> {
-                [$(DescribedCounter {
-                    field: stringify!($name),
-                    name: $shown,
-                    about: concat!($($doc),*),
-                    value: self.$name,
-                }),*]
-                .into_iter()
+                [$(handwave_tcp::described_counter!(self.$name, $shown, $($doc),*)),*].into_iter()
             }
         }
     };

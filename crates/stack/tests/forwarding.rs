@@ -10,8 +10,8 @@ use core::net::IpAddr;
 use core::time::Duration;
 use handwave_packet::PacketBuf;
 use handwave_stack::{
-    ConnectOptions, ConnectionId, ForwardLimits, InterfaceConfig, InterfaceId, Limits,
-    ListenerConfig, Prefix, Route, Stack, StackConfig, SynCookies,
+    ConnectOptions, ConnectionId, ForwardLimits, ForwardRequest, InterfaceConfig, InterfaceId,
+    Limits, ListenerConfig, Prefix, Route, Stack, StackConfig, SynCookies,
 };
 use handwave_tcp::{
     ConnectionError, Endpoint, Events, Instant, ListenerCounters, Phase, Secrets, Unreachable,
@@ -64,6 +64,14 @@ impl Scene {
             wire,
             answers: 0,
         }
+    }
+
+    /// Accepts a request as all others are configured.
+    fn accept(&mut self, request: &ForwardRequest) -> ConnectionId {
+        let accepted = self
+            .forwarder
+            .accept_forward(self.now, &request.tuple, None);
+        accepted.unwrap()
     }
 
     /// Carries packets both ways until nobody has any.
@@ -188,10 +196,7 @@ fn a_request_is_accepted_as_late_as_the_program_likes() {
         "a repeated SYN is no new request"
     );
 
-    let ours = scene
-        .forwarder
-        .accept_forward(scene.now, &request.tuple, None)
-        .unwrap();
+    let ours = scene.accept(&request);
     scene.exchange();
     let connection = scene.forwarder.connection(ours).unwrap();
     assert_eq!(connection.phase(), Phase::Established);
@@ -225,10 +230,7 @@ fn an_accepted_request_whose_syn_ack_is_lost_is_answered_again() {
     let mut scene = Scene::new(ForwardLimits::default());
     scene.connect(somewhere());
     let request = scene.forwarder.poll_forward_request().unwrap();
-    let ours = scene
-        .forwarder
-        .accept_forward(scene.now, &request.tuple, None)
-        .unwrap();
+    let ours = scene.accept(&request);
     while scene.forwarder.poll_transmit(scene.now).is_some() {}
     let phase = |scene: &Scene| scene.forwarder.connection(ours).unwrap().phase();
     assert_eq!(phase(&scene), Phase::SynReceived);
@@ -305,10 +307,7 @@ fn a_client_that_gives_up_takes_its_request_along() {
     };
     scene.client.abort(scene.now, theirs);
     scene.exchange();
-    let ours = scene
-        .forwarder
-        .accept_forward(scene.now, &request.tuple, None)
-        .unwrap();
+    let ours = scene.accept(&request);
     scene.exchange();
     let connection = scene.forwarder.connection(ours).unwrap();
     assert_eq!(connection.phase(), Phase::Closed);
@@ -403,10 +402,7 @@ fn beyond_the_limit_cookies_answer_and_keep_nothing() {
     assert!(request.established);
     assert_eq!(request.tuple.local, somewhere());
     assert!(request.options.sack_permitted && request.options.window_scale.is_some());
-    let ours = scene
-        .forwarder
-        .accept_forward(scene.now, &request.tuple, None)
-        .unwrap();
+    let ours = scene.accept(&request);
     scene.client.write(scene.now, theirs, b"hello").unwrap();
     scene.exchange();
     let mut buffer = [0; 8];
@@ -480,10 +476,7 @@ fn a_request_by_cookie_whose_client_goes_away_says_so() {
     let request = scene.forwarder.poll_forward_request().unwrap();
     scene.client.abort(scene.now, theirs);
     scene.exchange();
-    let ours = scene
-        .forwarder
-        .accept_forward(scene.now, &request.tuple, None)
-        .unwrap();
+    let ours = scene.accept(&request);
     let connection = scene.forwarder.connection(ours).unwrap();
     assert_eq!(connection.error(), Some(ConnectionError::Reset));
 }
@@ -511,10 +504,7 @@ fn sources_have_limits_also_where_everything_is_forwarded() {
     assert_eq!(counters.established, 1);
     // The first completes its handshake too late.
     let first = scene.forwarder.poll_forward_request().unwrap();
-    let ours = scene
-        .forwarder
-        .accept_forward(scene.now, &first.tuple, None)
-        .unwrap();
+    let ours = scene.accept(&first);
     scene.exchange();
     let ended = scene.forwarder.connection(ours).unwrap();
     assert_eq!(ended.phase(), Phase::Closed);
@@ -528,10 +518,7 @@ fn sources_have_limits_also_where_everything_is_forwarded() {
     scene.connect(somewhere());
     assert_eq!(scene.counters().limit_half_open, 1);
     let fresh = scene.forwarder.poll_forward_request().unwrap();
-    let ours = scene
-        .forwarder
-        .accept_forward(scene.now, &fresh.tuple, None)
-        .unwrap();
+    let ours = scene.accept(&fresh);
     scene.exchange();
     assert_eq!(
         scene.forwarder.connection(ours).unwrap().phase(),
@@ -545,10 +532,7 @@ fn accepted_connections_outlive_forwarding_to_the_end_of_time_wait() {
     let mut scene = Scene::new(ForwardLimits::default());
     let theirs = scene.connect(somewhere());
     let request = scene.forwarder.poll_forward_request().unwrap();
-    let ours = scene
-        .forwarder
-        .accept_forward(scene.now, &request.tuple, None)
-        .unwrap();
+    let ours = scene.accept(&request);
     scene.exchange();
     scene.forwarder.stop_forwarding(scene.now);
     scene

@@ -253,13 +253,7 @@ macro_rules! counters {
             /// assert!(counters.described().any(|counter| counter.field == "timeouts" && counter.name == "TcpExtTCPTimeouts"));
             /// ```
             pub fn described(&self) -> impl Iterator<Item = DescribedCounter> {
-                [$(DescribedCounter {
-                    field: stringify!($name),
-                    name: $shown,
-                    about: concat!($($doc),*),
-                    value: self.$name,
-                }),*]
-                .into_iter()
+                [$(crate::described_counter!(self.$name, $shown, $($doc),*)),*].into_iter()
             }
         }
     };

@@ -6,7 +6,8 @@ use core::time::Duration;
 use crate::congestion::{Loss, LossEvent};
 use crate::host::Context;
 use crate::recovery::flight::{Clock, Pending, Sending};
-use crate::recovery::repairs::{Reduction, Repairs, Stage, Undo};
+use crate::recovery::repairs::{Reduction, Repairs, Undo};
+use crate::status::Repair;
 use crate::tcb::{LossState, Tcb};
 use crate::time::Instant;
 use crate::timer::Timer;
@@ -64,17 +65,25 @@ pub(crate) fn limits(tcb: &Tcb, mss: u32) -> Sending {
     }
 }
 
+/// Where the repair stands; all is well where segments are not counted.
+pub(crate) fn stage(tcb: &Tcb) -> Repair {
+    tcb.repairs
+        .as_deref()
+        .map(|repairs| repairs.stage)
+        .unwrap_or_default()
+}
+
 /// Tells the rest of the connection where the repair stands.
-pub(crate) fn set_stage(tcb: &mut Tcb, stage: Stage) {
+pub(crate) fn set_stage(tcb: &mut Tcb, stage: Repair) {
     let Some(repairs) = tcb.repairs.as_deref_mut() else {
         return;
     };
     repairs.stage = stage;
     tcb.recover = repairs.high;
     tcb.loss = match stage {
-        Stage::Open | Stage::Disorder | Stage::Reduced => LossState::Open,
-        Stage::Recovery => LossState::FastRecovery,
-        Stage::Loss => LossState::Timeout,
+        Repair::Open | Repair::Disorder | Repair::Reduced => LossState::Open,
+        Repair::Recovery => LossState::FastRecovery,
+        Repair::Loss => LossState::Timeout,
     };
 }
 
@@ -107,7 +116,7 @@ pub(crate) fn end_reduction(tcb: &mut Tcb) {
     let Some(repairs) = tcb.repairs.as_deref() else {
         return;
     };
-    if !infinite && (repairs.stage == Stage::Reduced || repairs.undo.since.is_some()) {
+    if !infinite && (repairs.stage == Repair::Reduced || repairs.undo.since.is_some()) {
         let threshold = tcb.congestion.ssthresh();
         tcb.congestion.set_windows(threshold, threshold);
     }
@@ -160,7 +169,7 @@ pub(crate) fn enter_recovery(tcb: &mut Tcb, cx: &mut Context<'_>) {
     if !reducing {
         begin_reduction(tcb, cx.now);
     }
-    set_stage(tcb, Stage::Recovery);
+    set_stage(tcb, Repair::Recovery);
 }
 
 /// A timeout: all is lost, and the window starts from one segment (RFC 5681 3.1).
@@ -173,7 +182,7 @@ pub(crate) fn enter_loss(tcb: &mut Tcb, cx: &Context<'_>) {
     let (stage, high) = (repairs.stage, repairs.high);
     repairs.flight.mark_all_lost(now, sack);
     let lowers =
-        stage <= Stage::Disorder || !high.after(una) || (stage == Stage::Loss && fresh_loss);
+        stage <= Repair::Disorder || !high.after(una) || (stage == Repair::Loss && fresh_loss);
     if lowers {
         remember(tcb);
         let smss = segment(tcb);
@@ -197,9 +206,9 @@ pub(crate) fn enter_loss(tcb: &mut Tcb, cx: &Context<'_>) {
         repairs.high = nxt;
         repairs.probe_until = None;
         repairs.new_text_first = false;
-        repairs.suspects_timeout = stage < Stage::Recovery || !fresh_loss;
+        repairs.suspects_timeout = stage < Repair::Recovery || !fresh_loss;
     }
-    set_stage(tcb, Stage::Loss);
+    set_stage(tcb, Repair::Loss);
 }
 
 /// Whether what was taken for lost has arrived all the same: every copy was reported, or what is acknowledged was sent before the first
@@ -235,9 +244,9 @@ pub(crate) fn keep_open(tcb: &mut Tcb) {
     };
     let disorder = repairs.flight.has_left_out() || repairs.flight.any_repeated();
     let stage = if disorder {
-        Stage::Disorder
+        Repair::Disorder
     } else {
-        Stage::Open
+        Repair::Open
     };
     if repairs.stage != stage {
         repairs.high = nxt;
@@ -254,7 +263,7 @@ pub(crate) fn clock(tcb: &Tcb, now: Instant) -> Clock {
         in_recovery: tcb
             .repairs
             .as_deref()
-            .is_some_and(|it| it.stage >= Stage::Recovery),
+            .is_some_and(|it| it.stage >= Repair::Recovery),
     }
 }
 
@@ -316,7 +325,7 @@ pub(crate) fn arm_probe(tcb: &mut Tcb, now: Instant, advancing: bool) -> bool {
     let Some(repairs) = tcb.repairs.as_deref_mut() else {
         return false;
     };
-    let open = matches!(repairs.stage, Stage::Open | Stage::Reduced);
+    let open = matches!(repairs.stage, Repair::Open | Repair::Reduced);
     if repairs.flight.out == 0 || !open {
         return false;
     }
@@ -400,12 +409,12 @@ pub(crate) fn resend_all(tcb: &mut Tcb, now: Instant) {
     if !repairs.flight.mark_large_lost(smss, sack) {
         return;
     }
-    if repairs.stage != Stage::Loss {
+    if repairs.stage != Repair::Loss {
         repairs.high = nxt;
         repairs.undo.since = None;
         repairs.undo.threshold = None;
         tcb.congestion.set_windows(window, threshold);
-        set_stage(tcb, Stage::Loss);
+        set_stage(tcb, Repair::Loss);
     }
     rearm(tcb, now);
 }
@@ -435,7 +444,7 @@ pub(crate) fn on_reordering_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
     let Some(repairs) = tcb.repairs.as_deref() else {
         return;
     };
-    if repairs.flight.in_network() != before && repairs.stage != Stage::Recovery {
+    if repairs.flight.in_network() != before && repairs.stage != Repair::Recovery {
         enter_recovery(tcb, cx);
         let threshold = threshold(tcb);
         if let Some(repairs) = tcb.repairs.as_deref_mut() {

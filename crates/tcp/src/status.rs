@@ -4,7 +4,6 @@ use core::time::Duration;
 
 use crate::delayed_ack::DelayedAck;
 use crate::phase::Phase;
-use crate::recovery::repairs::Stage;
 use crate::tcb::{LossState, Tcb, octets};
 use crate::time::Instant;
 
@@ -130,7 +129,7 @@ pub struct SegmentCounts {
 }
 
 /// What the sender repairs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Repair {
     /// Nothing.
     #[default]
@@ -204,13 +203,7 @@ impl Default for TcpInfo {
 impl Repair {
     fn of(tcb: &Tcb) -> Self {
         if let Some(repairs) = tcb.repairs.as_deref() {
-            return match repairs.stage {
-                Stage::Open => Self::Open,
-                Stage::Disorder => Self::Disorder,
-                Stage::Reduced => Self::Reduced,
-                Stage::Recovery => Self::Recovery,
-                Stage::Loss => Self::Loss,
-            };
+            return repairs.stage;
         }
         match tcb.loss {
             LossState::FastRecovery => Self::Recovery,

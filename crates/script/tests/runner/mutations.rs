@@ -1,7 +1,7 @@
 //! Scripts that pass must not pass any more once one expected thing in them is another, and must fail at that very line.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use handwave_script::language::Script;
 use handwave_script::language::ast::{
@@ -10,27 +10,14 @@ use handwave_script::language::ast::{
 use handwave_script::runner::{Settings, run};
 use handwave_tcp::Profile;
 
+use crate::common::scripts;
+
 const SYN: u16 = 2;
 const PUSH: u16 = 8;
 const ACK: u16 = 16;
 
 /// One script in so many is changed: all of them would take a minute.
 const STRIDE: usize = 4;
-
-fn scripts(folder: &Path, found: &mut Vec<PathBuf>) {
-    let entries = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let mut paths: Vec<PathBuf> = entries.collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            scripts(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "pkt") {
-            found.push(path);
-        }
-    }
-}
 
 type Mutation = (&'static str, fn(&mut Event) -> bool);
 

@@ -13,6 +13,20 @@ pub struct DescribedCounter {
     pub value: u64,
 }
 
+/// Describes the counter in a field, which has that name for tools and that documentation.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! described_counter {
+    ($counters:ident.$field:ident, $shown:literal, $($doc:literal),*) => {
+        $crate::DescribedCounter {
+            field: stringify!($field),
+            name: $shown,
+            about: concat!($($doc),*),
+            value: $counters.$field,
+        }
+    };
+}
+
 /// Declares the counters with their names, so that they can be listed and added up.
 macro_rules! counters {
     ($($(#[doc = $doc:literal])* $name:ident = $shown:literal,)*) => {
@@ -47,13 +61,7 @@ macro_rules! counters {
             /// assert_eq!(sent.about.trim(), "SYN+ACKs sent whose numbers are a cookie.");
             /// ```
             pub fn described(&self) -> impl Iterator<Item = DescribedCounter> {
-                [$(DescribedCounter {
-                    field: stringify!($name),
-                    name: $shown,
-                    about: concat!($($doc),*),
-                    value: self.$name,
-                }),*]
-                .into_iter()
+                [$(crate::described_counter!(self.$name, $shown, $($doc),*)),*].into_iter()
             }
 
             /// Adds what happened at another listener.

@@ -4,23 +4,8 @@
 use handwave_wire::SeqNum;
 
 use super::flight::Flight;
+use crate::status::Repair;
 use crate::time::Instant;
-
-/// Where the repair stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
-    /// All is well.
-    #[default]
-    Open,
-    /// Something left the network out of order.
-    Disorder,
-    /// The window was reduced for something that is repaired already.
-    Reduced,
-    /// Fast recovery.
-    Recovery,
-    /// What a timeout left.
-    Loss,
-}
 
 /// Proportional rate reduction (RFC 9937 6), in segments.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,7 +62,7 @@ pub(crate) struct Undo {
 #[expect(clippy::struct_excessive_bools, reason = "each is taken on its own")]
 pub(crate) struct Repairs {
     pub(crate) flight: Flight,
-    pub(crate) stage: Stage,
+    pub(crate) stage: Repair,
     /// SND.NXT when the stage was entered.
     pub(crate) high: SeqNum,
     pub(crate) reduction: Reduction,
@@ -104,7 +89,7 @@ impl Repairs {
     pub(crate) fn new(iss: SeqNum) -> Self {
         Self {
             flight: Flight::default(),
-            stage: Stage::Open,
+            stage: Repair::Open,
             high: iss,
             reduction: Reduction::default(),
             undo: Undo::default(),
@@ -121,6 +106,6 @@ impl Repairs {
 
     /// Whether the window is being reduced.
     pub(crate) const fn is_reducing(&self) -> bool {
-        matches!(self.stage, Stage::Reduced | Stage::Recovery)
+        matches!(self.stage, Repair::Reduced | Repair::Recovery)
     }
 }

@@ -36,6 +36,17 @@ pub enum Control {
 }
 
 impl Control {
+    /// `cmsg_level` and `cmsg_type`.
+    #[must_use]
+    pub const fn kind(&self) -> (i32, i32) {
+        match self {
+            Self::Inq(_) => (SOL_TCP, TCP_CM_INQ),
+            Self::Timestamping(_) => (SOL_SOCKET, SCM_TIMESTAMPING),
+            Self::Error { ipv6: false, .. } => (SOL_IP, IP_RECVERR),
+            Self::Error { ipv6: true, .. } => (SOL_IPV6, IPV6_RECVERR),
+        }
+    }
+
     /// `cmsg_level`, `cmsg_type` and the octets of `cmsg_data`, as C finds them.
     ///
     /// ```
@@ -46,15 +57,15 @@ impl Control {
     /// ```
     #[must_use]
     pub fn encode(&self) -> (i32, i32, Vec<u8>) {
-        match self {
-            Self::Inq(left) => (SOL_TCP, TCP_CM_INQ, left.to_ne_bytes().to_vec()),
+        let data = match self {
+            Self::Inq(left) => left.to_ne_bytes().to_vec(),
             Self::Timestamping(at) => {
                 let (seconds, nanos) =
                     (at.as_nanos() / 1_000_000_000, at.as_nanos() % 1_000_000_000);
                 let mut octets = [seconds.to_ne_bytes(), nanos.to_ne_bytes()].concat();
                 // Two more stamps, which hardware would make.
                 octets.resize(48, 0);
-                (SOL_SOCKET, SCM_TIMESTAMPING, octets)
+                octets
             }
             Self::Error {
                 ipv6,
@@ -74,13 +85,11 @@ impl Control {
                 let mut address = offender.map(encode_address).unwrap_or_default();
                 address.resize(len, 0);
                 octets.extend(address);
-                if *ipv6 {
-                    (SOL_IPV6, IPV6_RECVERR, octets)
-                } else {
-                    (SOL_IP, IP_RECVERR, octets)
-                }
+                octets
             }
-        }
+        };
+        let (level, kind) = self.kind();
+        (level, kind, data)
     }
 }
 

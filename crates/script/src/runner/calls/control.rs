@@ -3,17 +3,11 @@
 use super::arguments::{integer, members};
 use crate::language::ast::Expression;
 use crate::posix::Control;
-use crate::posix::constants as c;
 use crate::runner::START;
 
 /// What `control` says under the name of a member.
 fn member(control: &Control, name: &str) -> Option<i64> {
-    let (level, kind) = match control {
-        Control::Inq(_) => (c::SOL_TCP, c::TCP_CM_INQ),
-        Control::Timestamping(_) => (c::SOL_SOCKET, c::SCM_TIMESTAMPING),
-        Control::Error { ipv6: false, .. } => (c::SOL_IP, c::IP_RECVERR),
-        Control::Error { ipv6: true, .. } => (c::SOL_IPV6, c::IPV6_RECVERR),
-    };
+    let (level, kind) = control.kind();
     match (name, control) {
         ("cmsg_level", _) => Some(level.into()),
         ("cmsg_type", _) => Some(kind.into()),

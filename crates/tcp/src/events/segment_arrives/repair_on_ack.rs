@@ -9,9 +9,9 @@ use crate::congestion::AckEvent;
 use crate::host::Context;
 use crate::output::{is_window_unused, persist_interval};
 use crate::recovery::flight::{Acknowledged, Marking, REORDERING, Sacked};
-use crate::recovery::repairs::Stage;
 use crate::repair;
 use crate::segment::SegmentIn;
+use crate::status::Repair;
 use crate::tcb::Tcb;
 use crate::time::Instant;
 use crate::timer::Timer;
@@ -159,12 +159,8 @@ pub(super) fn conclude(tcb: &mut Tcb, cx: &mut Context<'_>, told: &mut Told) {
         return;
     }
     end_probe(tcb, cx.now, told);
-    let stage = tcb
-        .repairs
-        .as_deref()
-        .map(|it| it.stage)
-        .unwrap_or_default();
-    let dubious = !told.not_duplicate || told.sacked.segments > 0 || stage != Stage::Open;
+    let stage = repair::stage(tcb);
+    let dubious = !told.not_duplicate || told.sacked.segments > 0 || stage != Repair::Open;
     if dubious || told.sacked.duplicate.is_some() {
         let duplicate = !told.advances && !told.not_duplicate && told.sacked.duplicate.is_none();
         alert(tcb, cx, told, duplicate);
@@ -191,7 +187,7 @@ fn end_probe(tcb: &mut Tcb, now: Instant, told: &Told) {
     } else if una.after(until) {
         // The probe filled a hole: that was a loss.
         repair::begin_reduction(tcb, now);
-        repair::set_stage(tcb, Stage::Reduced);
+        repair::set_stage(tcb, Repair::Reduced);
         repair::end_reduction(tcb);
         repair::keep_open(tcb);
     } else if pure_duplicate {
@@ -217,12 +213,12 @@ fn alert(tcb: &mut Tcb, cx: &mut Context<'_>, told: &mut Told, duplicate: bool) 
         return;
     }
     match repairs.stage {
-        Stage::Open => repairs.repeating_since = None,
-        Stage::Reduced if una.at_or_after(repairs.high) && una != repairs.high => {
+        Repair::Open => repairs.repeating_since = None,
+        Repair::Reduced if una.at_or_after(repairs.high) && una != repairs.high => {
             repair::end_reduction(tcb);
-            repair::set_stage(tcb, Stage::Open);
+            repair::set_stage(tcb, Repair::Open);
         }
-        Stage::Recovery if una.at_or_after(repairs.high) => {
+        Repair::Recovery if una.at_or_after(repairs.high) => {
             if !sack {
                 repairs.flight.forget_duplicates();
             }
@@ -231,33 +227,25 @@ fn alert(tcb: &mut Tcb, cx: &mut Context<'_>, told: &mut Told, duplicate: bool) 
             }
             repair::end_reduction(tcb);
         }
-        Stage::Disorder | Stage::Reduced | Stage::Recovery | Stage::Loss => {}
+        Repair::Disorder | Repair::Reduced | Repair::Recovery | Repair::Loss => {}
     }
-    let stage = tcb
-        .repairs
-        .as_deref()
-        .map(|it| it.stage)
-        .unwrap_or_default();
+    let stage = repair::stage(tcb);
     match stage {
-        Stage::Recovery => {
+        Repair::Recovery => {
             in_recovery(tcb, cx, told, duplicate);
             return;
         }
-        Stage::Loss => {
+        Repair::Loss => {
             in_loss(tcb, told, duplicate);
             identify(tcb, cx.now, told);
-            let stage = tcb
-                .repairs
-                .as_deref()
-                .map(|it| it.stage)
-                .unwrap_or_default();
-            if stage != Stage::Open && !told.lost_again {
+            let stage = repair::stage(tcb);
+            if stage != Repair::Open && !told.lost_again {
                 return;
             }
         }
-        Stage::Open | Stage::Disorder | Stage::Reduced => {
+        Repair::Open | Repair::Disorder | Repair::Reduced => {
             count_duplicate(tcb, told, duplicate);
-            if stage <= Stage::Disorder {
+            if stage <= Repair::Disorder {
                 try_undo_reported(tcb);
             }
             identify(tcb, cx.now, told);
@@ -278,7 +266,7 @@ fn enter_or_stay(tcb: &mut Tcb, cx: &mut Context<'_>) {
     if !repairs.flight.any_repeated() {
         repairs.repeating_since = None;
     }
-    if repairs.stage != Stage::Reduced {
+    if repairs.stage != Repair::Reduced {
         repair::keep_open(tcb);
     }
 }
@@ -299,12 +287,8 @@ fn in_recovery(tcb: &mut Tcb, cx: &mut Context<'_>, told: &mut Told, duplicate: 
         return repair::keep_open(tcb);
     }
     identify(tcb, cx.now, told);
-    let stage = tcb
-        .repairs
-        .as_deref()
-        .map(|it| it.stage)
-        .unwrap_or_default();
-    if stage != Stage::Recovery {
+    let stage = repair::stage(tcb);
+    if stage != Repair::Recovery {
         enter_or_stay(tcb, cx);
     }
 }
@@ -349,8 +333,8 @@ fn identify(tcb: &mut Tcb, now: Instant, told: &mut Told) {
         return;
     }
     let enough = repairs.flight.sacked >= repairs.flight.reordering;
-    if (repairs.stage < Stage::Recovery && enough)
-        || (repairs.stage == Stage::Recovery && told.advances)
+    if (repairs.stage < Repair::Recovery && enough)
+        || (repairs.stage == Repair::Recovery && told.advances)
     {
         repairs.flight.mark_first_lost();
     }
@@ -372,7 +356,7 @@ fn try_end_recovery(tcb: &mut Tcb, told: &Told) -> bool {
         }
         return true;
     }
-    repair::set_stage(tcb, Stage::Open);
+    repair::set_stage(tcb, Repair::Open);
     false
 }
 
@@ -458,7 +442,7 @@ fn undo_loss(tcb: &mut Tcb, certain: bool) {
         .as_deref()
         .is_some_and(|it| una == it.high && !sack);
     if !holds && (certain || sack) {
-        repair::set_stage(tcb, Stage::Open);
+        repair::set_stage(tcb, Repair::Open);
     }
 }
 
