@@ -304,7 +304,7 @@ impl Stack {
     }
 
     /// The local address of an active OPEN, settled before the first SYN leaves (RFC 9293 3.9.1.1 [MUST-44]).
-    fn source_for(
+    pub(crate) fn source_for(
         &self,
         options: &ConnectOptions,
         remote: IpAddr,
@@ -336,6 +336,7 @@ impl Stack {
             return match self.owner_of(&tuple(port)) {
                 Some(Owner::Connection(_) | Owner::TimeWait(_)) => Err(ConnectError::InUse),
                 None if port == 0 => Err(ConnectError::BadLocal),
+                None if !self.steering.owns(&tuple(port)) => Err(ConnectError::OtherShard),
                 None => Ok(port),
             };
         }
@@ -346,6 +347,7 @@ impl Stack {
             demux,
             connections,
             time_waits,
+            steering,
             ..
         } = self;
         let is_free = |port| {
@@ -354,7 +356,9 @@ impl Stack {
                 Owner::TimeWait(slot) => time_waits.owns(slot, tuple),
             };
             let endpoint = Endpoint::new(local, port);
-            listening.find(&endpoint).is_none() && demux.find(&tuple(port), owns).is_none()
+            steering.owns(&tuple(port))
+                && listening.find(&endpoint).is_none()
+                && demux.find(&tuple(port), owns).is_none()
         };
         ports
             .pick(local, remote, is_free)

@@ -4,6 +4,7 @@ use crate::input::ReassemblyLimits;
 use crate::neighbours::NeighbourLimits;
 use crate::ports::PortRange;
 use crate::rate::RateLimit;
+use crate::steering::Shard;
 use crate::udp::UdpLimits;
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -39,6 +40,8 @@ pub enum HostModel {
 /// ```
 #[derive(Clone, Debug)]
 pub struct StackConfig {
+    /// Which one this is, where several stacks share the work of one host: see [`for_shard`](Self::for_shard).
+    pub shard: Shard,
     /// Connections at a time, orphans included. At the limit active opens fail and the final ACK of a handshake is
     /// answered with RST.
     pub connections_max: usize,
@@ -104,6 +107,7 @@ impl Default for StackConfig {
             timeout: Duration::from_secs(30),
         };
         Self {
+            shard: Shard::default(),
             connections_max: 1 << 20,
             connections_reserved: 0,
             orphans_max: 1 << 16,

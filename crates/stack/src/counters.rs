@@ -144,6 +144,10 @@ counters! {
     no_route = "IpOutNoRoutes",
     /// Packets dropped because too many waited to be sent.
     transmit_queue_full = "OutQueueFull",
+    /// Packets that arrived at a shard they do not belong to, and were put aside for their owner.
+    strays = "ShardStrays",
+    /// The same, dropped because too many waited to be carried over.
+    strays_dropped = "ShardStraysDropped",
     /// Packets handed to an interface.
     packets_sent = "IpOutRequests",
 }

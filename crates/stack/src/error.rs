@@ -18,6 +18,8 @@ pub enum ConnectError {
     InUse,
     /// Every ephemeral port looked at is taken for this destination.
     NoPort,
+    /// A connection with that local port belongs to another [shard](crate::Shard).
+    OtherShard,
     /// There are as many connections as the configuration allows.
     TooMany,
     /// The sockets of this stack hold as much memory as the configuration allows.
@@ -33,6 +35,7 @@ impl fmt::Display for ConnectError {
             Self::NoSource => "the interface has no address of that family",
             Self::InUse => "the connection exists already",
             Self::NoPort => "no ephemeral port is free for this destination",
+            Self::OtherShard => "the connection would belong to another shard",
             Self::TooMany => "there are too many connections",
             Self::NoMemory => "there is no memory left for another connection",
         })

@@ -39,6 +39,14 @@ impl Key {
         self.hash(input.bytes())
     }
 
+    /// The same for both directions of a connection.
+    pub(crate) fn hash_pair(&self, tuple: &Tuple) -> u64 {
+        match tuple.local <= tuple.remote {
+            true => self.hash_tuple(tuple),
+            false => self.hash_tuple(&tuple.reversed()),
+        }
+    }
+
     /// The hash of an endpoint and an address, for ports and identifications.
     pub(crate) fn hash_addresses(&self, local: IpAddr, remote: IpAddr, extra: u16) -> u64 {
         let mut input = Input::default();

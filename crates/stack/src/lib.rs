@@ -11,7 +11,7 @@
 //! The tables on the way each have a file: who owns four numbers ([`demux`]), connections and their life
 //! ([`connections`]), TIME-WAIT records ([`time_waits`]), listeners ([`listening`]), routes ([`routes`]), path MTUs
 //! ([`pmtu`]), link addresses ([`neighbours`]), ephemeral ports ([`ports`]), requests to forward
-//! ([`forwarding`]). Three structures carry the cost: a keyed hash table finds the owner of a segment, a timer wheel ([`timers`]) finds who is due, a ready list ([`ready`])
+//! ([`forwarding`]), fellow stacks on other cores ([`steering`]). Three structures carry the cost: a keyed hash table finds the owner of a segment, a timer wheel ([`timers`]) finds who is due, a ready list ([`ready`])
 //! finds who has something to send. None of them looks at a socket that has nothing to do, so a packet costs the same
 //! with one connection and with a million.
 //!
@@ -53,6 +53,7 @@ mod routes;
 mod setup;
 mod snapshot;
 mod stack;
+mod steering;
 mod time_waits;
 mod timers;
 mod udp;
@@ -78,4 +79,5 @@ pub use snapshot::{
     TimeWaitSnapshot, UdpSnapshot,
 };
 pub use stack::Stack;
+pub use steering::Shard;
 pub use udp::{BindError, UdpCounters, UdpDatagram, UdpLimits, UdpSendError};

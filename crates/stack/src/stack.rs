@@ -22,6 +22,7 @@ use crate::pmtu::PmtuCache;
 use crate::ports::EphemeralPorts;
 use crate::rate::TokenBucket;
 use crate::routes::Routes;
+use crate::steering::Steering;
 use crate::time_waits::TimeWaits;
 use crate::udp_sockets::UdpSockets;
 use alloc::boxed::Box;
@@ -122,6 +123,8 @@ pub struct Stack {
     /// Kept from the first forwarder on.
     pub(crate) borrowed: Option<Box<Borrowed>>,
     pub(crate) ports: EphemeralPorts,
+    /// Which of the packets that arrive are for another stack of this host.
+    pub(crate) steering: Steering,
 
     // What is on its way.
     /// Segments of the batch being processed that wait to be handed over as one.
@@ -177,9 +180,10 @@ impl Stack {
                 config.ephemeral_attempts_max,
                 &root,
             ),
+            steering: Steering::new(&root, config.shard, config.transmit_queue_max),
             reassembly_ipv4: Reassembly::new(config.reassembly_ipv4, key(b"fragments 4")),
             reassembly_ipv6: Reassembly::new(config.reassembly_ipv6, key(b"fragments 6")),
-            identifications: Identifications::new(key(b"identifications")),
+            identifications: Identifications::new(key(b"identifications"), config.shard),
             flow_key: key(b"flow labels"),
             outbox: Outbox::new(config.transmit_queue_max),
             listeners_turn: false,

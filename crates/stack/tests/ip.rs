@@ -6,6 +6,7 @@
 )]
 
 mod common;
+mod shards;
 
 use bytes::Bytes;
 use common::*;

@@ -104,6 +104,9 @@ impl Stack {
                 let mut packet = PacketBuf::with_payload(datagram.payload);
                 packet.set_held(datagram.held);
                 whole.emit(packet.prepend(Ipv4Header::LEN));
+                if self.put_reassembled_aside(&mut packet) {
+                    return;
+                }
                 self.input_ipv4(
                     now,
                     Link {

@@ -140,6 +140,9 @@ impl Stack {
                 let mut packet = PacketBuf::with_payload(datagram.payload);
                 packet.set_held(datagram.held);
                 whole.emit(packet.prepend(Ipv6Header::LEN));
+                if self.put_reassembled_aside(&mut packet) {
+                    return;
+                }
                 self.input_ipv6(
                     now,
                     Link {

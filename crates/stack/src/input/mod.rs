@@ -86,6 +86,9 @@ impl Stack {
 
     /// Takes an IP packet, whichever version it is.
     pub(crate) fn input_ip(&mut self, now: Instant, link: Link, packet: &mut PacketBuf) {
+        if !self.steering.is_alone() && !link.looped && self.put_stray_aside(packet) {
+            return;
+        }
         self.counters.ip_received += 1;
         match packet.contiguous().first().map(|first| first >> 4) {
             Some(4) => self.input_ipv4(now, link, packet),

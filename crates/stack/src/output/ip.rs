@@ -3,6 +3,7 @@
 use crate::keyed::Key;
 use crate::routes::NextHop;
 use crate::stack::Stack;
+use crate::steering::Shard;
 use alloc::boxed::Box;
 use core::net::IpAddr;
 use handwave_packet::{PacketBuf, Payload};
@@ -194,15 +195,21 @@ const COUNTERS: usize = 1_024;
 pub(crate) struct Identifications {
     key: Key,
     counters: Box<[u32; COUNTERS]>,
+    /// Shards that share addresses and keys count in steps, so that none gives out what another does.
+    shard: Shard,
 }
 
 impl Identifications {
-    pub(crate) fn new(key: Key) -> Self {
+    pub(crate) fn new(key: Key, shard: Shard) -> Self {
         let mut counters = Box::new([0; COUNTERS]);
         for (n, counter) in (0u32..).zip(counters.iter_mut()) {
             *counter = low(key.hash(&n.to_be_bytes()));
         }
-        Self { key, counters }
+        Self {
+            key,
+            counters,
+            shard,
+        }
     }
 
     /// The next identification from `source` to `destination`.
@@ -217,7 +224,10 @@ impl Identifications {
             .hash_addresses(source, destination, protocol.0.into());
         let counter = &mut self.counters[low(hash) as usize % COUNTERS];
         *counter = counter.wrapping_add(1);
-        counter.wrapping_add(low(hash >> 32))
+        let count = counter.wrapping_add(low(hash >> 32));
+        count
+            .wrapping_mul(self.shard.count().into())
+            .wrapping_add(self.shard.index().into())
     }
 }
 
@@ -233,13 +243,15 @@ fn low(hash: u64) -> u32 {
 mod tests {
     use super::Identifications;
     use crate::keyed::Key;
+    use crate::steering::Shard;
     use core::net::{IpAddr, Ipv4Addr};
     use handwave_wire::IpProtocol;
 
     #[test]
     fn identifications_count_upward_and_destinations_differ() {
         let host = |n| IpAddr::from(Ipv4Addr::new(10, 0, 0, n));
-        let mut identifications = Identifications::new(Key::derive(&[9; 16], b"test"));
+        let mut identifications =
+            Identifications::new(Key::derive(&[9; 16], b"test"), Shard::default());
         let first = identifications.next(host(1), host(2), IpProtocol::UDP);
         assert_eq!(
             identifications.next(host(1), host(2), IpProtocol::UDP),
@@ -249,7 +261,7 @@ mod tests {
             identifications.next(host(1), host(3), IpProtocol::UDP),
             first.wrapping_add(2)
         );
-        let other = Identifications::new(Key::derive(&[8; 16], b"test")).next(
+        let other = Identifications::new(Key::derive(&[8; 16], b"test"), Shard::default()).next(
             host(1),
             host(2),
             IpProtocol::UDP,
