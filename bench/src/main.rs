@@ -119,6 +119,9 @@ enum Benchmark {
         /// Hand packets over as slices instead of in one piece.
         #[arg(long)]
         slices: bool,
+        /// Answer so many spoofed SYNs with cookies instead.
+        #[arg(long, conflicts_with_all = ["megabytes", "slices"])]
+        syns: Option<u64>,
     },
     /// Everything.
     All,
@@ -202,7 +205,12 @@ fn main() {
         Benchmark::SynFlood { syns, rounds } => {
             syn_flood::run(&mut report, &syn_flood::Settings { syns, rounds });
         }
-        Benchmark::Profile { megabytes, slices } => {
+        Benchmark::Profile {
+            syns: Some(syns), ..
+        } => return syn_flood::profile(syns),
+        Benchmark::Profile {
+            megabytes, slices, ..
+        } => {
             let crossing = if slices {
                 ours::Crossing::Slices
             } else {

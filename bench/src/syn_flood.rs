@@ -68,6 +68,11 @@ pub(crate) fn run(report: &mut Report, settings: &Settings) {
     memory(report, settings);
 }
 
+/// So many SYNs answered with cookies, and nothing else.
+pub(crate) fn profile(syns: u64) {
+    Victim::new(SynCookies::Always, true).flood(syns);
+}
+
 /// Floods for long, and looks at what is served and what is held.
 fn memory(report: &mut Report, settings: &Settings) {
     let mut victim = Victim::new(SynCookies::Always, true);

@@ -3,26 +3,45 @@
 use crate::id::InterfaceId;
 use crate::interface::{ALL_NODES, Destination, Prefix, solicited_node};
 use crate::keyed::Plain;
+use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, Ipv4Addr};
 use hashbrown::HashMap;
+
+/// An address that hashes in a word or two.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Address(IpAddr);
+
+impl Hash for Address {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self.0 {
+            IpAddr::V4(addr) => state.write_u32(addr.to_bits()),
+            IpAddr::V6(addr) => addr
+                .octets()
+                .as_chunks::<8>()
+                .0
+                .iter()
+                .for_each(|word| state.write_u64(u64::from_le_bytes(*word))),
+        }
+    }
+}
 
 /// The addresses of all interfaces.
 #[derive(Default, Debug)]
 pub(crate) struct Addresses {
-    owners: HashMap<IpAddr, InterfaceId, Plain>,
+    owners: HashMap<Address, InterfaceId, Plain>,
     /// Directed broadcasts and solicited-node groups, each with the number of addresses that bring it.
-    groups: HashMap<(InterfaceId, IpAddr), usize, Plain>,
+    groups: HashMap<(InterfaceId, Address), usize, Plain>,
 }
 
 impl Addresses {
     /// The interface that has `addr`.
     pub(crate) fn owner(&self, addr: &IpAddr) -> Option<InterfaceId> {
-        self.owners.get(addr).copied()
+        self.owners.get(&Address(*addr)).copied()
     }
 
     /// Whether any interface has `addr`.
     pub(crate) fn is_ours(&self, addr: &IpAddr) -> bool {
-        self.owners.contains_key(addr)
+        self.owners.contains_key(&Address(*addr))
     }
 
     /// Whether `interface` has `addr`.
@@ -32,7 +51,7 @@ impl Addresses {
 
     /// Whether `addr` is a broadcast on the link of `interface`, limited or directed.
     pub(crate) fn is_broadcast(&self, interface: InterfaceId, addr: Ipv4Addr) -> bool {
-        addr.is_broadcast() || self.groups.contains_key(&(interface, addr.into()))
+        addr.is_broadcast() || self.groups.contains_key(&(interface, Address(addr.into())))
     }
 
     /// What `addr` is as the destination of a packet that arrived on `interface`.
@@ -42,7 +61,9 @@ impl Addresses {
         }
         let is_group = match addr {
             IpAddr::V4(v4) => v4.is_multicast() || self.is_broadcast(interface, v4),
-            IpAddr::V6(v6) => v6 == ALL_NODES || self.groups.contains_key(&(interface, addr)),
+            IpAddr::V6(v6) => {
+                v6 == ALL_NODES || self.groups.contains_key(&(interface, Address(addr)))
+            }
         };
         if is_group {
             Destination::Group
@@ -53,24 +74,24 @@ impl Addresses {
 
     /// Takes in an address that nobody has.
     pub(crate) fn insert(&mut self, interface: InterfaceId, address: &Prefix) {
-        self.owners.insert(address.addr, interface);
+        self.owners.insert(Address(address.addr), interface);
         if let Some(group) = group_of(address) {
-            *self.groups.entry((interface, group)).or_default() += 1;
+            *self.groups.entry((interface, Address(group))).or_default() += 1;
         }
     }
 
     /// Takes an address out, and the group it brought unless another brings it too.
     pub(crate) fn remove(&mut self, interface: InterfaceId, address: &Prefix) {
-        self.owners.remove(&address.addr);
+        self.owners.remove(&Address(address.addr));
         let Some(group) = group_of(address) else {
             return;
         };
-        let Some(count) = self.groups.get_mut(&(interface, group)) else {
+        let Some(count) = self.groups.get_mut(&(interface, Address(group))) else {
             return;
         };
         *count -= 1;
         if *count == 0 {
-            self.groups.remove(&(interface, group));
+            self.groups.remove(&(interface, Address(group)));
         }
     }
 }

@@ -6,8 +6,9 @@
 //!
 //! Listeners stand apart in [`Listeners`]: only a segment that belongs to no connection asks there.
 
-use crate::keyed::Key;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use crate::keyed::{Key, Plain};
+use alloc::vec::Vec;
+use core::net::IpAddr;
 use handwave_tcp::{Endpoint, Tuple};
 use hashbrown::{HashMap, HashTable};
 
@@ -108,50 +109,53 @@ impl Demux {
 }
 
 /// Who listens where: an exact address first, then any address.
-#[derive(Debug)]
+///
+/// Only the program chooses what is in the table, so its hash needs no secret.
+#[derive(Default, Debug)]
 pub(crate) struct Listeners {
-    bound: HashMap<(Option<IpAddr>, u16), u32, Key>,
+    /// By port: an address and who listens there, from the most particular to the most general.
+    bound: HashMap<u16, Vec<(Option<IpAddr>, u32)>, Plain>,
 }
 
 impl Listeners {
-    /// Nobody listens.
-    pub(crate) fn new(key: Key) -> Self {
-        Self {
-            bound: HashMap::with_hasher(key),
-        }
-    }
-
     /// Who takes what is sent to `local`: the listener on the exact address before the one on any address of its family before
     /// the one on any address.
     pub(crate) fn find(&self, local: &Endpoint) -> Option<u32> {
-        let places = [Some(local.addr), Some(any_like(&local.addr)), None];
+        let places = self.bound.get(&local.port)?;
+        let takes = |addr: IpAddr| {
+            let any_like = addr.is_unspecified() && addr.is_ipv4() == local.addr.is_ipv4();
+            addr == local.addr || any_like
+        };
+        let mut places = places.iter();
         places
-            .into_iter()
-            .find_map(|addr| self.bound.get(&(addr, local.port)))
-            .copied()
+            .find(|(addr, _)| addr.is_none_or(takes))
+            .map(|(_, slot)| *slot)
     }
 
     /// Whether exactly this place is taken.
     pub(crate) fn contains(&self, addr: Option<IpAddr>, port: u16) -> bool {
-        self.bound.contains_key(&(addr, port))
+        let places = self.bound.get(&port);
+        places.is_some_and(|places| places.iter().any(|place| place.0 == addr))
     }
 
     /// Puts `slot` at a place that is free.
     pub(crate) fn insert(&mut self, addr: Option<IpAddr>, port: u16, slot: u32) {
-        self.bound.insert((addr, port), slot);
+        let places = self.bound.entry(port).or_default();
+        places.push((addr, slot));
+        places.sort_unstable_by_key(|(addr, _)| match addr {
+            Some(addr) => (u8::from(addr.is_unspecified()), Some(*addr)),
+            None => (2, None),
+        });
     }
 
     /// Clears a place.
     pub(crate) fn remove(&mut self, addr: Option<IpAddr>, port: u16) {
-        self.bound.remove(&(addr, port));
-    }
-}
-
-/// The unspecified address of the same family.
-const fn any_like(addr: &IpAddr) -> IpAddr {
-    match addr {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        if let Some(places) = self.bound.get_mut(&port) {
+            places.retain(|place| place.0 != addr);
+            if places.is_empty() {
+                self.bound.remove(&port);
+            }
+        }
     }
 }
 
@@ -207,7 +211,7 @@ mod tests {
             IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)),
             IpAddr::V6(Ipv6Addr::LOCALHOST),
         );
-        let mut listeners = Listeners::new(Key::derive(&[1; 16], b"listeners"));
+        let mut listeners = Listeners::default();
         listeners.insert(None, 80, 1);
         listeners.insert(Some(one), 80, 2);
         assert_eq!(listeners.find(&Endpoint::new(one, 80)), Some(2));

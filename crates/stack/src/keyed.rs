@@ -5,7 +5,7 @@
 
 use core::hash::{BuildHasher, Hasher};
 use core::net::IpAddr;
-use handwave_tcp::{Endpoint, Tuple};
+use handwave_tcp::{SipKey, Tuple};
 use siphasher::sip::SipHasher13;
 
 /// A SipHash-1-3 key. As a [`BuildHasher`] it keys the maps of this crate.
@@ -31,12 +31,9 @@ impl Key {
         hasher.finish()
     }
 
-    /// The hash of a tuple: 12 octets of input for IPv4, 36 for IPv6.
+    /// The hash of a tuple.
     pub(crate) fn hash_tuple(&self, tuple: &Tuple) -> u64 {
-        let mut input = Input::default();
-        input.endpoint(&tuple.local);
-        input.endpoint(&tuple.remote);
-        self.hash(input.bytes())
+        SipKey::from_halves([self.0, self.1]).tuple(tuple)
     }
 
     /// The same for both directions of a connection.
@@ -95,11 +92,6 @@ impl Input {
         }
     }
 
-    fn endpoint(&mut self, endpoint: &Endpoint) {
-        self.address(endpoint.addr);
-        self.push(&endpoint.port.to_be_bytes());
-    }
-
     fn bytes(&self) -> &[u8] {
         &self.bytes.as_flattened()[..self.len]
     }
@@ -139,6 +131,10 @@ impl Hasher for PlainHasher {
             word[..rest.len()].copy_from_slice(rest);
             self.add(u64::from_le_bytes(word));
         }
+    }
+
+    fn write_u16(&mut self, word: u16) {
+        self.add(word.into());
     }
 
     fn write_u32(&mut self, word: u32) {

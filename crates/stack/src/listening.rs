@@ -4,7 +4,6 @@ use crate::arena::Arena;
 use crate::demux::Listeners;
 use crate::id::{ConnectionId, ListenerId};
 use crate::input::Way;
-use crate::keyed::Key;
 use crate::ready::ReadyList;
 use crate::routes::NextHop;
 use crate::stack::Stack;
@@ -82,10 +81,10 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    pub(crate) fn new(key: Key, now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             entries: Arena::default(),
-            places: Listeners::new(key),
+            places: Listeners::default(),
             timers: TimerWheel::new(now),
             ready: ReadyList::default(),
             noticed: ReadyList::default(),
@@ -309,7 +308,9 @@ impl Stack {
     ) {
         let tuple = way.tuple;
         match verdict {
-            ListenVerdict::Cookie(answer) => self.send_segment(now, way.interface, &tuple, answer),
+            ListenVerdict::Cookie(answer) => {
+                self.send_segment_by(now, hop, &tuple, answer.segment(&tuple));
+            }
             ListenVerdict::Queued => self.listening.touch(slot),
             ListenVerdict::Established(connection) => {
                 if let Some(id) = self.established(now, way, slot, connection, hop) {
@@ -317,7 +318,9 @@ impl Stack {
                 }
             }
             ListenVerdict::Dropped(_) => {}
-            ListenVerdict::Reset(reset) => self.send_reset(now, way.interface, &tuple, reset),
+            ListenVerdict::Reset(reset) => {
+                self.send_reset(now, way.interface, &tuple, reset.segment(&tuple));
+            }
         }
     }
 

@@ -171,7 +171,7 @@ impl Stack {
             demux: Demux::new(key(b"demux"), config.connections_reserved),
             connections: Connections::new(now, config.connections_reserved),
             time_waits: TimeWaits::new(now, config.time_wait_overflow),
-            listening: Listening::new(key(b"listeners"), now),
+            listening: Listening::new(now),
             udp: UdpSockets::new(key(b"UDP")),
             forwarding: None,
             borrowed: None,

@@ -1,25 +1,25 @@
 //! Initial sequence numbers nobody can guess (RFC 6528) and timestamp offsets nobody can read a clock from (RFC 7323 5.4).
 
 use core::hash::Hasher as _;
-use core::net::IpAddr;
 
 use handwave_wire::SeqNum;
 use siphasher::sip::SipHasher24;
 
+use crate::siphash::SipKey;
 use crate::time::Instant;
-use crate::tuple::{Endpoint, Tuple};
+use crate::tuple::Tuple;
 
 /// ISN = M + F(tuple, key): a 4 µs clock plus a keyed hash of the connection (RFC 6528 3).
 ///
 /// For one tuple the numbers rise with time, so that a new incarnation starts above the old one; between tuples they are
 /// unrelated to anyone without the key.
 pub(crate) fn initial_sequence_number(key: &[u8; 16], tuple: &Tuple, now: Instant) -> SeqNum {
-    SeqNum::new(low_half(Keyed::new(key).tuple(tuple).finish())) + low_half(now.as_micros() / 4)
+    SeqNum::new(low_half(SipKey::new(key).tuple24(tuple))) + low_half(now.as_micros() / 4)
 }
 
 /// What is added to the millisecond clock to give TSval on this tuple.
 pub(crate) fn timestamp_offset(key: &[u8; 16], tuple: &Tuple) -> u32 {
-    low_half(Keyed::new(key).tuple(tuple).finish())
+    low_half(SipKey::new(key).tuple24(tuple))
 }
 
 #[expect(
@@ -30,7 +30,7 @@ const fn low_half(value: u64) -> u32 {
     value as u32
 }
 
-/// A keyed hash (SipHash-2-4) fed piece by piece.
+/// A keyed hash (SipHash-2-4) fed word by word.
 pub(crate) struct Keyed(SipHasher24);
 
 impl Keyed {
@@ -43,19 +43,6 @@ impl Keyed {
         self
     }
 
-    pub(crate) fn tuple(self, tuple: &Tuple) -> Self {
-        self.endpoint(&tuple.local).endpoint(&tuple.remote)
-    }
-
-    fn endpoint(mut self, endpoint: &Endpoint) -> Self {
-        match endpoint.addr {
-            IpAddr::V4(addr) => self.0.write(&addr.octets()),
-            IpAddr::V6(addr) => self.0.write(&addr.octets()),
-        }
-        self.0.write(&endpoint.port.to_le_bytes());
-        self
-    }
-
     pub(crate) fn finish(self) -> u64 {
         self.0.finish()
     }
@@ -63,9 +50,11 @@ impl Keyed {
 
 #[cfg(test)]
 mod tests {
+    use core::net::IpAddr;
     use core::time::Duration;
 
     use super::*;
+    use crate::tuple::Endpoint;
 
     fn tuple(port: u16) -> Tuple {
         let end = |last, port| Endpoint::new(IpAddr::from([192, 0, 2, last]), port);

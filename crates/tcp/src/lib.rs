@@ -40,6 +40,7 @@ mod rate;
 mod records;
 mod repair;
 mod segment;
+mod siphash;
 mod status;
 mod tcb;
 mod time_wait;
@@ -63,10 +64,12 @@ pub use listener::{
     Refusal, Requests, Screened, SharedCookieKeys, SourcePrefix, SynCookies, TopSource, Unverified,
 };
 pub use notice::Events;
+pub use output::Reply;
 pub use phase::{Cause, Phase};
 pub use rate::RateLimit;
 pub use records::WriteOptions;
 pub use segment::{Path, SegmentIn, SegmentOut};
+pub use siphash::SipKey;
 pub use status::{Repair, SegmentCounts, TcpInfo};
 pub use time::Instant;
 pub use time_wait::{TimeWait, TimeWaitVerdict};

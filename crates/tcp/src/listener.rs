@@ -53,7 +53,7 @@ use crate::error::DropReason;
 use crate::events::icmp::IcmpError;
 use crate::host::{Context, Secrets};
 use crate::notice::Events;
-use crate::output::reset_for;
+use crate::output::{Reply, reset_for};
 use crate::phase::Phase;
 use crate::rate::Bucket;
 use crate::segment::{Path, SegmentIn, SegmentOut};
@@ -112,14 +112,14 @@ pub enum ListenVerdict {
     /// Taken: a record was made or refreshed; drain [`Listener::poll_transmit`].
     Queued,
     /// Answer with this SYN+ACK, of which nothing is kept: its numbers are a cookie.
-    Cookie(SegmentOut),
+    Cookie(Reply),
     /// The handshake is complete: store the connection and call [`Listener::push_accepted`]. It has already processed the
     /// segment and may have something to transmit.
     Established(Box<Connection>),
     /// Dropped.
     Dropped(DropReason),
     /// Answer with this RST.
-    Reset(SegmentOut),
+    Reset(Reply),
 }
 
 impl Listener {
@@ -179,8 +179,8 @@ impl Listener {
         self.syn_queue.set_defer(self.limits.defer_accept);
     }
 
-    fn reset(&self, cx: &mut Context<'_>, tuple: Tuple, segment: &SegmentIn) -> ListenVerdict {
-        match reset_for(&self.config, tuple, &segment.header, segment.payload.len()) {
+    fn reset(&self, cx: &mut Context<'_>, segment: &SegmentIn) -> ListenVerdict {
+        match reset_for(&self.config, &segment.header, segment.payload.len()) {
             Some(reset) => {
                 cx.host.counters.resets_out += 1;
                 ListenVerdict::Reset(reset)

@@ -2,6 +2,7 @@
 //! text the windows admit, into segments, in one fixed order.
 
 mod header;
+mod reply;
 mod reset;
 mod silly_window;
 mod text;
@@ -20,6 +21,7 @@ use crate::timer::Timer;
 use crate::trace::{SendReason, TraceEvent, Verdict};
 
 pub(crate) use header::{Bare, bare_segment};
+pub use reply::Reply;
 pub(crate) use reset::reset_for;
 pub(crate) use silly_window::persist_interval;
 pub(crate) use text::{has_text_to_send, restart_retransmission_timer};

@@ -27,11 +27,11 @@ impl WindowShift {
 
     /// The smallest shift with which a buffer of `octets` can be offered.
     pub(crate) const fn for_buffer(octets: u32) -> Self {
-        let mut shift = 0;
-        while shift < Self::MAX && octets >> shift > u16::MAX as u32 {
-            shift += 1;
-        }
-        Self(shift)
+        let bits = u32::BITS - octets.leading_zeros();
+        let shift = bits.saturating_sub(u16::BITS);
+        #[expect(clippy::cast_possible_truncation, reason = "at most 16")]
+        let shift = shift as u8;
+        Self(if shift < Self::MAX { shift } else { Self::MAX })
     }
 
     /// The octets one step of the field stands for.

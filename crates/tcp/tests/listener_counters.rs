@@ -65,7 +65,7 @@ impl Scene {
     /// The SYN+ACK's number, whether a record or a cookie answers.
     fn answered(&mut self, port: u16) -> SeqNum {
         match self.syn(port) {
-            ListenVerdict::Cookie(answer) => answer.header.seq,
+            ListenVerdict::Cookie(answer) => answer.seq,
             ListenVerdict::Queued => {
                 let mut cx = Context::new(self.now, &mut self.host);
                 let (_, answer) = self.listener.poll_transmit(&mut cx).expect("a SYN+ACK");

@@ -70,7 +70,7 @@ fn without_room_a_cookie_answers_only_if_it_lies_beyond() {
     for port in 4_000..4_200 {
         match scene.syn(port, floor) {
             ListenVerdict::Cookie(answer) => {
-                assert!(!answer.header.seq.before(floor));
+                assert!(!answer.seq.before(floor));
                 answered += 1;
             }
             ListenVerdict::Dropped(_) => lost += 1,

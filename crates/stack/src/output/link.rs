@@ -65,9 +65,17 @@ impl Stack {
     ) {
         if self.outbox.is_full() {
             self.counters.transmit_queue_full += 1;
+        } else if !hop.is_local && self.is_bare(hop.interface) {
+            self.outbox.push(hop.interface, packet);
         } else if let Some((interface, packet)) = self.send(now, hop, destination, packet) {
             self.outbox.push(interface, packet);
         }
+    }
+
+    /// Whether packets leave `interface` without a frame around them.
+    fn is_bare(&self, interface: InterfaceId) -> bool {
+        let known = self.interfaces.get(interface.index());
+        known.is_some_and(|known| known.config.medium == Medium::Ip)
     }
 
     /// Takes a packet from ourselves.

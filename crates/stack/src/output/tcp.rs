@@ -65,6 +65,17 @@ impl Stack {
             interface,
             tuple: *tuple,
         });
+        self.send_segment_by(now, hop, tuple, segment);
+    }
+
+    /// Queues a segment whose way is known.
+    pub(crate) fn send_segment_by(
+        &mut self,
+        now: Instant,
+        hop: NextHop,
+        tuple: &Tuple,
+        segment: SegmentOut,
+    ) {
         let packet = self.segment_packet(hop, tuple, segment);
         self.enqueue(now, hop, tuple.remote.addr, packet);
     }

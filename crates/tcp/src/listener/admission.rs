@@ -30,7 +30,7 @@ impl Listener {
             Finding::Denied | Finding::OverVerified(_) => {
                 self.count_finding(finding);
                 let reason = DropReason::SourceRefused;
-                return ControlFlow::Break(self.refuse(cx, tuple, segment, reason));
+                return ControlFlow::Break(self.refuse(cx, segment, reason));
             }
             Finding::Fine | Finding::OverUnverified(_) => {}
         }
@@ -38,7 +38,7 @@ impl Listener {
             self.counters.accept_queue_full += 1;
             self.counters.drops += 1;
             return ControlFlow::Break(match self.limits.reset_on_overflow {
-                true => self.reset(cx, tuple, segment),
+                true => self.reset(cx, segment),
                 false => drop_segment(cx, DropReason::AcceptQueueFull),
             });
         }
@@ -106,9 +106,7 @@ impl Listener {
                 self.counters.drops += 1;
                 drop_segment(cx, DropReason::SourceOverBudget)
             }
-            (Unverified::Refuse, _) => {
-                self.refuse(cx, tuple, segment, DropReason::SourceOverBudget)
-            }
+            (Unverified::Refuse, _) => self.refuse(cx, segment, DropReason::SourceOverBudget),
         }
     }
 
@@ -151,7 +149,7 @@ impl Listener {
         if self.limits.limits.refusal == Refusal::Reset {
             self.remove_record(&tuple);
         }
-        Some(self.refuse(cx, tuple, segment, DropReason::SourceRefused))
+        Some(self.refuse(cx, segment, DropReason::SourceRefused))
     }
 
     /// Charges a completed handshake to its source; `false` if it may not complete.
@@ -166,7 +164,6 @@ impl Listener {
     fn refuse(
         &mut self,
         cx: &mut Context<'_>,
-        tuple: Tuple,
         segment: &SegmentIn,
         reason: DropReason,
     ) -> ListenVerdict {
@@ -175,7 +172,7 @@ impl Listener {
             Refusal::Drop => drop_segment(cx, reason),
             Refusal::Reset => {
                 cx.host.counters.count_drop(reason);
-                self.reset(cx, tuple, segment)
+                self.reset(cx, segment)
             }
         }
     }

@@ -33,12 +33,12 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use handwave_wire::SeqNum;
-use siphasher::sip::SipHasher24;
 
 pub use keys::{CookieKeys, SharedCookieKeys};
 
+use crate::siphash::{Rest, SipKey, words_of};
 use crate::time::Instant;
-use crate::tuple::{Endpoint, Tuple};
+use crate::tuple::Tuple;
 
 /// When a listener answers SYNs with cookies instead of keeping records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -192,26 +192,20 @@ fn unpack_stamp(low: u32, options: u32) -> Offer {
 }
 
 /// A keyed hash of all that must not be changed. The first MAC shows 24 of its bits.
-fn tag(key: &SipHasher24, tuple: &Tuple, irs: SeqNum, period: u64, low: u32) -> u64 {
-    let mut input = [0; 52];
-    let mut len = 0;
-    let mut push = |part: &[u8]| {
-        let end = len + part.len();
-        if let Some(room) = input.get_mut(len..end) {
-            room.copy_from_slice(part);
-            len = end;
+fn tag(key: &SipKey, tuple: &Tuple, irs: SeqNum, period: u64, low: u32) -> u64 {
+    let (local, remote) = (&tuple.local, &tuple.remote);
+    let ports = u64::from(local.port) << 48 | u64::from(remote.port) << 32;
+    let numbers = [ports | u64::from(irs.raw()), period << 8 | u64::from(low)];
+    match (local.addr, remote.addr) {
+        (IpAddr::V4(here), IpAddr::V4(there)) => {
+            let addresses = u64::from(here.to_bits()) << 32 | u64::from(there.to_bits());
+            key.hash24([numbers[0], numbers[1], addresses], Rest::NONE)
         }
-    };
-    push(&irs.raw().to_le_bytes());
-    push(&(period << 8 | u64::from(low)).to_le_bytes());
-    for Endpoint { addr, port } in [tuple.local, tuple.remote] {
-        push(&port.to_le_bytes());
-        match addr {
-            IpAddr::V4(addr) => push(&addr.octets()),
-            IpAddr::V6(addr) => push(&addr.octets()),
+        (here, there) => {
+            let ([a, b], [c, d]) = (words_of(here), words_of(there));
+            key.hash24([numbers[0], numbers[1], a, b, c, d], Rest::NONE)
         }
     }
-    key.hash(input.get(..len).unwrap_or_default())
 }
 
 /// The upper 24 bits of the ISS.
@@ -221,13 +215,10 @@ const fn first_mac(tag: u64) -> u32 {
 }
 
 /// TSval from its clock and its options: the second MAC covers both, and through the whole tag all that the first does.
-fn stamp(key: &SipHasher24, tag: u64, upper: u32, options: u32) -> u32 {
+fn stamp(key: &SipKey, tag: u64, upper: u32, options: u32) -> u32 {
     let clock = upper << CLOCK_SHIFT;
-    let mut input = [0; 12];
-    input[..8].copy_from_slice(&tag.to_le_bytes());
-    input[8..].copy_from_slice(&(clock | options).to_le_bytes());
     #[expect(clippy::cast_possible_truncation, reason = "8 bits of the hash")]
-    let mac = key.hash(&input) as u32 & 0xff;
+    let mac = key.hash24([tag], Rest::four(clock | options)) as u32 & 0xff;
     clock | mac << 6 | options
 }
 

@@ -14,7 +14,7 @@ use crate::host::Context;
 use crate::options::{
     Negotiated, TIMESTAMPS_LEN, TimestampClock, announced_mss, default_mss, syn_options,
 };
-use crate::output::{Bare, bare_segment, syn_window};
+use crate::output::{Reply, syn_window};
 use crate::phase::Phase;
 use crate::segment::{Path, SegmentIn, SegmentOut};
 use crate::tcb::{Origin, Tcb};
@@ -65,23 +65,18 @@ impl Listener {
             echo: syn.options.timestamps.map_or(0, |stamp| stamp.value),
         };
         let mss = announced_mss(&self.config, &tuple, path);
-        let answer = bare_segment(
+        let answer = Reply::syn_ack(
             &self.config,
-            Bare {
-                tuple,
-                seq: cookie.iss,
-                ack: Some(syn.seq + 1),
-                flags: TcpFlags::SYN,
-                window: syn_window(&self.config, full_segment(mss, &negotiated)),
-                options: syn_options(&self.config, mss, stamp, Some(&negotiated)),
-            },
+            (cookie.iss, syn.seq + 1),
+            syn_window(&self.config, full_segment(mss, &negotiated)),
+            &syn_options(&self.config, mss, stamp, Some(&negotiated)),
         );
         self.counters.syncookies_sent += 1;
         self.cookie_sent_at = Some(cx.now);
         cx.host.counters.segments_out += 1;
         if cx.host.is_traced() {
             let record = HalfOpen::new(&self.config, cx.now, &tuple, path, syn, cookie.iss);
-            trace_cookie(cx, tuple, &record, segment, &answer);
+            trace_cookie(cx, tuple, &record, segment, &answer.segment(&tuple));
         }
         ListenVerdict::Cookie(answer)
     }
@@ -118,19 +113,19 @@ impl Listener {
             self.blind_acks.take(limit, cx.now);
             self.counters.syncookies_failed += 1;
             cx.host.counters.count_drop(DropReason::CookieInvalid);
-            return self.reset(cx, tuple, &segment);
+            return self.reset(cx, &segment);
         };
         if stamp.is_none() && !self.blind_acks.has(limit, cx.now) {
             self.counters.syncookies_doubted += 1;
             cx.host.counters.count_drop(DropReason::CookieInvalid);
-            return self.reset(cx, tuple, &segment);
+            return self.reset(cx, &segment);
         }
         self.counters.syncookies_received += 1;
         if self.accept_queue_is_full() {
             self.counters.accept_queue_full += 1;
             self.counters.drops += 1;
             cx.host.counters.count_drop(DropReason::AcceptQueueFull);
-            return self.reset(cx, tuple, &segment);
+            return self.reset(cx, &segment);
         }
         if let Some(lost) = self.refuse_handshake(cx, tuple, &segment) {
             return lost;

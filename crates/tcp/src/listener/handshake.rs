@@ -51,7 +51,7 @@ impl Listener {
             cx.host
                 .counters
                 .count_drop(DropReason::HandshakeAckUnacceptable);
-            return self.reset(cx, tuple, &segment);
+            return self.reset(cx, &segment);
         }
         // `sent` counts the first SYN+ACK too.
         if record.sent <= self.limits.defer_accept && segment.seq_len() == 0 {
@@ -117,7 +117,7 @@ impl Listener {
             self.remove_record(tuple);
             self.counters.reset += 1;
             cx.host.counters.attempt_fails += 1;
-            return self.reset(cx, *tuple, segment);
+            return self.reset(cx, segment);
         }
         let acknowledges = segment.header.flags.contains(TcpFlags::ACK);
         let verdict = if record.irs == segment.header.seq && lenient && acknowledges {
@@ -155,7 +155,7 @@ impl Listener {
         self.counters.drops += 1;
         if self.limits.reset_on_overflow {
             self.remove_record(&tuple);
-            return self.reset(cx, tuple, segment);
+            return self.reset(cx, segment);
         }
         drop_segment(cx, DropReason::AcceptQueueFull)
     }

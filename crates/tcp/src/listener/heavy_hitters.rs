@@ -8,9 +8,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use siphasher::sip::SipHasher13;
-
 use super::limits::{Limits, SourcePrefix};
+use crate::siphash::SipKey;
 use crate::time::Instant;
 
 const SETS: usize = 16;
@@ -38,7 +37,7 @@ pub struct TopSource {
 /// Counts SYNs by prefix.
 #[derive(Debug)]
 pub(super) struct HeavyHitters {
-    hash: SipHasher13,
+    key: SipKey,
     sets: Option<Box<[[Counter; WAYS]; SETS]>>,
     halved_at: Instant,
 }
@@ -46,7 +45,7 @@ pub(super) struct HeavyHitters {
 impl HeavyHitters {
     pub(super) fn new(key: &[u8; 16]) -> Self {
         Self {
-            hash: SipHasher13::new_with_key(key),
+            key: SipKey::new(key),
             sets: None,
             halved_at: Instant::ZERO,
         }
@@ -64,7 +63,7 @@ impl HeavyHitters {
         if now - self.halved_at >= HALF_LIFE {
             self.halve(now);
         }
-        let hash = self.hash.hash(&prefix.to_le_bytes());
+        let hash = self.key.bits(prefix);
         let sets = self.sets.get_or_insert_default();
         let set = &mut sets[usize::from(hash.to_le_bytes()[0]) % SETS];
         if let Some(own) = set.iter_mut().find(|c| c.prefix == prefix && c.count > 0) {

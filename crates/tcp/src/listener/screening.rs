@@ -121,7 +121,7 @@ impl Listener {
                 return ControlFlow::Break(self.handle_cookie(cx, tuple, path, segment));
             }
             cx.host.counters.count_drop(DropReason::NoConnection);
-            return ControlFlow::Break(self.reset(cx, tuple, &segment));
+            return ControlFlow::Break(self.reset(cx, &segment));
         }
         if !flags.contains(TcpFlags::SYN) {
             return ControlFlow::Break(drop_segment(cx, DropReason::NotSyn));

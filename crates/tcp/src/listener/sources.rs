@@ -8,10 +8,9 @@
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use siphasher::sip::SipHasher13;
-
 use super::limits::{Access, Limits, Standing};
 use crate::rate::Bucket;
+use crate::siphash::SipKey;
 use crate::time::Instant;
 
 /// Places of a set.
@@ -65,7 +64,7 @@ pub(super) enum Budget {
 #[derive(Debug)]
 pub(super) struct Sources {
     access: Access,
-    hash: SipHasher13,
+    key: SipKey,
     /// Sets of [`WAYS`], a power of two of them; empty if no budgets are kept.
     places: Vec<[Source; WAYS]>,
     /// One for each set: what those share who find no place in it.
@@ -83,7 +82,7 @@ impl Sources {
         };
         Self {
             access: Access::new(limits),
-            hash: SipHasher13::new_with_key(key),
+            key: SipKey::new(key),
             places: alloc::vec![[Source::default(); WAYS]; sets],
             crowd: alloc::vec![Bucket::default(); sets],
             all_syns: Bucket::default(),
@@ -199,7 +198,7 @@ impl Sources {
     fn set_of(&self, prefix: u128) -> Option<usize> {
         let mask = self.places.len().checked_sub(1)?;
         #[expect(clippy::cast_possible_truncation, reason = "any bits of the hash do")]
-        let hash = self.hash.hash(&prefix.to_le_bytes()) as usize;
+        let hash = self.key.bits(prefix) as usize;
         Some(hash & mask)
     }
 

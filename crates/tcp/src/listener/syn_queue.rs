@@ -15,6 +15,7 @@ use crate::host::{Context, Host};
 use crate::options::{Negotiated, TIMESTAMPS_LEN, TimestampClock, announced_mss, syn_options};
 use crate::output::{Bare, FirstWindow, bare_segment};
 use crate::segment::{Path, SegmentOut};
+use crate::siphash::SipKey;
 use crate::time::Instant;
 use crate::tuple::Tuple;
 use crate::vars::WindowShift;
@@ -157,8 +158,8 @@ impl SynQueue {
     pub(super) fn new(key: &[u8; 16], limits: &ListenerConfig, config: &Config) -> Self {
         let levels = usize::from(limits.synack_retries) + 1;
         Self {
-            v4: Table::new(*key, levels),
-            v6: Table::new(*key, levels),
+            v4: Table::new(SipKey::new(key), levels),
+            v6: Table::new(SipKey::new(key), levels),
             v6_first: false,
             max: limits.syn_queue_max,
             rules: Rules {
@@ -185,6 +186,9 @@ impl SynQueue {
     }
 
     pub(super) fn get(&self, tuple: &Tuple) -> Option<HalfOpen> {
+        if self.len() == 0 {
+            return None;
+        }
         match AnyKey::from(tuple) {
             AnyKey::V4(key) => {
                 let slot = self.v4.find(&key)?;

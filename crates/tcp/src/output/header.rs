@@ -160,6 +160,11 @@ pub(crate) struct Bare {
 
 /// Builds a segment from its fields; `config` gives the IP settings.
 pub(crate) fn bare_segment(config: &Config, bare: Bare) -> SegmentOut {
+    outgoing(config, bare_header(bare), Payload::new())
+}
+
+/// The header with these fields and no others.
+pub(super) fn bare_header(bare: Bare) -> TcpHeader {
     let Bare {
         tuple,
         seq,
@@ -168,7 +173,7 @@ pub(crate) fn bare_segment(config: &Config, bare: Bare) -> SegmentOut {
         window,
         options,
     } = bare;
-    let header = TcpHeader {
+    TcpHeader {
         source_port: tuple.local.port,
         destination_port: tuple.remote.port,
         seq,
@@ -181,8 +186,7 @@ pub(crate) fn bare_segment(config: &Config, bare: Bare) -> SegmentOut {
         window,
         urgent: 0,
         options,
-    };
-    outgoing(config, header, Payload::new())
+    }
 }
 
 fn outgoing(config: &Config, header: TcpHeader, payload: Payload) -> SegmentOut {

@@ -3,13 +3,13 @@
 use handwave_packet::Payload;
 use handwave_wire::{SeqNum, TcpFlags, TcpHeader, TcpOptions};
 
+use super::Reply;
 use super::ResetIntent;
 use super::header::{self, Bare, bare_segment};
 use crate::config::{Config, Resets};
 use crate::host::Context;
 use crate::segment::SegmentOut;
 use crate::tcb::Tcb;
-use crate::tuple::Tuple;
 
 /// The RST that a handler asked for.
 pub(super) fn own_reset(tcb: &mut Tcb, cx: &Context<'_>, intent: ResetIntent) -> SegmentOut {
@@ -34,12 +34,7 @@ pub(super) fn own_reset(tcb: &mut Tcb, cx: &Context<'_>, intent: ResetIntent) ->
 ///
 /// With an ACK the RST takes the acknowledged number as its own; without one it acknowledges all of the segment
 /// (RFC 9293 3.10.7.1).
-pub(crate) fn reset_for(
-    config: &Config,
-    tuple: Tuple,
-    header: &TcpHeader,
-    payload_len: usize,
-) -> Option<SegmentOut> {
+pub(crate) fn reset_for(config: &Config, header: &TcpHeader, payload_len: usize) -> Option<Reply> {
     if header.flags.contains(TcpFlags::RST) {
         return None;
     }
@@ -51,16 +46,5 @@ pub(crate) fn reset_for(
             Some(header.seq + header.seq_len(payload_len)),
         )
     };
-    let options = TcpOptions::default();
-    Some(bare_segment(
-        config,
-        Bare {
-            tuple,
-            seq,
-            ack,
-            flags: TcpFlags::RST,
-            window: 0,
-            options,
-        },
-    ))
+    Some(Reply::reset(config, seq, ack))
 }

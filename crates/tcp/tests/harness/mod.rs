@@ -295,8 +295,8 @@ impl Pair {
         } else if let Some(listener) = &mut end.listener {
             match listener.handle_segment(&mut cx, tuple, path, segment, floor) {
                 ListenVerdict::Established(connection) => end.connection = Some(*connection),
-                ListenVerdict::Reset(segment) | ListenVerdict::Cookie(segment) => {
-                    self.transmit(side, segment);
+                ListenVerdict::Reset(reply) | ListenVerdict::Cookie(reply) => {
+                    self.transmit(side, reply.segment(&tuple));
                 }
                 ListenVerdict::Queued | ListenVerdict::Dropped(_) => {}
             }

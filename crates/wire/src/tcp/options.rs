@@ -26,7 +26,11 @@ const SACK_PERMITTED_LEN: u8 = 2;
 const TIMESTAMPS_LEN: u8 = 10;
 
 /// `nop nop TS`: how nearly every segment of an established connection begins its options.
-const NOP_NOP_TIMESTAMPS: u32 = u32::from_be_bytes([NOP, NOP, TIMESTAMPS, TIMESTAMPS_LEN]);
+const NOP_NOP_TIMESTAMPS: u32 = word([NOP, NOP, TIMESTAMPS, TIMESTAMPS_LEN]);
+
+const fn word(octets: [u8; 4]) -> u32 {
+    u32::from_be_bytes(octets)
+}
 
 /// The timestamps option (RFC 7323 3.2).
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -125,6 +129,7 @@ impl TcpOptions {
 
     pub(super) fn parse_any(octets: &[u8]) -> (Self, OptionsNote) {
         let mut options = Self::NONE;
+        let octets = options.take_whole_words(octets);
         let mut note = OptionsNote::WellFormed;
         let mut reader = Reader::new(octets);
         // Each turn takes at least one octet off the front, so the loop ends with the octets.
@@ -142,6 +147,35 @@ impl TcpOptions {
             }
         }
         (options, note)
+    }
+
+    /// Takes options off the front as long as they fill whole words in the ways that most hosts write them on a SYN; returns the
+    /// rest.
+    fn take_whole_words<'a>(&mut self, mut octets: &'a [u8]) -> &'a [u8] {
+        while let Some(([a, b, c, d], mut rest)) = octets.split_first_chunk::<4>() {
+            match [*a, *b, *c, *d] {
+                [MSS, MSS_LEN, m0, m1] => self.mss = Some(u16::from_be_bytes([m0, m1])),
+                [NOP, WINDOW_SCALE, WINDOW_SCALE_LEN, shift] => self.window_scale = Some(shift),
+                [NOP, NOP, SACK_PERMITTED, SACK_PERMITTED_LEN] => self.sack_permitted = true,
+                [first, second, TIMESTAMPS, TIMESTAMPS_LEN]
+                    if [first, second] == [SACK_PERMITTED, SACK_PERMITTED_LEN]
+                        || [first, second] == [NOP, NOP] =>
+                {
+                    let Some((stamps, behind)) = rest.split_first_chunk::<8>() else {
+                        break;
+                    };
+                    let stamps = u64::from_be_bytes(*stamps);
+                    #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+                    let (value, echo) = ((stamps >> 32) as u32, stamps as u32);
+                    self.timestamps = Some(Timestamps { value, echo });
+                    self.sack_permitted |= first == SACK_PERMITTED;
+                    rest = behind;
+                }
+                _ => break,
+            }
+            octets = rest;
+        }
+        octets
     }
 
     /// Stores one option; an error says that its length is not one its kind can have.
@@ -210,23 +244,22 @@ impl TcpOptions {
     fn emit_any(&self, buffer: &mut [u8]) {
         let mut writer = Writer::new(buffer);
         if let Some(mss) = self.mss {
-            writer.put(&[MSS, MSS_LEN]);
-            writer.u16(mss);
-        }
-        if self.sack_permitted && self.timestamps.is_some() {
-            writer.put(&[SACK_PERMITTED, SACK_PERMITTED_LEN]);
-        } else if self.sack_permitted {
-            writer.put(&[NOP, NOP, SACK_PERMITTED, SACK_PERMITTED_LEN]);
-        } else if self.timestamps.is_some() {
-            writer.put(&[NOP, NOP]);
+            writer.u32(word([MSS, MSS_LEN, 0, 0]) | u32::from(mss));
         }
         if let Some(Timestamps { value, echo }) = self.timestamps {
-            writer.put(&[TIMESTAMPS, TIMESTAMPS_LEN]);
+            let [first, second] = if self.sack_permitted {
+                [SACK_PERMITTED, SACK_PERMITTED_LEN]
+            } else {
+                [NOP, NOP]
+            };
+            writer.u32(word([first, second, TIMESTAMPS, TIMESTAMPS_LEN]));
             writer.u32(value);
             writer.u32(echo);
+        } else if self.sack_permitted {
+            writer.u32(word([NOP, NOP, SACK_PERMITTED, SACK_PERMITTED_LEN]));
         }
         if let Some(shift) = self.window_scale {
-            writer.put(&[NOP, WINDOW_SCALE, WINDOW_SCALE_LEN, shift]);
+            writer.u32(word([NOP, WINDOW_SCALE, WINDOW_SCALE_LEN, shift]));
         }
         let blocks = self.sack_that_fits(self.len_without_sack());
         if blocks > 0 {

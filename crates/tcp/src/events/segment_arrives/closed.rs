@@ -28,5 +28,5 @@ pub fn reply_to_closed(
     header: &TcpHeader,
     payload_len: usize,
 ) -> Option<SegmentOut> {
-    reset_for(config, tuple, header, payload_len)
+    reset_for(config, header, payload_len).map(|reset| reset.segment(&tuple))
 }

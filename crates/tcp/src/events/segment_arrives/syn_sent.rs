@@ -211,7 +211,8 @@ impl SynSent {
             if header.flags.contains(TcpFlags::RST) {
                 return Outcome::Waiting(Verdict::Dropped(DropReason::RstUnacceptable));
             }
-            self.reset = reset_for(&self.config, self.tuple, &header, segment.payload.len());
+            let reset = reset_for(&self.config, &header, segment.payload.len());
+            self.reset = reset.map(|reset| reset.segment(&self.tuple));
             cx.host.counters.resets_out += 1;
             return Outcome::Waiting(Verdict::ResetSent(DropReason::HandshakeAckUnacceptable));
         }

@@ -10,6 +10,7 @@ use core::time::Duration;
 
 use siphasher::sip::SipHasher24;
 
+use crate::siphash::SipKey;
 use crate::time::Instant;
 
 /// How long cookies name the same period.
@@ -61,7 +62,7 @@ struct Root {
 struct Derived {
     root: Root,
     generation: u64,
-    hasher: SipHasher24,
+    key: SipKey,
 }
 
 impl CookieKeys {
@@ -133,7 +134,7 @@ impl CookieKeys {
     }
 
     /// The key that cookies of `period` are made with; `None` if none was in force then.
-    pub(super) fn key(&mut self, period: u64) -> Option<SipHasher24> {
+    pub(super) fn key(&mut self, period: u64) -> Option<SipKey> {
         let root = *self.roots.iter().rev().find(|root| root.since <= period)?;
         let generation = period / ROTATION;
         let cached = &mut self.derived[usize::from(generation % 2 == 1)];
@@ -141,27 +142,27 @@ impl CookieKeys {
             && known.generation == generation
             && known.root == root
         {
-            return Some(known.hasher);
+            return Some(known.key);
         }
-        let hasher = derive(&root.key, generation);
+        let key = derive(&root.key, generation);
         *cached = Some(Derived {
             root,
             generation,
-            hasher,
+            key,
         });
-        Some(hasher)
+        Some(key)
     }
 }
 
 /// The key of one generation.
-fn derive(root: &[u8; 16], generation: u64) -> SipHasher24 {
+fn derive(root: &[u8; 16], generation: u64) -> SipKey {
     let half = |label: u8| {
         let mut input = *b"SYN cookie ?........";
         input[11] = label;
         input[12..].copy_from_slice(&generation.to_le_bytes());
         SipHasher24::new_with_key(root).hash(&input)
     };
-    SipHasher24::new_with_keys(half(b'0'), half(b'1'))
+    SipKey::from_halves([half(b'0'), half(b'1')])
 }
 
 /// Says nothing about the keys.
@@ -233,7 +234,7 @@ mod tests {
     use super::*;
 
     fn probe(keys: &mut CookieKeys, period: u64) -> Option<u64> {
-        keys.key(period).map(|key| key.hash(b"probe"))
+        keys.key(period).map(|key| key.octets(b"probe"))
     }
 
     #[test]

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::options::TimestampClock;
+use crate::tuple::Endpoint;
 
 fn tuples() -> impl Strategy<Value = Tuple> {
     let v4 = (any::<[u8; 4]>(), any::<[u8; 4]>()).prop_map(|(a, b)| (a.into(), b.into()));

@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use hashbrown::HashTable;
-use siphasher::sip::SipHasher13;
 
+use crate::siphash::SipKey;
 use crate::time::Instant;
 use crate::tuple::{Endpoint, Tuple};
 
@@ -20,7 +20,7 @@ const CHUNK: usize = 64;
 
 /// The octets of a tuple, as short as its IP version allows.
 pub(super) trait Key: Copy + Eq {
-    fn octets(&self) -> &[u8];
+    fn hash(&self, key: &SipKey) -> u64;
     fn tuple(&self) -> Tuple;
 }
 
@@ -34,15 +34,13 @@ pub(super) type KeyV6 = KeyOf<36>;
 impl<const LEN: usize> KeyOf<LEN> {
     fn new(local: &[u8], remote: &[u8], tuple: &Tuple) -> Self {
         let mut octets = [0; LEN];
-        let ports = [
-            tuple.local.port.to_be_bytes(),
-            tuple.remote.port.to_be_bytes(),
-        ];
-        let all = local.iter().chain(remote).chain(ports.as_flattened());
-        octets
-            .iter_mut()
-            .zip(all)
-            .for_each(|(to, from)| *to = *from);
+        let mut rest = &mut octets[..];
+        let ports = [tuple.local.port, tuple.remote.port].map(u16::to_be_bytes);
+        for part in [local, remote, ports.as_flattened()] {
+            let (room, behind) = rest.split_at_mut(part.len());
+            room.copy_from_slice(part);
+            rest = behind;
+        }
         Self(octets)
     }
 
@@ -67,8 +65,8 @@ impl<const LEN: usize> KeyOf<LEN> {
 }
 
 impl Key for KeyV4 {
-    fn octets(&self) -> &[u8] {
-        &self.0
+    fn hash(&self, key: &SipKey) -> u64 {
+        key.octets(&self.0)
     }
     fn tuple(&self) -> Tuple {
         self.join::<4>()
@@ -76,8 +74,8 @@ impl Key for KeyV4 {
 }
 
 impl Key for KeyV6 {
-    fn octets(&self) -> &[u8] {
-        &self.0
+    fn hash(&self, key: &SipKey) -> u64 {
+        key.octets(&self.0)
     }
     fn tuple(&self) -> Tuple {
         self.join::<16>()
@@ -193,7 +191,7 @@ const EMPTY: Ends = Ends {
 /// All records of one IP version.
 #[derive(Debug)]
 pub(super) struct Table<K> {
-    hash_key: [u8; 16],
+    hash_key: SipKey,
     chunks: Vec<Vec<Record<K>>>,
     index: HashTable<u32>,
     free: u32,
@@ -204,7 +202,7 @@ pub(super) struct Table<K> {
 }
 
 impl<K: Key> Table<K> {
-    pub(super) fn new(hash_key: [u8; 16], levels: usize) -> Self {
+    pub(super) fn new(hash_key: SipKey, levels: usize) -> Self {
         Self {
             hash_key,
             chunks: Vec::new(),
@@ -231,7 +229,7 @@ impl<K: Key> Table<K> {
     }
 
     fn hash(&self, key: &K) -> u64 {
-        SipHasher13::new_with_key(&self.hash_key).hash(key.octets())
+        key.hash(&self.hash_key)
     }
 
     pub(super) fn find(&self, key: &K) -> Option<u32> {
@@ -265,7 +263,7 @@ impl<K: Key> Table<K> {
         let (key, chunks) = (self.hash_key, &self.chunks);
         let rehash = |slot: &u32| {
             let record = &chunks[*slot as usize / CHUNK][*slot as usize % CHUNK];
-            SipHasher13::new_with_key(&key).hash(record.key.octets())
+            record.key.hash(&key)
         };
         self.index.insert_unique(hash, slot, rehash);
         slot
