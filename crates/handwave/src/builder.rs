@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use handwave_device::{Device, Medium};
-use handwave_stack::{InterfaceConfig, Prefix, Route, StackConfig};
+use handwave_stack::{InterfaceConfig, Prefix, Route, Shard, StackConfig};
 use handwave_tcp::{Config, Secrets};
 use handwave_wire::ethernet::MacAddr;
 
@@ -15,6 +15,7 @@ use crate::driver::Driver;
 use crate::error::Error;
 use crate::forwarder::Sessions;
 use crate::runtime::{Runtime, TokioRuntime};
+use crate::shards::{Group, Handles};
 use crate::shared::{Handle, Inner, Shared};
 use crate::stack::Stack;
 use crate::waiting::Waiting;
@@ -24,7 +25,7 @@ const SUPER_SEGMENT_MAX: u32 = 65_535 - 120;
 
 /// How to build a [`Stack`]; made by [`Stack::builder`].
 pub struct Builder {
-    device: Option<Box<dyn Device + Send>>,
+    devices: Vec<Box<dyn Device + Send>>,
     addresses: Vec<Prefix>,
     gateways: Vec<IpAddr>,
     mac: Option<MacAddr>,
@@ -38,7 +39,7 @@ pub struct Builder {
 impl Builder {
     pub(crate) fn new() -> Self {
         Self {
-            device: None,
+            devices: Vec::new(),
             addresses: Vec::new(),
             gateways: Vec::new(),
             mac: None,
@@ -53,7 +54,37 @@ impl Builder {
     /// Where packets come from and go to. Its MTU is the stack's.
     #[must_use]
     pub fn device(mut self, device: impl Device + Send + 'static) -> Self {
-        self.device = Some(Box::new(device));
+        self.devices = vec![Box::new(device)];
+        self
+    }
+
+    /// The queues of one device, each of which gets a *shard*: a stack and a driver of its own, so that several cores share the
+    /// work. Together they are one stack for the program.
+    ///
+    /// A shard has the connections that a keyed hash of their addresses and ports gives it, whichever queue their packets come from: what arrives
+    /// at another is carried over. Listeners and UDP sockets are at all of them. The limits of
+    /// [`config`](Self::config) are shared out, those of a listener hold for all shards together.
+    ///
+    /// With one queue this is [`device`](Self::device). Only devices that carry IP packets have several.
+    ///
+    /// ```no_run
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use handwave::{Stack, device::TunBuilder};
+    ///
+    /// let queues = TunBuilder::new().address("10.7.0.1/24".parse()?).create_queues(2)?;
+    /// let stack = Stack::builder().queues(queues).address([10, 7, 0, 2], 24).spawn()?;
+    /// assert_eq!(stack.shards(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn queues<D: Device + Send + 'static>(
+        mut self,
+        queues: impl IntoIterator<Item = D>,
+    ) -> Self {
+        let queues = queues.into_iter();
+        self.devices = queues.map(|queue| Box::new(queue) as _).collect();
         self
     }
 
@@ -117,17 +148,19 @@ impl Builder {
         self
     }
 
-    /// Builds the stack and runs its driver on the runtime.
+    /// Builds the stack and runs its driver, or that of each queue, on the runtime.
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build).
+    /// As [`build`](Self::build), but for the number of queues.
     pub fn spawn(self) -> io::Result<Stack> {
-        let (stack, driver) = self.build()?;
-        stack.runtime().spawn(Box::pin(async move {
-            // Whoever uses the stack meets the error there.
-            let _end = driver.await;
-        }));
+        let (stack, drivers) = self.build_queues()?;
+        for driver in drivers {
+            stack.runtime().spawn(Box::pin(async move {
+                // Whoever uses the stack meets the error there.
+                let _end = driver.await;
+            }));
+        }
         Ok(stack)
     }
 
@@ -135,13 +168,32 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] without a device, or with an impossible address, MTU or gateway; what the runtime says
-    /// when there is none; what the operating system says when it has no entropy.
-    pub fn build(mut self) -> io::Result<(Stack, Driver)> {
-        let device = self
-            .device
-            .take()
-            .ok_or_else(|| invalid("a stack needs a device"))?;
+    /// [`io::ErrorKind::InvalidInput`] without a device or with several queues, or with an impossible address, MTU or gateway; what the
+    /// runtime says when there is none; what the operating system says when it has no entropy.
+    pub fn build(self) -> io::Result<(Stack, Driver)> {
+        if self.devices.len() > 1 {
+            return Err(invalid("a stack with several queues has several drivers"));
+        }
+        let (stack, mut drivers) = self.build_queues()?;
+        let driver = drivers.pop();
+        Ok((stack, driver.ok_or_else(|| invalid(NO_DEVICE))?))
+    }
+
+    /// Builds the stack, and the driver of each queue for the caller to run: the stack needs all of them. When one ends, they
+    /// all do, and with the same error.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build); several queues are none, unless they are of an Ethernet device or more than 65,535.
+    pub fn build_queues(mut self) -> io::Result<(Stack, Vec<Driver>)> {
+        let devices = std::mem::take(&mut self.devices);
+        let count = u16::try_from(devices.len()).map_err(|_| invalid("too many queues"))?;
+        let first = devices.first().ok_or_else(|| invalid(NO_DEVICE))?;
+        if count > 1 && first.medium() != Medium::Ip {
+            return Err(invalid(
+                "only devices that carry IP packets have several queues",
+            ));
+        }
         let runtime = match self.runtime.take() {
             Some(runtime) => runtime,
             None => Arc::new(TokioRuntime::current()?),
@@ -150,10 +202,36 @@ impl Builder {
             Some(secrets) => secrets,
             None => fresh_secrets()?,
         };
-        let first_port = first_port(&secrets);
-        let interface = self.interface(&*device)?;
+        let group = Group::new(devices.len());
+        let mut shards = Vec::with_capacity(devices.len());
+        for (shard, device) in Shard::all(count).zip(&devices) {
+            let inner = self.shard(shard, &**device, &secrets, &*runtime)?;
+            let (runtime, group) = (Arc::clone(&runtime), Arc::clone(&group));
+            shards.push(Shared::new(inner, runtime, group, shard.index().into()));
+        }
+        #[cfg(all(unix, feature = "control"))]
+        if let (Some(options), [first, ..]) = (self.control, &*shards) {
+            let control = Control::open_for(shards.iter().map(Arc::downgrade).collect(), options)?;
+            first.look(|inner| inner.control = Some(control));
+        }
+        let handles = Handles::new(shards.iter().cloned().map(Handle::new));
+        let drivers = shards.into_iter().zip(devices);
+        let drivers = drivers.map(|(shared, device)| Driver::new(shared, device));
+        Ok((Stack::new(handles), drivers.collect()))
+    }
+
+    /// One shard with its interface and routes.
+    fn shard(
+        &self,
+        shard: Shard,
+        device: &dyn Device,
+        secrets: &Secrets,
+        runtime: &dyn Runtime,
+    ) -> io::Result<Inner> {
+        let interface = self.interface(device)?;
         let is_ip = device.medium() == Medium::Ip;
-        let mut stack = handwave_stack::Stack::new(self.config, secrets, runtime.now());
+        let config = self.config.for_shard(shard);
+        let mut stack = handwave_stack::Stack::new(config, secrets.clone(), runtime.now());
         let interface = stack.add_interface(interface).map_err(Error::from)?;
         for (any, gateway) in default_routes(is_ip, &self.gateways) {
             let route = Route {
@@ -163,25 +241,17 @@ impl Builder {
             };
             stack.add_route(route).map_err(Error::from)?;
         }
-        let inner = Inner {
+        Ok(Inner {
             stack,
             interface,
             waiting: Waiting::default(),
             sessions: Sessions::default(),
-            next_port: first_port,
+            next_port: first_port(secrets),
             driver: None,
             ended: false,
             #[cfg(all(unix, feature = "control"))]
             control: None,
-        };
-        let shared = Shared::new(inner, runtime);
-        #[cfg(all(unix, feature = "control"))]
-        if let Some(options) = self.control {
-            let control = Control::open_for(Arc::downgrade(&shared), options)?;
-            shared.look(|inner| inner.control = Some(control));
-        }
-        let stack = Stack::new(Handle::new(Arc::clone(&shared)));
-        Ok((stack, Driver::new(shared, device)))
+        })
     }
 
     fn interface(&self, device: &dyn Device) -> io::Result<InterfaceConfig> {
@@ -212,6 +282,8 @@ impl std::fmt::Debug for Builder {
             .finish_non_exhaustive()
     }
 }
+
+const NO_DEVICE: &str = "a stack needs a device";
 
 fn invalid(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, what)

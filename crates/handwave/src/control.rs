@@ -51,7 +51,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use crate::shared::Shared;
+use crate::shared::{Handle, Shared};
 use crate::stack::Stack;
 use server::{Bound, Server};
 
@@ -87,10 +87,11 @@ impl Control {
     /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if there is something that is no socket, and what the operating
     /// system says.
     pub fn open(stack: &Stack, options: ControlOptions) -> io::Result<Self> {
-        Self::open_for(stack.handle().downgrade(), options)
+        let shards = stack.handles().iter().map(Handle::downgrade);
+        Self::open_for(shards.collect(), options)
     }
 
-    pub(crate) fn open_for(stack: Weak<Shared>, options: ControlOptions) -> io::Result<Self> {
+    pub(crate) fn open_for(stack: Vec<Weak<Shared>>, options: ControlOptions) -> io::Result<Self> {
         let path = match options.path {
             Some(path) => path,
             None => place::default_path()?,

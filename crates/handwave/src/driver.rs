@@ -47,6 +47,10 @@ pub struct Driver {
     may_receive: bool,
     /// Received, about to be handed to the stack.
     received: Vec<PacketBuf>,
+    /// Received here, but another shard's.
+    strays: Vec<(u16, PacketBuf)>,
+    /// Nobody needs this shard itself any more.
+    is_done: bool,
     /// Taken from the stack, about to be sent.
     outbound: VecDeque<PacketBuf>,
     woken: Vec<Waker>,
@@ -72,12 +76,17 @@ impl Driver {
             watch: None,
             may_receive: true,
             received: Vec::with_capacity(BATCH_MAX),
+            strays: Vec::new(),
+            is_done: false,
             outbound: VecDeque::with_capacity(BATCH_MAX),
             woken: Vec::new(),
         }
     }
 
     fn turn(&mut self, waker: &Waker) -> io::Result<Turn> {
+        if let Some(ending) = self.shared.group.ending() {
+            return ending.map(|()| Turn::Over);
+        }
         // What the device did not take the last time goes first; meanwhile the stack keeps what it has.
         let mut more = !self.outbound.is_empty();
         if self.may_receive {
@@ -85,10 +94,15 @@ impl Driver {
             self.may_receive = count == BATCH_MAX;
             more |= self.may_receive;
         }
-        let (deadline, over) = {
+        self.shared
+            .group
+            .collect(self.shared.shard, &mut self.received);
+        let (deadline, done) = {
             let mut inner = self.shared.lock();
             let now = self.shared.runtime.now();
             inner.input(now, &mut self.received);
+            self.strays
+                .extend(std::iter::from_fn(|| inner.stack.poll_stray()));
             if self.outbound.is_empty() {
                 more |= inner.output(now, &mut self.outbound);
                 if !more {
@@ -97,18 +111,27 @@ impl Driver {
             }
             inner.collect_news(now, &mut self.woken);
             inner.driver = Some(waker.clone());
-            let over = self.shared.is_abandoned() && !more && !inner.has_connections();
-            (inner.next_deadline(), over)
+            let abandoned = self.shared.group.is_abandoned();
+            let done = abandoned && !more && !inner.has_connections();
+            (inner.next_deadline(), done)
         };
+        if !self.strays.is_empty() {
+            self.shared.group.post(&mut self.strays);
+        }
         if !self.outbound.is_empty() {
             self.device.send(&mut self.outbound)?;
         }
         self.shared.runtime.wake_all(&mut self.woken);
-        Ok(match (more && self.outbound.is_empty(), over) {
-            (true, _) => Turn::More,
-            (false, true) if self.outbound.is_empty() => Turn::Over,
-            (false, _) => Turn::Rest(deadline),
-        })
+        if more && self.outbound.is_empty() {
+            return Ok(Turn::More);
+        }
+        if done && self.outbound.is_empty() {
+            let is_news = !std::mem::replace(&mut self.is_done, true);
+            if self.shared.group.count_done(is_news) {
+                return Ok(Turn::Over);
+            }
+        }
+        Ok(Turn::Rest(deadline))
     }
 
     /// Waits for the device and the deadline; ready if there is something to do at once.
@@ -117,6 +140,14 @@ impl Driver {
             .timer
             .get_or_insert_with(|| self.shared.runtime.timer());
         if timer.poll_until(deadline, cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        if self
+            .shared
+            .group
+            .poll_mail(self.shared.shard, cx)
+            .is_ready()
+        {
             return Poll::Ready(Ok(()));
         }
         match self.device.readiness() {
@@ -150,7 +181,7 @@ impl Driver {
     }
 
     /// Resets what is left and tells everybody that nothing moves any more.
-    fn end(&mut self) {
+    fn end(&mut self, error: Option<&io::Error>) {
         {
             let mut inner = self.shared.lock();
             if inner.ended {
@@ -165,6 +196,7 @@ impl Driver {
         // As much as the device takes at once: there is nobody left to wait for it.
         let _sent = self.device.send(&mut self.outbound);
         self.shared.runtime.wake_all(&mut self.woken);
+        self.shared.group.end(error);
     }
 }
 
@@ -180,13 +212,13 @@ impl Future for Driver {
                     Poll::Pending => return Poll::Pending,
                 },
                 Ok(Turn::Over) => {
-                    self.end();
+                    self.end(None);
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) => Err(error),
             };
             if let Err(error) = turn {
-                self.end();
+                self.end(Some(&error));
                 return Poll::Ready(Err(error));
             }
         }
@@ -197,7 +229,7 @@ impl Future for Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        self.end();
+        self.end(None);
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use handwave_stack::{ListenAt, ListenerId};
 use handwave_tcp::{FloodState, Instant, Listener, ListenerCounters, ListenerRates, TopSource};
 
-use crate::shared::{Handle, Inner};
+use crate::shards::Handles;
+use crate::shared::Inner;
 use crate::stack::Stack;
 use crate::waiting::Place;
 
@@ -19,15 +20,17 @@ const TOP_SOURCES: usize = 3;
 /// It holds the stack as a socket does: drop it where the stack is to end.
 #[derive(Debug)]
 pub struct FloodWatch {
-    handle: Handle,
-    /// Floods whose beginning has been told.
+    handles: Handles,
+    /// Floods whose beginning has been told, or was another shard's to tell.
     known: Vec<Known>,
 }
 
 /// A flood, and what had been counted when it began.
 #[derive(Debug)]
 struct Known {
+    shard: usize,
     listener: ListenerId,
+    at: ListenAt,
     since: Instant,
     cookies_sent: u64,
     drops: u64,
@@ -57,9 +60,9 @@ pub struct FloodChange {
 }
 
 impl FloodWatch {
-    pub(crate) const fn new(handle: Handle) -> Self {
+    pub(crate) const fn new(handles: Handles) -> Self {
         Self {
-            handle,
+            handles,
             known: Vec::new(),
         }
     }
@@ -67,15 +70,22 @@ impl FloodWatch {
     /// Waits for the next flood to begin or to end. One that is on at the first call begins with it; the end of one whose
     /// listener is closed is not told. Dropping the future loses nothing.
     ///
+    /// Where a stack has several shards, a flood begins with the first of them that sees it and ends with the last; the numbers are
+    /// those of that shard.
+    ///
     /// # Errors
     ///
     /// When the stack's driver has ended.
     pub async fn next(&mut self) -> io::Result<FloodChange> {
-        let Self { handle, known } = self;
-        let change = handle.wait_at(Place::Flood, |inner, now| {
-            change(inner, known, now).map_or(Poll::Pending, |change| Poll::Ready(Ok(change)))
-        });
-        change.await
+        let Self { handles, known } = self;
+        let change = handles.wait_any(
+            |_| Place::Flood,
+            |shard, inner, now| {
+                change(shard, inner, known, now)
+                    .map_or(Poll::Pending, |change| Poll::Ready(Ok(change)))
+            },
+        );
+        change.await.map(|(_, change)| change)
     }
 }
 
@@ -103,28 +113,44 @@ impl Stack {
     /// ```
     #[must_use]
     pub fn watch_floods(&self) -> FloodWatch {
-        FloodWatch::new(self.handle().clone())
+        FloodWatch::new(self.handles().clone())
     }
 }
 
 /// What is not known yet.
-fn change(inner: &Inner, known: &mut Vec<Known>, now: Instant) -> Option<FloodChange> {
-    known.retain(|flood| inner.stack.listener(flood.listener).is_some());
+fn change(
+    shard: usize,
+    inner: &Inner,
+    known: &mut Vec<Known>,
+    now: Instant,
+) -> Option<FloodChange> {
+    let exists = |flood: &Known| inner.stack.listener(flood.listener).is_some();
+    known.retain(|flood| flood.shard != shard || exists(flood));
     for (id, at, listener) in inner.stack.listeners() {
-        let place = known.iter().position(|flood| flood.listener == id);
+        let of_this = |flood: &Known| flood.shard == shard && flood.listener == id;
+        let place = known.iter().position(of_this);
+        let elsewhere = |known: &[Known]| known.iter().any(|flood| flood.at == at);
         let counters = listener.counters();
         match (listener.flood(), place) {
             (FloodState::Flooded { since }, None) => {
+                let is_news = !elsewhere(known);
                 known.push(Known {
+                    shard,
                     listener: id,
+                    at,
                     since,
                     cookies_sent: counters.syncookies_sent,
                     drops: counters.drops,
                 });
-                return Some(told(at, listener, since, ListenerCounters::default(), now));
+                if is_news {
+                    return Some(told(at, listener, since, ListenerCounters::default(), now));
+                }
             }
             (FloodState::Calm, Some(place)) => {
                 let before = known.swap_remove(place);
+                if elsewhere(known) {
+                    continue;
+                }
                 let during = ListenerCounters {
                     syncookies_sent: counters.syncookies_sent - before.cookies_sent,
                     drops: counters.drops - before.drops,

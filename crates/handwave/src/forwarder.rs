@@ -20,7 +20,8 @@ use handwave_tcp::{Config, ListenerCounters, Unreachable};
 use handwave_wire::TcpOptions;
 
 use crate::error::Error;
-use crate::shared::Handle;
+use crate::shards::Handles;
+use crate::shared::{Handle, Inner};
 use crate::stack::Stack;
 use crate::tcp::{Connection, TcpStream};
 use crate::waiting::Place;
@@ -96,7 +97,7 @@ impl Default for ForwarderConfig {
 /// ```
 #[derive(Debug)]
 pub struct Forwarder {
-    handle: Handle,
+    handles: Handles,
 }
 
 /// A flow that has entered.
@@ -115,17 +116,21 @@ impl Forwarder {
     ///
     /// [`AddrInUse`](io::ErrorKind::AddrInUse) if the stack has a forwarder.
     pub fn new(stack: &Stack, config: ForwarderConfig) -> io::Result<Self> {
-        stack.handle().call(|inner, _| {
+        let handles = stack.handles().clone();
+        let config = ForwarderConfig {
+            sessions_max: config.sessions_max.div_ceil(handles.len()),
+            ..config
+        };
+        let start = |inner: &mut Inner, _| {
             let interface = inner.interface;
             let udp = inner
                 .stack
                 .start_forwarding(interface, config.limits.clone())?;
             inner.sessions = Sessions::new(udp, &config);
             Ok::<(), Error>(())
-        })?;
-        Ok(Self {
-            handle: stack.handle().clone(),
-        })
+        };
+        handles.try_each(start, |inner, now, ()| inner.stack.stop_forwarding(now))?;
+        Ok(Self { handles })
     }
 
     /// Waits for the next flow of either kind. Dropping the future loses none.
@@ -151,15 +156,17 @@ impl Forwarder {
     ///
     /// When the stack's driver has ended.
     pub async fn tcp(&self) -> io::Result<TcpRequest> {
-        let request = self.handle.wait_at(Place::Request, |inner, _| {
-            match inner.stack.poll_forward_request() {
+        let request = self.handles.wait_any(
+            |_| Place::Request,
+            |_, inner, _| match inner.stack.poll_forward_request() {
                 Some(request) => Poll::Ready(Ok(request)),
                 None => Poll::Pending,
-            }
-        });
+            },
+        );
+        let (shard, request) = request.await?;
         Ok(TcpRequest {
-            request: request.await?,
-            handle: self.handle.clone(),
+            request,
+            handle: self.handles[shard].clone(),
             decided: false,
         })
     }
@@ -170,14 +177,15 @@ impl Forwarder {
     ///
     /// When the stack's driver has ended.
     pub async fn udp(&self) -> io::Result<UdpSession> {
-        let fresh = self
-            .handle
-            .wait_at(Place::Session, |inner, _| match inner.sessions.accept() {
+        let fresh = self.handles.wait_any(
+            |_| Place::Session,
+            |_, inner, _| match inner.sessions.accept() {
                 Some(fresh) => Poll::Ready(Ok(fresh)),
                 None => Poll::Pending,
-            });
-        let (id, flow) = fresh.await?;
-        Ok(UdpSession::new(self.handle.clone(), id, flow))
+            },
+        );
+        let (shard, (id, flow)) = fresh.await?;
+        Ok(UdpSession::new(self.handles[shard].clone(), id, flow))
     }
 }
 
@@ -185,22 +193,26 @@ impl Forwarder {
     /// What has happened to the SYNs of clients so far: how many were recorded, answered by cookies, refused and why.
     #[must_use]
     pub fn counters(&self) -> ListenerCounters {
-        self.handle
-            .look(|inner| {
+        let mut total = ListenerCounters::default();
+        for handle in self.handles.iter() {
+            handle.look(|inner| {
                 let listener = inner.stack.forward_listener();
                 let known = listener.and_then(|id| inner.stack.listener(id));
-                known.map(|known| known.counters().clone())
-            })
-            .unwrap_or_default()
+                known.map(|known| total.add(known.counters()))
+            });
+        }
+        total
     }
 }
 
 impl Drop for Forwarder {
     fn drop(&mut self) {
-        self.handle.call(|inner, now| {
-            inner.stack.stop_forwarding(now);
-            inner.sessions.stop();
-        });
+        for handle in self.handles.iter().rev() {
+            handle.call(|inner, now| {
+                inner.stack.stop_forwarding(now);
+                inner.sessions.stop();
+            });
+        }
     }
 }
 

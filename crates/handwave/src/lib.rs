@@ -29,6 +29,7 @@ mod error;
 mod floods;
 mod forwarder;
 mod runtime;
+mod shards;
 mod shared;
 #[cfg(feature = "sim")]
 pub mod sim;

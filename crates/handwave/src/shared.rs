@@ -6,7 +6,6 @@
 use std::future::poll_fn;
 use std::io;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -16,6 +15,7 @@ use handwave_tcp::Instant;
 use crate::error::Error;
 use crate::forwarder::Sessions;
 use crate::runtime::Runtime;
+use crate::shards::Group;
 use crate::waiting::{Place, Ticket, Waiting};
 
 /// Behind every [`Handle`].
@@ -23,8 +23,9 @@ use crate::waiting::{Place, Ticket, Waiting};
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
     pub(crate) runtime: Arc<dyn Runtime>,
-    /// Handles that exist: stacks, listeners, streams, sockets.
-    handles: AtomicUsize,
+    /// What it shares with the other shards of its stack, and which one this is.
+    pub(crate) group: Arc<Group>,
+    pub(crate) shard: usize,
 }
 
 /// What the lock protects.
@@ -46,11 +47,17 @@ pub(crate) struct Inner {
 }
 
 impl Shared {
-    pub(crate) fn new(inner: Inner, runtime: Arc<dyn Runtime>) -> Arc<Self> {
+    pub(crate) fn new(
+        inner: Inner,
+        runtime: Arc<dyn Runtime>,
+        group: Arc<Group>,
+        shard: usize,
+    ) -> Arc<Self> {
         Arc::new(Self {
             inner: Mutex::new(inner),
             runtime,
-            handles: AtomicUsize::new(0),
+            group,
+            shard,
         })
     }
 
@@ -58,11 +65,6 @@ impl Shared {
     /// and that another call could not bear.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether nobody can ask for anything any more.
-    pub(crate) fn is_abandoned(&self) -> bool {
-        self.handles.load(Ordering::Acquire) == 0
     }
 
     /// Looks at something, or changes what the driver need not know of.
@@ -119,12 +121,7 @@ impl Shared {
         place: Place,
         mut attempt: impl FnMut(&mut Inner, Instant) -> Poll<io::Result<R>>,
     ) -> io::Result<R> {
-        let ticket = self.look(|inner| inner.waiting.ticket());
-        let waiter = Waiter {
-            shared: self,
-            place,
-            ticket,
-        };
+        let waiter = Waiter::new(self, place);
         poll_fn(|cx| {
             waiter
                 .shared
@@ -135,10 +132,25 @@ impl Shared {
 }
 
 /// Somebody who waits; takes the waker back when dropped.
-struct Waiter<'a> {
+pub(crate) struct Waiter<'a> {
     shared: &'a Shared,
     place: Place,
     ticket: Ticket,
+}
+
+impl<'a> Waiter<'a> {
+    pub(crate) fn new(shared: &'a Shared, place: Place) -> Self {
+        let ticket = shared.look(|inner| inner.waiting.ticket());
+        Self {
+            shared,
+            place,
+            ticket,
+        }
+    }
+
+    pub(crate) const fn ticket(&self) -> Ticket {
+        self.ticket
+    }
 }
 
 impl Drop for Waiter<'_> {
@@ -157,13 +169,13 @@ impl Inner {
     }
 }
 
-/// Keeps the driver going for as long as it exists.
+/// Keeps the drivers of all shards going for as long as it exists; calls go to one.
 #[derive(Debug)]
 pub(crate) struct Handle(Arc<Shared>);
 
 impl Handle {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        shared.handles.fetch_add(1, Ordering::Relaxed);
+        shared.group.add_handle();
         Self(shared)
     }
 }
@@ -191,9 +203,10 @@ impl Clone for Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if self.0.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // The driver ends once it has nothing left to close.
+        if self.0.group.remove_handle() {
+            // The drivers end once they have nothing left to close.
             self.0.call(|_, _| ());
+            self.0.group.wake_drivers();
         }
     }
 }

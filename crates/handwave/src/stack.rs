@@ -7,9 +7,10 @@ use handwave_stack::{Counters, InterfaceId};
 
 use crate::builder::Builder;
 use crate::runtime::Runtime;
-use crate::shared::Handle;
+use crate::shards::Handles;
 
-/// A TCP/IP stack on one device, with a driver of its own.
+/// A TCP/IP stack on one device, with a driver of its own; or on several queues of one device, with as many
+/// [shards](crate::Builder::queues) behind it.
 ///
 /// It is a handle: cloning it is cheap, and all clones mean the same stack. Sockets made from it hold it too, so it may be
 /// dropped while they are in use. Once nothing holds it any more, what was written is still delivered and connections are closed in
@@ -46,7 +47,7 @@ use crate::shared::Handle;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Stack {
-    handle: Handle,
+    handles: Handles,
 }
 
 impl Stack {
@@ -56,41 +57,75 @@ impl Stack {
         Builder::new()
     }
 
-    pub(crate) fn new(handle: Handle) -> Self {
-        Self { handle }
+    pub(crate) fn new(handles: Handles) -> Self {
+        Self { handles }
     }
 
-    pub(crate) fn handle(&self) -> &Handle {
-        &self.handle
+    pub(crate) fn handles(&self) -> &Handles {
+        &self.handles
+    }
+
+    /// How many shards there are; 1 unless the stack was built with [`queues`](crate::Builder::queues).
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.handles.len()
     }
 
     pub(crate) fn runtime(&self) -> &Arc<dyn Runtime> {
-        &self.handle.runtime
+        &self.handles.first().runtime
     }
 
-    /// What the stack has counted.
+    /// What the stack has counted, all shards together.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.handle.look(|inner| *inner.stack.counters())
+        let mut total = Counters::default();
+        for handle in self.handles.iter() {
+            total.add(&handle.look(|inner| *inner.stack.counters()));
+            total.strays_dropped += handle.group.dropped(handle.shard);
+        }
+        total
     }
 
     /// Looks into the stack below, or changes what has no method here: routes, addresses, a tracer.
     ///
-    /// Nobody else gets at the stack meanwhile, packets included: be short, and call nothing of this library.
+    /// Nobody else gets at the stack meanwhile, packets included: be short, and call nothing of this library. Of several shards
+    /// this is the first: see [`with_each`](Self::with_each).
     pub fn with<R>(&self, look: impl FnOnce(&mut handwave_stack::Stack) -> R) -> R {
-        self.handle.call(|inner, _| look(&mut inner.stack))
+        self.handles.first().call(|inner, _| look(&mut inner.stack))
+    }
+
+    /// Does what [`with`](Self::with) does at each shard, one after the other. Routes and addresses have to stay the same in all.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// use handwave::{Stack, device};
+    ///
+    /// let (queues, _peers): (Vec<_>, Vec<_>) = (0..2).map(|_| device::pair(1_500, 64)).unzip();
+    /// let stack = Stack::builder().queues(queues).address([10, 0, 0, 2], 24).spawn()?;
+    /// let mut received = Vec::new();
+    /// stack.with_each(|shard| received.push(shard.counters().ip_received));
+    /// assert_eq!(received, [0, 0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_each(&self, mut look: impl FnMut(&mut handwave_stack::Stack)) {
+        for handle in self.handles.iter() {
+            handle.call(|inner, _| look(&mut inner.stack));
+        }
     }
 
     /// What the stack below calls the interface that the device is at.
     #[must_use]
     pub fn interface(&self) -> InterfaceId {
-        self.handle.look(|inner| inner.interface)
+        self.handles.first().look(|inner| inner.interface)
     }
 
     /// Whether the driver has ended, so that nothing moves any more.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.handle.look(|inner| inner.ended)
+        let mut handles = self.handles.iter();
+        handles.any(|handle| handle.look(|inner| inner.ended))
     }
 }
 

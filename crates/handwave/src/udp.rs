@@ -12,7 +12,8 @@ use handwave_stack::{UdpDatagram, UdpId, UdpSendError};
 use handwave_tcp::Endpoint;
 
 use crate::error::Error;
-use crate::shared::{Handle, Inner};
+use crate::shards::Handles;
+use crate::shared::Inner;
 use crate::stack::{Stack, specified};
 use crate::waiting::Place;
 
@@ -20,8 +21,9 @@ use crate::waiting::Place;
 ///
 /// Datagrams that nobody receives in time are dropped at the limits of [`UdpLimits`](crate::UdpLimits).
 pub struct UdpSocket {
-    handle: Handle,
-    id: UdpId,
+    handles: Handles,
+    /// At each shard.
+    ids: Vec<UdpId>,
     local: SocketAddr,
     /// Who may send, and to whom [`send`](Self::send) sends.
     peer: Mutex<Option<Endpoint>>,
@@ -35,15 +37,18 @@ impl UdpSocket {
     /// [`AddrInUse`](io::ErrorKind::AddrInUse), or [`AddrNotAvailable`](io::ErrorKind::AddrNotAvailable) if the address is
     /// none of the stack's.
     pub fn bind(stack: &Stack, addr: SocketAddr) -> io::Result<Self> {
-        let bound = stack.handle().call(|inner, _| {
-            let id = inner.stack.udp_bind(specified(addr), addr.port())?;
-            let port = inner.stack.udp_local(id).map_or(0, |(_, port)| port);
-            Ok((id, port))
-        });
-        let (id, port) = bound.map_err(Error::Bind)?;
+        let mut port = addr.port();
+        // The first shard finds a port, the others follow it.
+        let bind = |inner: &mut Inner, _| {
+            let id = inner.stack.udp_bind(specified(addr), port)?;
+            port = inner.stack.udp_local(id).map_or(0, |(_, port)| port);
+            Ok(id)
+        };
+        let close = |inner: &mut Inner, _, id| inner.stack.udp_close(id);
+        let bound = stack.handles().try_each(bind, close);
         Ok(Self {
-            handle: stack.handle().clone(),
-            id,
+            ids: bound.map_err(Error::Bind)?,
+            handles: stack.handles().clone(),
             local: SocketAddr::new(addr.ip(), port),
             peer: Mutex::new(None),
         })
@@ -96,8 +101,11 @@ impl UdpSocket {
     /// an earlier datagram.
     pub async fn send_to(&self, data: &[u8], to: SocketAddr) -> io::Result<usize> {
         let payload = Payload::from(Bytes::copy_from_slice(data));
-        let (id, remote) = (self.id, Endpoint::from(to));
-        let sent = self.handle.wait_at(Place::Send, |inner, now| {
+        let remote = Endpoint::from(to);
+        // From there the answer, or what an ICMP message says of it, finds its way back.
+        let shard = self.shard_towards(remote);
+        let sent = self.handles[shard].wait_at(Place::Send, |inner, now| {
+            let id = self.ids[shard];
             let sent = inner.stack.udp_send_to(now, id, remote, payload.clone());
             poll_sent(sent, data.len())
         });
@@ -121,22 +129,37 @@ impl UdpSocket {
     ///
     /// When the stack's driver has ended.
     pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        let received = self
-            .handle
-            .wait_at(Place::Receive(self.id), |inner, _| self.take(inner));
-        let datagram = received.await?;
+        let received = self.handles.wait_any(
+            |shard| Place::Receive(self.ids[shard]),
+            |shard, inner, _| self.take(shard, inner),
+        );
+        let (_, datagram) = received.await?;
         let count = datagram.payload.copy_to_slice(buffer);
         Ok((count, datagram.source.into()))
     }
 
-    fn take(&self, inner: &mut Inner) -> Poll<io::Result<UdpDatagram>> {
+    fn shard_towards(&self, remote: Endpoint) -> usize {
+        if self.handles.len() == 1 {
+            return 0;
+        }
+        let (local, port) = (specified(self.local), self.local.port());
+        let shard = self
+            .handles
+            .first()
+            .look(|inner| inner.stack.shard_towards(local, port, remote));
+        // Without a way there any shard can say so.
+        shard.unwrap_or(0).into()
+    }
+
+    fn take(&self, shard: usize, inner: &mut Inner) -> Poll<io::Result<UdpDatagram>> {
+        let id = self.ids[shard];
         let peer = *self.lock_peer();
         if peer.is_some()
-            && let Some(why) = inner.stack.udp_take_error(self.id)
+            && let Some(why) = inner.stack.udp_take_error(id)
         {
             return Poll::Ready(Err(Error::Send(UdpSendError::Unreachable(why)).into()));
         }
-        while let Some(datagram) = inner.stack.udp_recv_from(self.id) {
+        while let Some(datagram) = inner.stack.udp_recv_from(id) {
             if peer.is_none_or(|peer| peer == datagram.source) {
                 return Poll::Ready(Ok(datagram));
             }
@@ -165,7 +188,9 @@ pub(crate) fn poll_sent(sent: Result<(), UdpSendError>, len: usize) -> Poll<io::
 
 impl Drop for UdpSocket {
     fn drop(&mut self) {
-        self.handle.call(|inner, _| inner.stack.udp_close(self.id));
+        for (handle, id) in self.handles.iter().zip(&self.ids).rev() {
+            handle.call(|inner, _| inner.stack.udp_close(*id));
+        }
     }
 }
 

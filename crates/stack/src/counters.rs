@@ -27,6 +27,11 @@ macro_rules! counters {
                 [$(($shown, self.$name)),*].into_iter()
             }
 
+            /// Adds what another stack has counted.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+
             /// All counters with what they count.
             ///
             /// ```

@@ -132,6 +132,12 @@ impl Listeners {
             .map(|(_, slot)| *slot)
     }
 
+    /// The listener at exactly this place.
+    pub(crate) fn at_place(&self, addr: Option<IpAddr>, port: u16) -> Option<u32> {
+        let mut places = self.bound.get(&port)?.iter();
+        places.find(|place| place.0 == addr).map(|place| place.1)
+    }
+
     /// Whether exactly this place is taken.
     pub(crate) fn contains(&self, addr: Option<IpAddr>, port: u16) -> bool {
         let places = self.bound.get(&port);

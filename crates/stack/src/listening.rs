@@ -243,6 +243,16 @@ impl Stack {
         total
     }
 
+    /// The listener at exactly this place; [`ListenAt::ANYWHERE`] is that of a forwarder.
+    #[must_use]
+    pub fn listener_at(&self, at: ListenAt) -> Option<ListenerId> {
+        if at == ListenAt::ANYWHERE {
+            return self.forward_listener();
+        }
+        let slot = self.listening.places.at_place(at.addr, at.port)?;
+        self.listening.at(slot).map(|(id, _)| id)
+    }
+
     /// Every listener and where it waits, in an order that does not change while nothing happens.
     pub fn listeners(&self) -> impl Iterator<Item = (ListenerId, ListenAt, &Listener)> {
         let entries = self.listening.iter();

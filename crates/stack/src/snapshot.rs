@@ -191,10 +191,10 @@ impl Stack {
                     }
                     None
                 }
-                Table::Listeners => self.listener_at(slot).map(SocketSnapshot::Listener),
+                Table::Listeners => self.listener_in(slot).map(SocketSnapshot::Listener),
                 Table::Connections => self.connection_at(slot).map(SocketSnapshot::Connection),
                 Table::TimeWaits => self.time_wait_at(slot).map(SocketSnapshot::TimeWait),
-                Table::Udp => self.udp_at(slot).map(SocketSnapshot::Udp),
+                Table::Udp => self.udp_in(slot).map(SocketSnapshot::Udp),
                 Table::End => None,
             };
             found.into_iter().for_each(&mut visit);
@@ -214,7 +214,13 @@ impl Stack {
         }
     }
 
-    fn listener_at(&self, slot: u32) -> Option<ListenerSnapshot> {
+    /// The UDP socket bound to exactly this place.
+    #[must_use]
+    pub fn udp_at(&self, addr: Option<IpAddr>, port: u16) -> Option<UdpSnapshot> {
+        self.udp_in(self.udp.at_place(addr, port)?)
+    }
+
+    fn listener_in(&self, slot: u32) -> Option<ListenerSnapshot> {
         let (id, entry) = self.listening.at(slot)?;
         let listener = &entry.listener;
         Some(ListenerSnapshot {
@@ -276,7 +282,7 @@ impl Stack {
         })
     }
 
-    fn udp_at(&self, slot: u32) -> Option<UdpSnapshot> {
+    fn udp_in(&self, slot: u32) -> Option<UdpSnapshot> {
         let (id, socket) = self.udp.named(slot)?;
         Some(UdpSnapshot {
             id,

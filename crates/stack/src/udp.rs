@@ -52,6 +52,16 @@ pub struct UdpCounters {
     pub icmp_errors: u64,
 }
 
+impl UdpCounters {
+    /// Adds what another socket has seen.
+    pub const fn add(&mut self, other: &Self) {
+        self.received += other.received;
+        self.queue_full += other.queue_full;
+        self.sent += other.sent;
+        self.icmp_errors += other.icmp_errors;
+    }
+}
+
 /// Why a port could not be bound.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]

@@ -42,6 +42,11 @@ impl UdpSockets {
         self.held
     }
 
+    /// The socket at exactly this place.
+    pub(crate) fn at_place(&self, addr: Option<IpAddr>, port: u16) -> Option<u32> {
+        self.bound.get(&(addr, port)).copied()
+    }
+
     /// Whether exactly this place is taken.
     pub(crate) fn is_taken(&self, addr: Option<IpAddr>, port: u16) -> bool {
         self.bound.contains_key(&(addr, port))

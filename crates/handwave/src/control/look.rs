@@ -17,7 +17,8 @@ use super::survey::Seen;
 
 /// The socket as the protocol has it.
 pub(super) fn socket(seen: Seen, now: Instant, details: bool) -> Socket {
-    match seen.snapshot {
+    let shard = seen.shard;
+    let mut socket = match seen.snapshot {
         SocketSnapshot::Listener(listener) => {
             of_listener(listener, now, seen.rates, &seen.top_sources)
         }
@@ -25,7 +26,12 @@ pub(super) fn socket(seen: Seen, now: Instant, details: bool) -> Socket {
         SocketSnapshot::Connection(connection) => of_connection(connection, now, details),
         SocketSnapshot::TimeWait(record) => of_time_wait(record, now, details),
         SocketSnapshot::Udp(udp) => of_udp(&udp, details),
+    };
+    // Each shard has names of its own.
+    if shard > 0 && !socket.id.is_empty() {
+        socket.id = format!("{shard}/{}", socket.id);
     }
+    socket
 }
 
 /// Whether a socket of this kind is asked for, before it costs anything to describe it.

@@ -36,7 +36,8 @@ const IDLE_MAX: Duration = Duration::from_secs(600);
 /// What all threads of one control socket share.
 #[derive(Debug)]
 pub(super) struct Server {
-    stack: Weak<Shared>,
+    /// Each shard.
+    stack: Vec<Weak<Shared>>,
     program: String,
     opened: WallInstant,
     clients: AtomicUsize,
@@ -46,7 +47,7 @@ pub(super) struct Server {
 impl Server {
     /// Starts the thread that waits for clients; dropping the other end of `stop` ends it.
     pub(super) fn start(
-        stack: Weak<Shared>,
+        stack: Vec<Weak<Shared>>,
         program: String,
         listener: UnixListener,
         stop: UnixStream,
@@ -149,24 +150,26 @@ impl Server {
             match request {
                 Err(error) => refuse(&mut client, ErrorCode::BadRequest, &error.to_string())?,
                 Ok(request) => {
-                    let Some(stack) = self.stack.upgrade() else {
+                    let shards = self.stack.iter().map(Weak::upgrade);
+                    let Some(shards) = shards.collect::<Option<Vec<_>>>() else {
                         let message = "the stack has ended";
                         return refuse(&mut client, ErrorCode::Ended, message);
                     };
-                    self.answer(&stack, request, &mut client)?;
+                    let shards: Vec<&Shared> = shards.iter().map(|shard| &**shard).collect();
+                    self.answer(&shards, request, &mut client)?;
                 }
             }
         }
     }
 
-    fn answer(&self, stack: &Shared, request: Request, to: &mut UnixStream) -> io::Result<()> {
+    fn answer(&self, stack: &[&Shared], request: Request, to: &mut UnixStream) -> io::Result<()> {
         let count = match request {
             Request::Sockets(select) => match select.order {
                 Some(order) => best_sockets(stack, &select, order, to)?,
                 None => every_socket(stack, &select, to)?,
             },
             Request::Counters => {
-                let counters = stack.look(|inner| counters::all(&inner.stack));
+                let counters = counters::all(stack);
                 to.write_all(&line(&Reply::Counters { counters }))?;
                 0
             }
@@ -184,7 +187,7 @@ impl Server {
 }
 
 /// Writes every socket that is asked for, slice by slice.
-fn every_socket(stack: &Shared, select: &Select, to: &mut UnixStream) -> io::Result<u64> {
+fn every_socket(stack: &[&Shared], select: &Select, to: &mut UnixStream) -> io::Result<u64> {
     let (mut count, limit) = (0, select.limit.map_or(u64::MAX, |limit| limit as u64));
     let (mut slices, mut out) = (Slices::new(stack, select.details), Vec::new());
     while let Some((slice, now)) = slices.next() {
@@ -206,7 +209,7 @@ fn every_socket(stack: &Shared, select: &Select, to: &mut UnixStream) -> io::Res
 
 /// Writes those sockets that come first in `order`.
 fn best_sockets(
-    stack: &Shared,
+    stack: &[&Shared],
     select: &Select,
     order: Order,
     to: &mut UnixStream,

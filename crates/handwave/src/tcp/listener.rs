@@ -10,6 +10,7 @@ use handwave_tcp::{ListenerCounters, Tuple};
 
 use super::{Connection, TcpStream};
 use crate::error::Error;
+use crate::shards::Handles;
 use crate::shared::{Handle, Inner};
 use crate::stack::{Stack, specified};
 use crate::waiting::{Place, Ticket};
@@ -22,8 +23,9 @@ const DYNAMIC_PORTS: std::ops::RangeInclusive<u16> = 49_152..=65_535;
 /// Connections whose handshake is complete wait in the accept queue until they are [accepted](Self::accept). When it is full, peers are
 /// kept waiting with their handshake, as on Linux. Dropping the listener resets those that wait.
 pub struct TcpListener {
-    handle: Handle,
-    id: ListenerId,
+    handles: Handles,
+    /// At each shard.
+    ids: Vec<ListenerId>,
     local: SocketAddr,
 }
 
@@ -47,16 +49,22 @@ impl TcpListener {
     /// As [`bind`](Self::bind).
     pub fn bind_with(stack: &Stack, addr: SocketAddr, limits: ListenerConfig) -> io::Result<Self> {
         let ip = specified(addr);
-        let (id, port) = stack.handle().call(|inner, _| match addr.port() {
-            0 => listen_anywhere(inner, ip, &limits),
-            port => Ok((
-                inner.stack.listen(ListenAt { addr: ip, port }, limits)?,
-                port,
-            )),
-        })?;
+        let mut port = addr.port();
+        // The first shard finds a port, the others follow it.
+        let listen = |inner: &mut Inner, _| {
+            if port == 0 {
+                let (id, found) = listen_anywhere(inner, ip, &limits)?;
+                port = found;
+                return Ok(id);
+            }
+            let at = ListenAt { addr: ip, port };
+            inner.stack.listen(at, limits.clone()).map_err(Error::from)
+        };
+        let close = |inner: &mut Inner, now, id| inner.stack.close_listener(now, id);
+        let ids = stack.handles().try_each(listen, close)?;
         Ok(Self {
-            handle: stack.handle().clone(),
-            id,
+            handles: stack.handles().clone(),
+            ids,
             local: SocketAddr::new(addr.ip(), port),
         })
     }
@@ -69,9 +77,13 @@ impl TcpListener {
     ///
     /// When the stack's driver has ended. What happens to a connection is an error of that connection, never one of this call.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let place = Place::Accept(self.id);
-        let accepted = self.handle.wait_at(place, |inner, _| self.take(inner));
-        accepted.await.map(|taken| self.stream(taken))
+        let place = |shard: usize| Place::Accept(self.ids[shard]);
+        let accepted = self
+            .handles
+            .wait_any(place, |shard, inner, _| self.take(shard, inner));
+        accepted
+            .await
+            .map(|(shard, taken)| stream(&self.handles[shard], taken))
     }
 
     /// Takes the connection that has waited longest, or has `cx` woken when there is one. The latest call counts.
@@ -80,11 +92,14 @@ impl TcpListener {
     ///
     /// As [`accept`](Self::accept).
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let place = Place::Accept(self.id);
-        let accepted = self
-            .handle
-            .poll_at(place, Ticket::POLL, cx, |inner, _| self.take(inner));
-        accepted.map_ok(|taken| self.stream(taken))
+        let place = |shard: usize| Place::Accept(self.ids[shard]);
+        let accepted = self.handles.poll_any(
+            place,
+            |_| Ticket::POLL,
+            cx,
+            |shard, inner, _| self.take(shard, inner),
+        );
+        accepted.map_ok(|(shard, taken)| stream(&self.handles[shard], taken))
     }
 
     /// The address and port that were bound.
@@ -99,39 +114,47 @@ impl TcpListener {
     /// Connections that wait to be accepted.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.of_listener(handwave_tcp::Listener::waiting)
+        let mut waiting = 0;
+        self.for_each(|listener| waiting += listener.waiting());
+        waiting
     }
 
     /// Connections whose handshake is not complete (SYN-RECEIVED).
     #[must_use]
     pub fn half_open(&self) -> usize {
-        self.of_listener(handwave_tcp::Listener::half_open)
+        let mut half_open = 0;
+        self.for_each(|listener| half_open += listener.half_open());
+        half_open
     }
 
     /// What has happened here so far.
     #[must_use]
     pub fn counters(&self) -> ListenerCounters {
-        self.of_listener(|listener| listener.counters().clone())
+        let mut total = ListenerCounters::default();
+        self.for_each(|listener| total.add(listener.counters()));
+        total
     }
 
-    fn of_listener<R: Default>(&self, look: impl FnOnce(&handwave_tcp::Listener) -> R) -> R {
-        let id = self.id;
-        self.handle
-            .look(|inner| inner.stack.listener(id).map(look).unwrap_or_default())
+    /// Looks at what stands for this listener in each shard.
+    fn for_each(&self, mut look: impl FnMut(&handwave_tcp::Listener)) {
+        for (handle, id) in self.handles.iter().zip(&self.ids) {
+            handle.look(|inner| inner.stack.listener(*id).map(&mut look));
+        }
     }
 
-    fn take(&self, inner: &mut Inner) -> Poll<io::Result<(handwave_stack::ConnectionId, Tuple)>> {
-        match inner.stack.accept(self.id) {
+    fn take(&self, shard: usize, inner: &mut Inner) -> Poll<io::Result<Taken>> {
+        match inner.stack.accept(self.ids[shard]) {
             Some(taken) => Poll::Ready(Ok(taken)),
             None => Poll::Pending,
         }
     }
+}
 
-    fn stream(&self, taken: (handwave_stack::ConnectionId, Tuple)) -> (TcpStream, SocketAddr) {
-        let (id, tuple) = taken;
-        let connection = Connection::new(self.handle.clone(), id, tuple);
-        (TcpStream::new(connection), tuple.remote.into())
-    }
+type Taken = (handwave_stack::ConnectionId, Tuple);
+
+fn stream(handle: &Handle, (id, tuple): Taken) -> (TcpStream, SocketAddr) {
+    let connection = Connection::new(handle.clone(), id, tuple);
+    (TcpStream::new(connection), tuple.remote.into())
 }
 
 /// Finds a port that nobody listens on.
@@ -158,8 +181,10 @@ fn listen_anywhere(
 
 impl Drop for TcpListener {
     fn drop(&mut self) {
-        self.handle
-            .call(|inner, now| inner.stack.close_listener(now, self.id));
+        // The first shard, which decides who may listen where, comes last.
+        for (handle, id) in self.handles.iter().zip(&self.ids).rev() {
+            handle.call(|inner, now| inner.stack.close_listener(now, *id));
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use super::owned::{OwnedReadHalf, OwnedWriteHalf};
 use super::split::{ReadHalf, WriteHalf};
 use super::{Connection, owned, split};
 use crate::error::Error;
+use crate::shared::{Handle, Inner};
 use crate::stack::Stack;
 
 /// A TCP connection, shaped like tokio's.
@@ -56,7 +57,8 @@ impl TcpStream {
         options: ConnectOptions,
     ) -> io::Result<Self> {
         let remote = Endpoint::from(peer);
-        let opened = stack.handle().call(|inner, now| {
+        let handle = shard_for(stack, remote, &options);
+        let opened = handle.call(|inner, now| {
             if inner.ended {
                 return Err(Error::StackGone);
             }
@@ -65,7 +67,7 @@ impl TcpStream {
             Ok((id, *connection.tuple()))
         });
         let (id, tuple) = opened?;
-        let connection = Connection::new(stack.handle().clone(), id, tuple);
+        let connection = Connection::new(handle.clone(), id, tuple);
         connection.established().await?;
         Ok(Self::new(connection))
     }
@@ -303,4 +305,21 @@ impl fmt::Debug for TcpStream {
             .field("peer", &self.connection.peer_addr())
             .finish_non_exhaustive()
     }
+}
+
+/// The shard that is to open a connection: any in its turn, unless the port decides.
+fn shard_for<'a>(stack: &'a Stack, remote: Endpoint, options: &ConnectOptions) -> &'a Handle {
+    let handles = stack.handles();
+    if handles.len() == 1 {
+        return handles.first();
+    }
+    let shard = match options.local_port {
+        None => handles.first().group.next(),
+        Some(port) => {
+            let towards =
+                |inner: &mut Inner| inner.stack.shard_towards(options.local_addr, port, remote);
+            handles.first().look(towards).unwrap_or(0).into()
+        }
+    };
+    handles.get(shard).unwrap_or_else(|| handles.first())
 }
