@@ -172,7 +172,7 @@ pub(crate) fn on_text(tcb: &mut Tcb, cx: &mut Context<'_>, header: &TcpHeader, a
 
 /// Charges text as Linux does, and learns how much of a packet is text.
 fn charge(tcb: &mut Tcb, tuning: &mut ReceiveTuning, arrived: Arrived, full: u32) {
-    let headers = headers(tcb);
+    let (headers, left) = (headers(tcb), octets(tcb.receive.out_of_order()));
     let Some(queue) = &mut tuning.linux else {
         return;
     };
@@ -186,8 +186,9 @@ fn charge(tcb: &mut Tcb, tuning: &mut ReceiveTuning, arrived: Arrived, full: u32
     }
     let moved = advanced.saturating_sub(len);
     queue.push(len, headers, tcb.rcv.nxt - moved);
-    if moved > 0 {
-        queue.fill_gap(moved, beyond, tcb.rcv.nxt);
+    let gone = beyond.saturating_sub(left);
+    if gone > 0 {
+        queue.fill_gap((moved, gone), beyond, tcb.rcv.nxt);
     }
     let before = queue.clamp();
     if len > full

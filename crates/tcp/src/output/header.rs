@@ -52,6 +52,9 @@ pub(super) fn syn_ack(tcb: &mut Tcb, cx: &Context<'_>) -> SegmentOut {
     );
     acknowledged(tcb);
     let window = window::syn_window(&tcb.config, tcb.mss.receive);
+    // An acknowledgment may have offered more already, and that stays offered as far as the field can tell [SHLD-14].
+    let offered = u16::try_from(tcb.rcv.wnd()).unwrap_or(u16::MAX);
+    let window = window.max(offered);
     tcb.rcv.edge = tcb.rcv.edge.later(tcb.rcv.nxt + u32::from(window));
     // It may be more than our first SYN offered, before the size of the peer's segments was known.
     tcb.rcv.granted = tcb.rcv.granted.later(tcb.rcv.edge);

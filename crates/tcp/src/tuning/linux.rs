@@ -119,16 +119,23 @@ impl LinuxQueue {
         self.beyond = self.beyond.saturating_add(size);
     }
 
-    /// A gap was filled: `moved` octets beyond it, of `all` there were, are in order now, up to `end`.
-    pub(super) fn fill_gap(&mut self, moved: u32, all: u32, end: SeqNum) {
-        let share = u64::from(self.beyond) * u64::from(moved) / u64::from(all.max(1));
-        let size = u32::try_from(share).unwrap_or(u32::MAX).min(self.beyond);
-        self.beyond -= size;
-        self.ready.push_back(Charge {
-            end,
-            size,
-            spare: 0,
-        });
+    /// A gap was filled: of `all` octets beyond it, `gone` wait no more. `moved` of these are in order now, up to `end`; the others came
+    /// again with the segment that filled the gap.
+    pub(super) fn fill_gap(&mut self, (moved, gone): (u32, u32), all: u32, end: SeqNum) {
+        let share = |octets: u32| {
+            let share = u64::from(self.beyond) * u64::from(octets) / u64::from(all.max(1));
+            u32::try_from(share).unwrap_or(u32::MAX).min(self.beyond)
+        };
+        let (size, freed) = (share(moved), share(gone.max(moved)));
+        self.beyond -= freed;
+        self.charged = self.charged.saturating_sub(freed - size);
+        if moved > 0 {
+            self.ready.push_back(Charge {
+                end,
+                size,
+                spare: 0,
+            });
+        }
     }
 
     /// Everything up to `position` has been read.

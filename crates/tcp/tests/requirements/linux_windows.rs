@@ -5,7 +5,7 @@ use std::time::Duration;
 use handwave_tcp::{BufferSize, Config, Profile, SegmentOut};
 use handwave_wire::TcpOptions;
 
-use crate::harness::{Bench, octets};
+use crate::harness::{ACK, Bench, octets};
 
 fn linux(config: Config) -> Bench {
     let options = TcpOptions {
@@ -93,4 +93,29 @@ fn an_active_reader() {
         [offered(&mut bench, 1_460), offered(&mut bench, 1_460)],
         [78_848, 80_896]
     );
+}
+
+/// One segment brings again what waits beyond the gap it fills: the memory of what waited is free once it is read.
+#[test]
+fn text_that_came_twice_is_charged_once() {
+    let config = Config {
+        receive_buffer: BufferSize::fixed(40_000),
+        ..Profile::linux().connection
+    };
+    let mut bench = linux(config);
+    let (missing, waiting) = (octets(1_460), octets(1_460));
+    for round in 0..8 {
+        let start = bench.peer.seq;
+        for place in [1, 3] {
+            bench.peer.seq = start + 1_460 * place;
+            bench.arrives(bench.segment(ACK, &waiting));
+        }
+        bench.peer.seq = start;
+        let all = [&missing[..], &waiting[..], &missing[..], &waiting[..]].concat();
+        bench.peer_sends(&all);
+        let (read, _) = bench.reads(100_000);
+        assert_eq!(read.len(), 4 * 1_460, "round {round}");
+        bench.waits(Duration::from_millis(250));
+    }
+    assert!(offered(&mut bench, 1_460) >= 20_000);
 }

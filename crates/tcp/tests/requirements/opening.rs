@@ -6,7 +6,7 @@ use std::time::Duration;
 use handwave_packet::Payload;
 use handwave_tcp::{
     Config, Connection, ConnectionError, Context, Events, Host, Instant, ListenVerdict, Listener,
-    ListenerConfig, Path, Phase, Secrets, SegmentIn, Tuple,
+    ListenerConfig, Path, Phase, Profile, Secrets, SegmentIn, Tuple,
 };
 use handwave_wire::{SeqNum, TcpFlags, TcpHeader, TcpOptions};
 
@@ -74,6 +74,28 @@ fn simultaneous_open() {
     assert!(bench.events().contains(Events::CONNECTED));
     bench.peer.seq += 1;
     assert_eq!(bench.writes(b"hello")[0].payload.to_vec(), b"hello");
+}
+
+/// An acknowledgment has offered more than a SYN+ACK can say: sent again, it says as much as it can (RFC 9293 3.8.6).
+#[test]
+fn simultaneous_open_takes_no_window_back() {
+    let config = Profile::linux().connection;
+    let (mut bench, _) = Bench::opening(config);
+    let mut crossing = bench.segment(SYN, b"");
+    crossing.header.ack = SeqNum::new(0);
+    crossing.header.options.window_scale = Some(7);
+    crossing.header.options.mss = Some(1460);
+    let syn_ack = bench.arrives(crossing);
+    let mut stray = bench.segment(ACK, b"");
+    stray.header.seq -= 1_000;
+    let challenge = bench.arrives(stray);
+    assert!(!challenge[0].header.flags.contains(SYN), "{challenge:?}");
+    let shift = bench.connection.info().rcv_wscale;
+    let offered = challenge[0].header.window << shift;
+    assert!(offered > syn_ack[0].header.window);
+    let again = bench.waits(Duration::from_secs(2));
+    assert!(again[0].segment.header.flags.contains(SYN));
+    assert_eq!(again[0].segment.header.window, offered);
 }
 
 /// The window of the SYN+ACK that completes a simultaneous open is not scaled, as no SYN's is (RFC 7323 2.2).
