@@ -178,6 +178,30 @@ fn a_network_that_cannot_reach_the_peer_removes_its_record() {
     assert_eq!(scene.listener.half_open(), 0);
 }
 
+/// A SYN was answered with a cookie and, sent again, with a record: whichever answer the client takes opens its connection.
+#[test]
+fn a_cookie_is_good_though_a_record_was_made_since() {
+    let mut scene = Scene::new(ListenerConfig {
+        syn_queue_max: 1,
+        ..ListenerConfig::default()
+    });
+    scene.answered(4_000);
+    let first = scene.answered(4_001);
+    assert_eq!(scene.counters().syncookies_sent, 1);
+    scene.segment(4_000, TcpFlags::RST, SeqNum::new(8), SeqNum::new(0));
+    let second = scene.answered(4_001);
+    assert_eq!(scene.counters().syncookies_sent, 1);
+    assert_ne!(first, second);
+    let neither = scene.ack(4_001, second + 1);
+    assert!(matches!(neither, ListenVerdict::Reset(_)));
+    assert_eq!(scene.listener.half_open(), 1);
+    let taken = scene.ack(4_001, first);
+    assert!(matches!(taken, ListenVerdict::Established(_)), "{taken:?}");
+    assert_eq!(scene.listener.half_open(), 0);
+    let counters = scene.counters();
+    assert_eq!((counters.syncookies_received, counters.established), (1, 1));
+}
+
 #[test]
 fn blind_acknowledgments_cost_cookies_without_a_timestamp_their_credit() {
     let mut scene = Scene::new(ListenerConfig {

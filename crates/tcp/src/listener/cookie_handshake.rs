@@ -90,8 +90,8 @@ impl Listener {
         cx.host.cookie_keys.is_shared() || sent.is_some_and(|sent| cx.now - sent <= COOKIE_AGE_MAX)
     }
 
-    /// An acknowledgment for which there is no record: a cookie that is genuine makes the connection, with the text and the
-    /// FIN of the segment; anything else is answered with a RST.
+    /// An acknowledgment that belongs to no record: a cookie that is genuine makes the connection, with the text and the FIN of the
+    /// segment; anything else is answered with a RST. A record that was made when the client's SYN came again is not needed any more.
     ///
     /// So is a genuine cookie that finds the accept queue full: no record is left whose SYN+ACK could be sent again, and a client
     /// that waits for the server to speak first would wait in vain.
@@ -130,6 +130,7 @@ impl Listener {
         if let Some(lost) = self.refuse_handshake(cx, tuple, &segment) {
             return lost;
         }
+        self.remove_record(&tuple);
         // The connection counts the segment.
         cx.host.counters.segments_in -= 1;
         let connection = self.establish_from_cookie(cx, tuple, path, segment, (&cookie, &offer));

@@ -46,6 +46,10 @@ impl Listener {
             cx.host.counters.segments_in += 1;
             return drop_segment(cx, DropReason::AckMissing);
         }
+        if header.ack != record.iss + 1 && self.expects_cookies(cx) {
+            cx.host.counters.segments_in += 1;
+            return self.handle_cookie(cx, tuple, path, segment);
+        }
         if header.ack != record.iss + 1 {
             cx.host.counters.segments_in += 1;
             cx.host
