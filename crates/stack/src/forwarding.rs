@@ -33,7 +33,7 @@ use handwave_tcp::{
 };
 use handwave_wire::ipv4::Ipv4Header;
 use handwave_wire::ipv6::Ipv6Header;
-use handwave_wire::{IpProtocol, TcpFlags, TcpHeader, TcpOptions};
+use handwave_wire::{IpProtocol, SeqNum, TcpFlags, TcpHeader, TcpOptions};
 use hashbrown::HashMap;
 
 /// Limits of forwarding.
@@ -105,6 +105,8 @@ enum Asked {
     /// By a SYN, which is not answered.
     Syn {
         syn: Box<SegmentIn>,
+        /// What the numbers of an answer have to begin beyond.
+        iss_floor: Option<SeqNum>,
         /// It counts against the budget of its source.
         counted: bool,
     },
@@ -242,16 +244,16 @@ impl Stack {
         config: Option<Arc<Config>>,
     ) -> Result<ConnectionId, ForwardError> {
         let pending = self.take_pending(tuple).ok_or(ForwardError::Gone)?;
-        let syn = match pending.asked {
+        let opening = match pending.asked {
             Asked::Cookie { id, .. } => {
                 let known = self.connections.get(id).is_some();
                 return known.then_some(id).ok_or(ForwardError::Gone);
             }
-            Asked::Syn { syn, .. } => *syn,
+            Asked::Syn { syn, iss_floor, .. } => (*syn, iss_floor),
         };
         if self.connections.len() >= self.config.connections_max {
             self.counters.connections_refused += 1;
-            self.reset_client(now, pending.interface, tuple, &syn);
+            self.reset_client(now, pending.interface, tuple, &opening.0);
             return Err(ForwardError::TooMany);
         }
         if self.owner_of(tuple).is_some() {
@@ -265,7 +267,7 @@ impl Stack {
         let path = self.path_to(tuple.remote.addr, &hop);
         let config = config.unwrap_or_else(|| Arc::clone(&self.config.tcp));
         let mut cx = Context::new(now, &mut self.host);
-        let connection = Connection::answer(&mut cx, config, *tuple, path, syn);
+        let connection = Connection::answer(&mut cx, config, *tuple, path, opening);
         let id = self.insert_connection(Box::new(connection), hop);
         self.connections.set_unproven(id);
         Ok(id)
@@ -386,40 +388,63 @@ impl Stack {
             .map(|forwarding| forwarding.udp.slot)
     }
 
-    /// Takes a segment to a foreign address that belongs to no connection.
-    pub(crate) fn segment_to_forward(&mut self, now: Instant, way: Way, segment: SegmentIn) {
+    /// Takes a segment to a foreign address that belongs to no connection; returns whether it was taken up.
+    ///
+    /// `iss_floor` comes from a TIME-WAIT record that would give way to this SYN (RFC 6191).
+    pub(crate) fn segment_to_forward(
+        &mut self,
+        now: Instant,
+        way: Way,
+        segment: SegmentIn,
+        iss_floor: Option<SeqNum>,
+    ) -> bool {
         let Some(segment) = self.segment_for_request(now, &way, segment) else {
-            return;
+            return true;
         };
         let Some(listener) = self.forward_listener() else {
-            return;
+            return false;
         };
         let header = segment.header;
         if header.flags.contains(TcpFlags::SYN) && self.refuses_memory() {
-            return;
+            return false;
         }
         let hop = self.way_back(&way);
         let path = self.path_to(way.tuple.remote.addr, &hop);
         let Some(entry) = self.listening.get_mut(listener) else {
-            return;
+            return false;
         };
         let full = entry.listener.counters().syn_queue_full;
         let mut cx = Context::new(now, &mut self.host);
-        let screened = entry.listener.screen(&mut cx, way.tuple, path, segment);
+        let screened = entry
+            .listener
+            .screen(&mut cx, way.tuple, path, segment, iss_floor);
         self.counters.forward_requests_full += entry.listener.counters().syn_queue_full - full;
         self.listening.collect_events(listener.slot);
         match screened {
             ControlFlow::Continue(Screened { syn, counted }) => {
                 let syn = Box::new(without_text(syn));
-                self.put_pending(way, Asked::Syn { syn, counted });
+                let asked = Asked::Syn {
+                    syn,
+                    iss_floor,
+                    counted,
+                };
+                self.put_pending(way, asked);
+                true
             }
             ControlFlow::Break(ListenVerdict::Established(connection)) => {
                 let options = offered(&connection.info(), &header);
-                if let Some(id) = self.established(now, way, listener.slot, connection, hop) {
+                let id = self.established(now, way, listener.slot, connection, hop);
+                if let Some(id) = id {
                     self.put_pending(way, Asked::Cookie { id, options });
                 }
+                id.is_some()
             }
-            ControlFlow::Break(verdict) => self.carry_out(now, way, listener.slot, hop, verdict),
+            ControlFlow::Break(verdict) => {
+                let is_lost =
+                    matches!(verdict, ListenVerdict::Dropped(_) | ListenVerdict::Reset(_));
+                self.carry_out(now, way, listener.slot, hop, verdict);
+                !is_lost
+            }
         }
     }
 

@@ -92,17 +92,18 @@ impl Stack {
                 self.send_segment(now, interface, &tuple, reply);
             }
             TimeWaitVerdict::Reopen { iss_floor, reason } => {
+                let way = Way { interface, tuple };
                 if self.forwards(interface, tuple.local.addr) {
-                    self.remove_time_wait(slot);
-                    self.counters.time_waits_recycled += 1;
-                    self.segment_to_forward(now, Way { interface, tuple }, segment);
+                    if self.segment_to_forward(now, way, segment, Some(iss_floor)) {
+                        self.remove_time_wait(slot);
+                        self.counters.time_waits_recycled += 1;
+                    }
                     return;
                 }
                 // Only somebody who listens can take the SYN; otherwise the record stays (RFC 9293 3.10.7.4 [MAY-2]).
                 let listener = self.listening.find(&tuple.local);
                 match listener.filter(|_| !self.is_borrowed(interface, &tuple.local.addr)) {
                     Some(listener) => {
-                        let way = Way { interface, tuple };
                         if self.segment_for_listener(now, way, listener, segment, Some(iss_floor)) {
                             self.remove_time_wait(slot);
                             self.counters.time_waits_recycled += 1;

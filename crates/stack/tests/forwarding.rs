@@ -27,6 +27,9 @@ struct Scene {
     wire: InterfaceId,
     /// Packets that the forwarder has sent.
     answers: usize,
+    /// The number after the last octet that the forwarder has sent, and the first of its last SYN.
+    last: SeqNum,
+    iss: SeqNum,
 }
 
 fn host(address: &str, seed: u64) -> (Stack, InterfaceId) {
@@ -63,6 +66,20 @@ impl Scene {
             forwarder,
             wire,
             answers: 0,
+            last: SeqNum::default(),
+            iss: SeqNum::default(),
+        }
+    }
+
+    /// Takes note of the numbers of a segment that the forwarder sends.
+    fn note(&mut self, packet: &PacketBuf) {
+        let octets = packet.to_vec();
+        if let Ok((header, text_at)) = TcpHeader::parse(&octets[Ipv4Header::LEN..]) {
+            let text = octets.len() - Ipv4Header::LEN - text_at;
+            self.last = header.seq + header.seq_len(text);
+            if header.flags.contains(TcpFlags::SYN) {
+                self.iss = header.seq;
+            }
         }
     }
 
@@ -84,6 +101,7 @@ impl Scene {
             }
             while let Some((_, packet)) = self.forwarder.poll_transmit(self.now) {
                 self.answers += 1;
+                self.note(&packet);
                 self.client.handle_packet(self.now, self.wire, packet);
                 quiet = false;
             }
@@ -568,4 +586,55 @@ fn accepted_connections_outlive_forwarding_to_the_end_of_time_wait() {
     let before = scene.forwarder.counters().ip_foreign_address;
     scene.connect(somewhere());
     assert_eq!(scene.forwarder.counters().ip_foreign_address, before + 1);
+}
+
+#[test]
+fn a_request_that_reopens_time_wait_begins_beyond_the_last_connection() {
+    // RFC 6191, RFC 9293 3.10.7.4 [MAY-2]
+    let mut scene = Scene::new(ForwardLimits::default());
+    let options = ConnectOptions {
+        local_port: Some(40_000),
+        ..ConnectOptions::default()
+    };
+    let connect = |scene: &mut Scene| {
+        let id = scene
+            .client
+            .connect(scene.now, somewhere(), options.clone())
+            .unwrap();
+        scene.exchange();
+        let request = scene.forwarder.poll_forward_request().expect("a request");
+        (id, scene.accept(&request))
+    };
+    let (theirs, ours) = connect(&mut scene);
+    scene.exchange();
+    // Far more than the clock of ISNs runs ahead meanwhile.
+    let mut buffer = vec![0; 1 << 16];
+    for _ in 0..100 {
+        scene
+            .forwarder
+            .write(scene.now, ours, &buffer[..1 << 14])
+            .unwrap();
+        scene.exchange();
+        while scene
+            .client
+            .read(scene.now, theirs, &mut buffer)
+            .is_ok_and(|n| n > 0)
+        {}
+        scene.exchange();
+    }
+    scene.forwarder.close(scene.now, ours);
+    scene.forwarder.release(scene.now, ours);
+    scene.exchange();
+    scene.client.close(scene.now, theirs);
+    scene.client.release(scene.now, theirs);
+    scene.exchange();
+    scene.pass(Duration::from_millis(10));
+
+    let end = scene.last;
+    let (_, ours) = connect(&mut scene);
+    scene.exchange();
+    let phase = scene.forwarder.connection(ours).unwrap().phase();
+    assert_eq!(phase, Phase::Established);
+    assert_eq!(scene.forwarder.counters().time_waits_recycled, 1);
+    assert!(scene.iss.after(end), "{:?} after {end:?}", scene.iss);
 }

@@ -15,7 +15,7 @@ use crate::notice::Events;
 use crate::output;
 use crate::phase::Phase;
 use crate::records::WriteOptions;
-use crate::segment::{Path, SegmentIn, SegmentOut};
+use crate::segment::{SegmentIn, SegmentOut};
 use crate::status::TcpInfo;
 use crate::tcb::Tcb;
 use crate::time::Instant;
@@ -75,44 +75,11 @@ enum State {
 }
 
 impl Connection {
-    /// Active OPEN (RFC 9293 3.10.1): the SYN leaves with the next [`poll_transmit`](Self::poll_transmit).
-    ///
-    /// The owner has made sure that the remote address is neither broadcast nor multicast nor unspecified [MUST-46].
-    #[must_use]
-    pub fn connect(cx: &mut Context<'_>, config: Arc<Config>, tuple: Tuple, path: Path) -> Self {
-        cx.host.counters.active_opens += 1;
-        let connection = Self {
-            state: State::SynSent(SynSent::new(cx, config, tuple, path)),
-        };
-        connection.trace(
-            cx,
-            TraceEvent::Call(UserCall::Open),
-            Phase::Closed,
-            Verdict::Accepted,
-        );
-        connection
-    }
-
-    /// Passive OPEN of one connection whose SYN the owner has looked at and decided to answer (RFC 9293 3.10.7.2).
-    ///
-    /// Unlike a [`Listener`](crate::Listener), which answers by itself from a compact record, this gives a connection in SYN-RECEIVED
-    /// at once: the SYN+ACK leaves with the next [`poll_transmit`](Self::poll_transmit), and
-    /// [`Events::CONNECTED`] or [`Events::CLOSED`] tells how the handshake ends. `syn` has the SYN bit and neither ACK nor RST.
-    #[must_use]
-    pub fn answer(
-        cx: &mut Context<'_>,
-        config: Arc<Config>,
-        tuple: Tuple,
-        path: Path,
-        syn: SegmentIn,
-    ) -> Self {
-        cx.host.counters.passive_opens += 1;
-        // Our SYN has not left, so the peer's finds what a simultaneous open does (RFC 9293 3.5): SYN and ACK leave as one.
-        let mut connection = Self {
-            state: State::SynSent(SynSent::new(cx, config, tuple, path)),
-        };
-        connection.handle_segment(cx, syn);
-        connection
+    /// A connection that has yet to learn of its peer.
+    pub(crate) const fn from_opening(opening: SynSent) -> Self {
+        Self {
+            state: State::SynSent(opening),
+        }
     }
 
     /// A connection whose handshake a listener carried out.
@@ -734,7 +701,13 @@ impl Connection {
         })
     }
 
-    fn trace(&self, cx: &mut Context<'_>, event: TraceEvent, before: Phase, verdict: Verdict) {
+    pub(crate) fn trace(
+        &self,
+        cx: &mut Context<'_>,
+        event: TraceEvent,
+        before: Phase,
+        verdict: Verdict,
+    ) {
         if !cx.host.is_traced() {
             return;
         }

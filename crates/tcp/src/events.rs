@@ -3,5 +3,6 @@
 
 pub(crate) mod calls;
 pub(crate) mod icmp;
+mod open;
 pub(crate) mod segment_arrives;
 pub(crate) mod timeouts;

@@ -107,7 +107,8 @@ impl Stack {
     fn segment_for_nobody(&mut self, now: Instant, way: Way, segment: SegmentIn) {
         let local = way.tuple.local;
         if self.forwards(way.interface, local.addr) {
-            return self.segment_to_forward(now, way, segment);
+            let _taken = self.segment_to_forward(now, way, segment, None);
+            return;
         }
         if self.is_borrowed(way.interface, &local.addr) {
             self.counters.ip_foreign_address += 1;

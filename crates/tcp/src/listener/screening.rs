@@ -39,7 +39,7 @@ impl Listener {
     /// decided; for all else the verdict says what to do. Never [`ListenVerdict::Queued`].
     ///
     /// A connection that a cookie made comes as [`ListenVerdict::Established`], as from
-    /// [`handle_segment`](Self::handle_segment).
+    /// [`handle_segment`](Self::handle_segment), and `iss_floor` means what it means there.
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -57,7 +57,7 @@ impl Listener {
     /// let mut screen = |listener: &mut Listener, port| {
     ///     let syn = TcpHeader { seq: SeqNum::new(7), flags: TcpFlags::SYN, window: 1000, ..TcpHeader::default() };
     ///     let tuple = Tuple::new(end(1, 80), end(2, port));
-    ///     listener.screen(&mut cx, tuple, Path::with_mtu(1500), SegmentIn::new(syn, Default::default()))
+    ///     listener.screen(&mut cx, tuple, Path::with_mtu(1500), SegmentIn::new(syn, Default::default()), None)
     /// };
     /// assert!(screen(&mut listener, 4000).is_continue());
     /// listener.set_requests(Requests { syns: 1, connections: 0 });
@@ -70,9 +70,10 @@ impl Listener {
         tuple: Tuple,
         path: Path,
         segment: SegmentIn,
+        iss_floor: Option<SeqNum>,
     ) -> ControlFlow<ListenVerdict, Screened> {
         self.meter.on_time(cx.now, &self.counters);
-        let syn = self.sift(cx, tuple, path, segment, None)?;
+        let syn = self.sift(cx, tuple, path, segment, iss_floor)?;
         let counted = self.charge_record(cx, tuple.remote.addr);
         // Whatever comes of the SYN counts the segment.
         cx.host.counters.segments_in -= 1;

@@ -142,7 +142,8 @@ impl Bench {
         syn.header.options = options;
         let mut cx = Context::new(bench.now, &mut bench.host);
         let path = Path::with_mtu(MTU);
-        bench.connection = Connection::answer(&mut cx, Arc::new(config), tuple(), path, syn);
+        bench.connection =
+            Connection::answer(&mut cx, Arc::new(config), tuple(), path, (syn, None));
         let syn_ack = bench.drain().remove(0);
         bench.first = syn_ack.header.seq + 1;
         bench.peer.ack = bench.first;

@@ -90,6 +90,13 @@ impl SynSent {
         }
     }
 
+    /// Moves the ISS up to `floor`, before anything is sent.
+    pub(crate) fn begin_beyond(&mut self, floor: Option<SeqNum>) {
+        if let Some(floor) = floor.filter(|&floor| self.iss.before(floor)) {
+            self.iss = floor;
+        }
+    }
+
     /// Builds the next segment: a RST that is owed, or the SYN.
     pub(crate) fn poll_transmit(&mut self, now: Instant) -> Option<SegmentOut> {
         if let Some(reset) = self.reset.take() {
