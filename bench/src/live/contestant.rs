@@ -1,6 +1,7 @@
 //! Who is measured, and what it has to serve.
 
 use std::io;
+use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -79,6 +80,8 @@ fn open(mode: Mode, kernels: [u8; 4]) -> io::Result<Tun> {
 pub(super) struct Running {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    /// Programs that are ended.
+    pub(super) children: Vec<Child>,
     /// Ends a runtime.
     pub(super) shutdown: Option<tokio::sync::oneshot::Sender<()>>,
 }
@@ -95,6 +98,11 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         drop(self.shutdown.take());
+        for child in &mut self.children {
+            if let Err(error) = child.kill().and_then(|()| child.wait()) {
+                eprintln!("a program that serves does not end: {error}");
+            }
+        }
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 eprintln!("a contestant panicked");

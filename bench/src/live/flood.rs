@@ -5,7 +5,8 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddrV4, TcpStream};
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,9 +15,9 @@ use rustix::net::sockopt::set_socket_linger;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::contestant::{HTTP, Mode, Running, SERVER, client_tun};
+use super::contestant::{HTTP, Mode, PREFIX_LEN, Running, SERVER, client_tun};
 use super::spoofer::{Rate, Spoofer, received};
-use super::{Settings, handwave_async, ready, two_tuns};
+use super::{Settings, ready, two_tuns};
 use crate::report::{Better, Report, median};
 
 /// A name, and how many forged SYNs there are meanwhile.
@@ -37,26 +38,34 @@ const SERVER_CORE: usize = 0;
 const OTHER_CORE: usize = 1;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+/// What every answer ends with.
+const BODY: &[u8] = b"Hello, world!";
+/// The answer of the kernel's server.
 const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!";
 
-/// Somebody who serves, and the name of the interface that leads there.
-type Start = fn() -> io::Result<(Running, String)>;
+/// Starts somebody who serves, and gives the name of the interface that leads there.
+type Start<'a> = &'a dyn Fn() -> io::Result<(Running, String)>;
 
 /// A name, a unit, which way is better, and the figure of a turn.
 type Row = (&'static str, &'static str, Better, fn(&Turn) -> f64);
 
 /// Runs all cases.
 pub(crate) fn run(report: &mut Report, settings: Settings) {
+    let program = match program() {
+        Ok(program) => program,
+        Err(error) => return eprintln!("tun-flood: {error}; skipped"),
+    };
     if !ready("tun-flood") {
         return;
     }
+    let over_handwave = || over_handwave(&program);
     pin(OTHER_CORE);
     for (name, rate) in FLOODS {
         let (mut ours, mut kernels) = (Vec::new(), Vec::new());
         for _ in 0..settings.rounds {
-            ours.extend(turn(over_handwave, settings.span, rate));
-            kernels.extend(turn(over_the_kernel, settings.span, rate));
+            ours.extend(turn(&over_handwave, settings.span, rate));
+            kernels.extend(turn(&over_the_kernel, settings.span, rate));
         }
         let rows: [Row; 5] = [
             ("served", "%", Better::More, |turn| turn.served),
@@ -101,7 +110,7 @@ impl Turn {
     }
 }
 
-fn turn(start: Start, span: Duration, rate: Rate) -> Option<Turn> {
+fn turn(start: Start<'_>, span: Duration, rate: Rate) -> Option<Turn> {
     let turn = start().and_then(|(running, interface)| {
         let turn = measure(&interface, span, rate);
         drop(running);
@@ -177,11 +186,17 @@ fn attempt() -> io::Result<Duration> {
         .max(Duration::from_millis(1));
     stream.set_read_timeout(Some(left))?;
     stream.write_all(REQUEST)?;
-    let mut answer = [0; ANSWER.len()];
-    stream.read_exact(&mut answer)?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(BODY) {
+        let mut buffer = [0; 512];
+        match stream.read(&mut buffer)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            n => answer.extend_from_slice(&buffer[..n]),
+        }
+    }
     let took = begin.elapsed();
     set_socket_linger(&stream, Some(Duration::ZERO))?;
-    match took <= PATIENCE && answer == ANSWER {
+    match took <= PATIENCE && answer.starts_with(b"HTTP/1.1 200 OK\r\n") {
         true => Ok(took),
         false => Err(io::ErrorKind::TimedOut.into()),
     }
@@ -214,21 +229,45 @@ async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     }
 }
 
-fn over_handwave() -> io::Result<(Running, String)> {
-    let tun = client_tun(Mode::Offload)?;
-    let name = tun.name().unwrap_or_default().to_owned();
-    let running = handwave_async::run(|| async move {
+/// `handwave serve` on the server's core.
+fn over_handwave(program: &Path) -> io::Result<(Running, String)> {
+    let name = "bench-flood".to_owned();
+    let [a, b, c, d] = SERVER;
+    let mut serve = Command::new(program);
+    serve
+        .args(["serve", "--no-control", "--tun", &name])
+        .args(["--addr", &format!("{a}.{b}.{c}.{d}/{PREFIX_LEN}")])
+        .args(["--http-hello", &HTTP.to_string()])
+        .stdout(Stdio::null());
+    // A process starts where the thread stands that starts it.
+    let started = thread::spawn(move || {
         pin_server();
-        let stack = handwave_async::stack(tun)?;
-        let listener = handwave::TcpListener::bind(&stack, (SERVER, HTTP).into())?;
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer(stream));
-            }
-        });
-        Ok(stack)
-    })?;
+        serve.spawn()
+    });
+    let child = started
+        .join()
+        .map_err(|_| io::Error::other("the thread that starts the program panicked"))??;
+    let mut running = Running::default();
+    running.children.push(child);
     Ok((running, name))
+}
+
+/// The program beside this one, as it is built now.
+fn program() -> io::Result<PathBuf> {
+    if let Some(cargo) = std::env::var_os("CARGO") {
+        let build = ["build", "--release", "--quiet", "--package", "handwave-cli"];
+        if !Command::new(cargo).args(build).status()?.success() {
+            return Err(io::Error::other("the program does not build"));
+        }
+    }
+    let program = std::env::current_exe()?.with_file_name("handwave");
+    match program.exists() {
+        true => Ok(program),
+        false => Err(io::Error::other(format!(
+            "there is no {}: cargo build --release -p handwave-cli",
+            program.display()
+        ))),
+    }
 }
 
 fn over_the_kernel() -> io::Result<(Running, String)> {
