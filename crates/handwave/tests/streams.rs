@@ -1,6 +1,7 @@
 //! What `TcpStream` and `TcpListener` promise to programs written for sockets.
 
 mod common;
+mod shards;
 
 use std::future::poll_fn;
 use std::io::{ErrorKind, IoSlice};

@@ -1,0 +1,335 @@
+//! A stack on several queues is one stack for its program, whatever queue packets come from.
+
+use std::collections::{HashSet, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+use handwave::device::{self, Counters, Device, Medium, MemoryDevice, Readiness, Wakers};
+use handwave::{
+    ConnectOptions, Flow, Forwarder, ForwarderConfig, PacketBuf, Stack, StackConfig, TcpListener,
+    TcpStream, UdpSocket,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::common::{SERVER, text, within};
+
+const CLIENT: SocketAddr = SocketAddr::new(
+    std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)),
+    80,
+);
+
+/// The other end of all queues of a device: sends into the one that is chosen, as a kernel does whose flow table has forgotten.
+struct Spread {
+    queues: Vec<MemoryDevice>,
+    into: Arc<AtomicUsize>,
+}
+
+impl Device for Spread {
+    fn medium(&self) -> Medium {
+        Medium::Ip
+    }
+
+    fn mtu(&self) -> u16 {
+        1_500
+    }
+
+    fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
+        let mut count = 0;
+        for queue in &mut self.queues {
+            count += queue.receive(max - count, out)?;
+        }
+        Ok(count)
+    }
+
+    fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
+        let into = self.into.load(Ordering::Relaxed) % self.queues.len();
+        self.queues[into].send(packets)
+    }
+
+    fn readiness(&self) -> Readiness<'_> {
+        Readiness::Wakers(self)
+    }
+
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
+}
+
+impl Spread {
+    fn each(&self, mut tell: impl FnMut(&dyn Wakers)) {
+        for queue in &self.queues {
+            if let Readiness::Wakers(wakers) = queue.readiness() {
+                tell(wakers);
+            }
+        }
+    }
+}
+
+impl Wakers for Spread {
+    fn wake_when_receivable(&self, waker: &Waker) {
+        self.each(|wakers| wakers.wake_when_receivable(waker));
+    }
+
+    fn wake_when_sendable(&self, waker: &Waker) {
+        self.each(|wakers| wakers.wake_when_sendable(waker));
+    }
+}
+
+/// A peer at 10.0.0.1, a stack of so many shards at 10.0.0.2, and the queue that the peer's packets take.
+fn peer_and_shards(count: usize) -> (Stack, Stack, Arc<AtomicUsize>) {
+    peer_and(count, |builder| builder.address([10, 0, 0, 2], 24))
+}
+
+fn peer_and(
+    count: usize,
+    build: impl FnOnce(handwave::Builder) -> handwave::Builder,
+) -> (Stack, Stack, Arc<AtomicUsize>) {
+    let (queues, ours): (Vec<_>, Vec<_>) = (0..count).map(|_| device::pair(1_500, 256)).unzip();
+    let into = Arc::new(AtomicUsize::new(0));
+    let spread = Spread {
+        queues: ours,
+        into: Arc::clone(&into),
+    };
+    let peer = Stack::builder().device(spread).address([10, 0, 0, 1], 24);
+    let shards = build(Stack::builder().queues(queues));
+    (peer.spawn().unwrap(), shards.spawn().unwrap(), into)
+}
+
+fn strays(stack: &Stack) -> u64 {
+    stack.counters().strays
+}
+
+fn connections_in_each(stack: &Stack) -> Vec<usize> {
+    let mut counts = Vec::new();
+    stack.with_each(|shard| {
+        let sockets = shard.sockets();
+        let is_connection = |socket: &_| {
+            matches!(socket, handwave_stack::SocketSummary::Connection { orphan, .. } if !orphan)
+        };
+        counts.push(sockets.filter(is_connection).count());
+    });
+    counts
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_idled_hears_its_peer_from_any_queue() {
+    let (peer, stack, into) = peer_and_shards(2);
+    let listener = TcpListener::bind(&peer, CLIENT).unwrap();
+    for queue in [0, 1, 0, 1] {
+        into.store(queue, Ordering::Relaxed);
+        let ours = TcpStream::connect(&stack, CLIENT);
+        let (ours, theirs) = within(async { tokio::join!(ours, listener.accept()) }).await;
+        let (mut ours, (mut theirs, _)) = (ours.unwrap(), theirs.unwrap());
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let before = strays(&stack);
+        let mut late = [0; 4];
+        for other in [0, 1] {
+            into.store(other, Ordering::Relaxed);
+            theirs.write_all(b"late").await.unwrap();
+            within(ours.read_exact(&mut late)).await.unwrap();
+            assert_eq!(&late, b"late");
+        }
+        assert!(strays(&stack) > before, "one of the two was the wrong one");
+    }
+    assert_eq!(stack.counters().tcp_no_port, 0);
+}
+
+#[tokio::test]
+async fn a_listener_accepts_from_all_shards_and_streams_carry_what_they_should() {
+    let (peer, stack, into) = peer_and_shards(2);
+    let listener = TcpListener::bind(&stack, SERVER).unwrap();
+    let echo = tokio::spawn(async move {
+        let mut tasks = Vec::new();
+        for _ in 0..20 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tasks.push(tokio::spawn(async move {
+                let (mut from, mut to) = stream.split();
+                tokio::io::copy(&mut from, &mut to).await.unwrap();
+                to.shutdown().await.unwrap();
+            }));
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+        (listener.counters(), listener.waiting())
+    });
+    let text = text(100_000);
+    let mut streams = Vec::new();
+    for n in 0..20 {
+        into.store(n, Ordering::Relaxed);
+        streams.push(within(TcpStream::connect(&peer, SERVER)).await.unwrap());
+    }
+    let counts = connections_in_each(&stack);
+    assert!(counts.iter().all(|count| *count > 2), "{counts:?}");
+    for (n, stream) in streams.into_iter().enumerate() {
+        into.store(n / 2, Ordering::Relaxed);
+        let (mut from, mut to) = stream.into_split();
+        let mut back = Vec::new();
+        let writing = async {
+            to.write_all(&text).await.unwrap();
+            to.shutdown().await.unwrap();
+        };
+        let (read, ()) = within(async { tokio::join!(from.read_to_end(&mut back), writing) }).await;
+        assert_eq!(read.unwrap(), text.len());
+        assert!(back == text);
+    }
+    let (counters, waiting) = within(echo).await.unwrap();
+    assert_eq!((counters.established, waiting), (20, 0));
+}
+
+#[tokio::test]
+async fn connections_are_opened_by_all_shards_in_turn_and_by_the_one_a_port_belongs_to() {
+    let (peer, stack, _) = peer_and_shards(2);
+    let listener = TcpListener::bind(&peer, CLIENT).unwrap();
+    let mut open = Vec::new();
+    for n in 0..8 {
+        let options = ConnectOptions {
+            local_port: (n >= 4).then_some(7_000 + n),
+            ..ConnectOptions::default()
+        };
+        let ours = TcpStream::connect_with(&stack, CLIENT, options);
+        let (ours, theirs) = within(async { tokio::join!(ours, listener.accept()) }).await;
+        open.push((ours.unwrap(), theirs.unwrap()));
+        if n == 3 {
+            assert_eq!(connections_in_each(&stack), [2, 2]);
+        }
+    }
+    assert_eq!(connections_in_each(&stack).iter().sum::<usize>(), 8);
+    // What is left open keeps the stack going, and nothing else does.
+    drop(stack);
+    let (mut last, _) = open.pop().unwrap();
+    last.write_all(b"still here").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_udp_socket_receives_at_all_shards_and_answers_from_the_right_one() {
+    let (peer, stack, into) = peer_and_shards(2);
+    let server = UdpSocket::bind(&stack, SERVER).unwrap();
+    for n in 0..8 {
+        into.store(n / 3, Ordering::Relaxed);
+        let client = UdpSocket::bind(&peer, SocketAddr::new(CLIENT.ip(), 0)).unwrap();
+        client.send_to(b"who?", SERVER).await.unwrap();
+        let mut buffer = [0; 16];
+        let (count, from) = within(server.recv_from(&mut buffer)).await.unwrap();
+        assert_eq!(
+            (&buffer[..count], from),
+            (&b"who?"[..], client.local_addr().unwrap())
+        );
+        server.send_to(b"me", from).await.unwrap();
+        assert_eq!(
+            within(client.recv_from(&mut buffer)).await.unwrap(),
+            (2, SERVER)
+        );
+    }
+    let free = UdpSocket::bind(&stack, SocketAddr::new(SERVER.ip(), 0)).unwrap();
+    assert_ne!(free.local_addr().unwrap().port(), 0);
+    let taken = UdpSocket::bind(&stack, SERVER).unwrap_err();
+    assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+    drop(server);
+    UdpSocket::bind(&stack, SERVER).unwrap();
+}
+
+#[tokio::test]
+async fn a_port_is_taken_and_given_back_in_all_shards() {
+    let (_peer, stack, _) = peer_and_shards(3);
+    let free = SocketAddr::new(SERVER.ip(), 0);
+    let one = TcpListener::bind(&stack, free).unwrap();
+    let at = one.local_addr().unwrap();
+    let error = TcpListener::bind(&stack, at).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    drop(one);
+    TcpListener::bind(&stack, at).unwrap();
+    let elsewhere = TcpListener::bind(&stack, "10.9.9.9:80".parse().unwrap());
+    assert_eq!(
+        elsewhere.unwrap_err().kind(),
+        io::ErrorKind::AddrNotAvailable
+    );
+}
+
+#[tokio::test]
+async fn a_forwarder_takes_flows_of_both_kinds_from_all_shards() {
+    let (peer, stack, into) = peer_and(2, |builder| builder);
+    let forwarder = Forwarder::new(&stack, ForwarderConfig::default()).unwrap();
+    let mut seen = HashSet::new();
+    for n in 0..8 {
+        into.store(n / 2, Ordering::Relaxed);
+        let to: SocketAddr = format!("203.0.113.{n}:443").parse().unwrap();
+        let accepting = async {
+            match forwarder.next().await.unwrap() {
+                Flow::Tcp(request) => request.accept().await.unwrap(),
+                Flow::Udp(_) => panic!("nobody has sent a datagram"),
+            }
+        };
+        let ours = TcpStream::connect(&peer, to);
+        let (ours, theirs) = within(async { tokio::join!(ours, accepting) }).await;
+        assert_eq!(theirs.local_addr().unwrap(), to);
+        seen.insert(ours.unwrap().local_addr().unwrap());
+
+        let client = UdpSocket::bind(&peer, SocketAddr::new(CLIENT.ip(), 0)).unwrap();
+        client.send_to(b"?", to).await.unwrap();
+        let Flow::Udp(session) = within(forwarder.next()).await.unwrap() else {
+            panic!("nobody has opened a connection");
+        };
+        let mut buffer = [0; 4];
+        assert_eq!(within(session.recv(&mut buffer)).await.unwrap(), 1);
+        session.send(b"!").await.unwrap();
+        assert_eq!(
+            within(client.recv_from(&mut buffer)).await.unwrap(),
+            (1, to)
+        );
+    }
+    assert_eq!(seen.len(), 8);
+}
+
+#[tokio::test]
+async fn when_one_driver_ends_all_do_and_the_stack_says_so() {
+    let (queues, mut ours): (Vec<_>, Vec<_>) = (0..2).map(|_| device::pair(1_500, 16)).unzip();
+    let builder = Stack::builder().queues(queues).address([10, 0, 0, 2], 24);
+    let (stack, drivers) = builder.build_queues().unwrap();
+    let listener = TcpListener::bind(&stack, SERVER).unwrap();
+    let drivers: Vec<_> = drivers.into_iter().map(tokio::spawn).collect();
+    let waiting = tokio::spawn(async move { listener.accept().await.map(drop) });
+    tokio::task::yield_now().await;
+    drop(ours.pop());
+    for driver in drivers {
+        let end = within(driver).await.unwrap();
+        assert_eq!(end.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+    assert!(stack.has_ended());
+    assert!(within(waiting).await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn drivers_end_together_when_nobody_holds_the_stack() {
+    let (queues, _ours): (Vec<_>, Vec<_>) = (0..3).map(|_| device::pair(1_500, 16)).unzip();
+    let builder = Stack::builder().queues(queues).address([10, 0, 0, 2], 24);
+    let (stack, drivers) = builder.build_queues().unwrap();
+    let drivers: Vec<_> = drivers.into_iter().map(tokio::spawn).collect();
+    tokio::task::yield_now().await;
+    drop(stack);
+    for driver in drivers {
+        within(driver).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn several_queues_need_several_drivers() {
+    let queues = || (0..2).map(|_| device::pair(1_500, 16).0);
+    let one = Stack::builder().queues(queues()).build().map(drop);
+    assert_eq!(one.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    let config = StackConfig {
+        connections_max: 5,
+        ..StackConfig::default()
+    };
+    let (stack, drivers) = Stack::builder()
+        .queues(queues())
+        .config(config)
+        .build_queues()
+        .unwrap();
+    assert_eq!((stack.shards(), drivers.len()), (2, 2));
+    stack.with_each(|shard| assert_eq!(shard.config().connections_max, 3));
+}
