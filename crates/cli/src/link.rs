@@ -47,8 +47,8 @@ pub(crate) fn run(args: &LinkArgs, common: &Common) -> Result<ExitCode, Failure>
             |error: io::Error| Failure::new(Kind::Failed, "cannot start the link").because(error);
         let mut interrupts = Interrupts::new().map_err(failed)?;
         let ends = [
-            tun::open_with(a, args.mtu, Offload::Auto, Vec::new())?,
-            tun::open_with(b, args.mtu, Offload::Auto, Vec::new())?,
+            tun::open_with(a, args.mtu, Offload::Auto, 1, Vec::new())?,
+            tun::open_with(b, args.mtu, Offload::Auto, 1, Vec::new())?,
         ];
         say(common, &banner(args, &ends))?;
         let mut path = Path::new(args, ends).map_err(failed)?;
@@ -119,10 +119,11 @@ impl Path {
     fn new(args: &LinkArgs, ends: [OpenTun; 2]) -> io::Result<Self> {
         let runtime = TokioRuntime::current()?;
         let mut rng = Rng::from_seed(args.seed);
-        let [a, b] = ends.map(|end| {
-            let watch = runtime.watch(end.device.as_fd())?;
+        let [a, b] = ends.map(|mut end| {
+            let tun = end.queues.pop().ok_or(io::ErrorKind::NotFound)?;
+            let watch = runtime.watch(tun.as_fd())?;
             Ok::<_, io::Error>(End {
-                tun: end.device,
+                tun,
                 watch,
                 link: Link::new(args.link(), rng.fork()),
                 dropped: 0,

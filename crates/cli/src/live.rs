@@ -42,6 +42,8 @@ pub(crate) struct Live {
     pub(crate) tasks: Tasks,
     tun: String,
     driver: JoinHandle<io::Result<()>>,
+    /// Of the queues beyond the first: when one driver ends, all do.
+    others: Vec<JoinHandle<io::Result<()>>>,
     interrupts: Interrupts,
     /// Kept to the end, so that closing can be watched, too.
     _control: Option<Control>,
@@ -59,19 +61,22 @@ impl Live {
             |error: io::Error| Failure::new(Kind::Failed, "cannot start the stack").because(error);
         let interrupts = Interrupts::new().map_err(failed)?;
         let builder = Stack::builder()
-            .device(tun.device)
+            .queues(tun.queues)
             .config(StackConfig::default())
             .tcp(tuning.tcp.clone());
         let builder = addresses.iter().fold(builder, |builder, one| {
             builder.address(one.address(), one.prefix_len())
         });
-        let (stack, driver) = builder.build().map_err(failed)?;
+        let (stack, drivers) = builder.build_queues().map_err(failed)?;
         let control = control.open(&stack, &tun.name)?;
+        let mut drivers = drivers.into_iter().map(tokio::spawn);
+        let no_queue = || failed(io::ErrorKind::NotFound.into());
         Ok(Self {
             stack,
+            driver: drivers.next().ok_or_else(no_queue)?,
+            others: drivers.collect(),
             tasks: Tasks::default(),
             tun: tun.name.to_string(),
-            driver: tokio::spawn(driver),
             interrupts,
             _control: control,
         })
@@ -117,6 +122,9 @@ impl Live {
         let orderly = async {
             tracker.wait().await;
             let _end = driver.await;
+            for driver in &mut self.others {
+                let _end = driver.await;
+            }
         };
         let in_order = tokio::select! {
             in_time = tokio::time::timeout(GRACE, orderly) => in_time.is_ok(),
@@ -129,10 +137,15 @@ impl Live {
             0 => tracing::warn!("what was closing was reset"),
             left => tracing::warn!("{left} connections did not close in time and were reset"),
         }
-        // The driver resets what is left when it is dropped.
-        self.driver.abort();
-        if !self.driver.is_finished() {
-            let _end = self.driver.await;
+        // A driver resets what is left when it is dropped.
+        self.others.push(self.driver);
+        self.others.iter().for_each(JoinHandle::abort);
+        for driver in self
+            .others
+            .into_iter()
+            .filter(|driver| !driver.is_finished())
+        {
+            let _end = driver.await;
         }
     }
 }

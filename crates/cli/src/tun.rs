@@ -18,7 +18,8 @@ const CANDIDATES_MAX: u128 = 1_024;
 /// A TUN interface, open.
 #[derive(Debug)]
 pub(crate) struct OpenTun {
-    pub(crate) device: Tun,
+    /// One device for each queue.
+    pub(crate) queues: Vec<Tun>,
     pub(crate) name: TunName,
     /// The addresses of the kernel's end, if it was created by us.
     pub(crate) created: Option<Vec<InterfaceAddress>>,
@@ -50,7 +51,13 @@ pub(crate) fn open(args: &TunArgs, ours: &[InterfaceAddress]) -> Result<OpenTun,
         true => kernel_addresses(ours),
         false => args.host_addresses.clone(),
     };
-    let tun = open_with(&args.tun, args.mtu, args.offload.into(), kernel)?;
+    let tun = open_with(
+        &args.tun,
+        args.mtu,
+        args.offload.into(),
+        args.queues,
+        kernel,
+    )?;
     if tun.created.is_some() || args.host_addresses.is_empty() {
         return Ok(tun);
     }
@@ -68,15 +75,16 @@ pub(crate) fn open_with(
     tun: &TunName,
     mtu: u16,
     offload: Offload,
+    queues: u16,
     kernel: Vec<InterfaceAddress>,
 ) -> Result<OpenTun, Failure> {
     let builder = || TunBuilder::new().name(&tun.name).offload(offload);
-    let open = || match builder().attach() {
+    let open = || match builder().attach_queues(queues.into()) {
         Err(TunError::NotFound { .. }) => {
             let builder = builder().mtu(mtu);
             let add = |builder: TunBuilder, address: &_| builder.address(*address);
             let builder = kernel.iter().fold(builder, add);
-            Ok((builder.create()?, true))
+            Ok((builder.create_queues(queues.into())?, true))
         }
         attached => Ok((attached?, false)),
     };
@@ -84,9 +92,9 @@ pub(crate) fn open_with(
         None => open(),
         Some(namespace) => namespace::within(namespace, open)?,
     };
-    let (device, created) = opened.map_err(|error| failure(tun, &error))?;
+    let (queues, created) = opened.map_err(|error| failure(tun, &error))?;
     Ok(OpenTun {
-        device,
+        queues,
         name: tun.clone(),
         created: created.then_some(kernel),
     })
@@ -217,6 +225,7 @@ fn failure(name: &TunName, error: &TunError) -> Failure {
         TunError::BadName { .. } | TunError::BadAddress { .. } | TunError::BadMtu { .. } => {
             Kind::Usage
         }
+        TunError::SingleQueue { .. } | TunError::BadQueues { .. } => Kind::Usage,
         _ => Kind::Failed,
     };
     Failure::new(kind, format!("cannot open the TUN interface {name}")).because(error)

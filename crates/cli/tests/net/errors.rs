@@ -108,6 +108,24 @@ fn a_directory_that_may_not_be_read_is_told() {
 }
 
 #[test]
+fn an_interface_with_one_queue_is_told_from_one_with_several() {
+    in_namespace(&[], || {
+        ip("tuntap add dev one mode tun");
+        ip("tuntap add dev many mode tun multi_queue");
+        let serve = |more: &str| format!("serve --addr 10.7.0.1/24 --echo 7 {more}");
+        let (code, errors) = failure(&serve("--tun one --queues 2"));
+        assert_eq!(code, Some(2), "{errors}");
+        assert!(errors.contains("one has one queue and not 2"), "{errors}");
+        assert!(errors.contains("multi_queue"), "what to do: {errors}");
+        let (code, errors) = failure(&serve("--queues 0"));
+        assert_eq!(code, Some(2), "{errors}");
+        drop(Running::handwave(&serve("--tun many --queues 2")));
+        drop(Running::handwave(&serve("--tun many --offload off")));
+        drop(Running::handwave(&serve("--tun one --queues 1")));
+    });
+}
+
+#[test]
 fn a_busy_interface_is_told() {
     in_namespace(&[], || {
         let _server = Running::handwave("serve --addr 10.7.0.1/24 --echo 7");
