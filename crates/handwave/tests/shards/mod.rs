@@ -1,5 +1,7 @@
 //! A stack on several queues is one stack for its program, whatever queue packets come from.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
+
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
