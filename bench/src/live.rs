@@ -26,33 +26,38 @@ pub(crate) use flood::run as tun_flood;
 pub(crate) use http::run as http;
 
 /// How long and how often to measure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) rounds: u32,
     pub(crate) span: Duration,
+    /// Measures only those whose name contains this.
+    pub(crate) only: Option<String>,
 }
 
 const OURS: &str = "handwave";
 
-/// Everybody who can be measured in this mode, ourselves first.
-fn contestants(mode: Mode) -> Vec<Box<dyn Contestant>> {
+/// Everybody who is to be measured in this mode, ourselves first.
+fn contestants(settings: &Settings, mode: Mode) -> Vec<Box<dyn Contestant>> {
     let mut all: Vec<Box<dyn Contestant>> = vec![Box::new(handwave_async::Handwave)];
     all.extend(floor::variants());
     all.push(Box::new(two_tuns::TwoTuns));
     if mode == Mode::Plain {
         all.push(Box::new(smoltcp_tun::Smoltcp));
     }
+    if let Some(only) = &settings.only {
+        all.retain(|one| one.name().contains(only.as_str()));
+    }
     all
 }
 
 /// One figure of each contestant: the median of its turns. The floor's variants count as one, with its best.
 fn measure(
-    settings: Settings,
+    settings: &Settings,
     mode: Mode,
     better: Better,
     take: impl Fn(Duration) -> io::Result<f64>,
 ) -> Vec<(&'static str, f64)> {
-    let all = contestants(mode);
+    let all = contestants(settings, mode);
     let mut samples = vec![Vec::new(); all.len()];
     for _ in 0..settings.rounds {
         for (one, sample) in all.iter().zip(&mut samples) {
@@ -111,7 +116,7 @@ fn ready(bench: &str) -> bool {
 }
 
 /// All of these.
-pub(crate) fn all(report: &mut Report, settings: Settings) {
+pub(crate) fn all(report: &mut Report, settings: &Settings) {
     tun(report, settings);
     rr(report, settings);
     conn(report, settings);
@@ -120,7 +125,7 @@ pub(crate) fn all(report: &mut Report, settings: Settings) {
 }
 
 /// One connection as fast as it goes, in both directions, without and with offload.
-pub(crate) fn tun(report: &mut Report, settings: Settings) {
+pub(crate) fn tun(report: &mut Report, settings: &Settings) {
     if !ready("tun") {
         return;
     }
@@ -135,7 +140,7 @@ pub(crate) fn tun(report: &mut Report, settings: Settings) {
 }
 
 /// 64 octets there and back.
-pub(crate) fn rr(report: &mut Report, settings: Settings) {
+pub(crate) fn rr(report: &mut Report, settings: &Settings) {
     if !ready("rr") {
         return;
     }
@@ -151,7 +156,7 @@ pub(crate) fn rr(report: &mut Report, settings: Settings) {
         add(report, "rr", (name, "trans/s", Better::More), &figures);
         let each = each.into_inner();
         for (quantile, of) in Latencies::QUANTILES {
-            let figures = latencies(&each, mode, of);
+            let figures = latencies(settings, &each, mode, of);
             let case = format!("{name}-{quantile}");
             add(report, "rr", (&case, "us", Better::Less), &figures);
         }
@@ -160,11 +165,12 @@ pub(crate) fn rr(report: &mut Report, settings: Settings) {
 
 /// The median of one quantile for each contestant, from samples taken in turns.
 fn latencies(
+    settings: &Settings,
     each: &[Latencies],
     mode: Mode,
     of: fn(&Latencies) -> f64,
 ) -> Vec<(&'static str, f64)> {
-    let all = contestants(mode);
+    let all = contestants(settings, mode);
     let mut figures: Vec<(&'static str, f64)> = Vec::new();
     for (index, one) in all.iter().enumerate() {
         let turns = each.iter().skip(index).step_by(all.len());
@@ -178,7 +184,7 @@ fn latencies(
 }
 
 /// Connect, one octet, close.
-pub(crate) fn conn(report: &mut Report, settings: Settings) {
+pub(crate) fn conn(report: &mut Report, settings: &Settings) {
     if !ready("conn") {
         return;
     }

@@ -137,6 +137,9 @@ struct Live {
     /// Milliseconds of each turn.
     #[arg(long, default_value_t = 500)]
     millis: u64,
+    /// Measure only those whose name contains this; without ourselves there is no table, only their figures.
+    #[arg(long)]
+    only: Option<String>,
 }
 
 #[cfg(target_os = "linux")]
@@ -145,12 +148,14 @@ impl Live {
     const USUAL: Self = Self {
         rounds: 5,
         millis: 500,
+        only: None,
     };
 
-    fn settings(&self) -> live::Settings {
+    fn settings(self) -> live::Settings {
         live::Settings {
             rounds: self.rounds,
             span: Duration::from_millis(self.millis),
+            only: self.only,
         }
     }
 }
@@ -193,15 +198,15 @@ fn main() {
             connections,
         } => timers::run(&mut report, rounds, &connections),
         #[cfg(target_os = "linux")]
-        Benchmark::Tun(live) => live::tun(&mut report, live.settings()),
+        Benchmark::Tun(live) => live::tun(&mut report, &live.settings()),
         #[cfg(target_os = "linux")]
-        Benchmark::Rr(live) => live::rr(&mut report, live.settings()),
+        Benchmark::Rr(live) => live::rr(&mut report, &live.settings()),
         #[cfg(target_os = "linux")]
-        Benchmark::Conn(live) => live::conn(&mut report, live.settings()),
+        Benchmark::Conn(live) => live::conn(&mut report, &live.settings()),
         #[cfg(target_os = "linux")]
-        Benchmark::Http(live) => live::http(&mut report, live.settings()),
+        Benchmark::Http(live) => live::http(&mut report, &live.settings()),
         #[cfg(target_os = "linux")]
-        Benchmark::TunFlood(live) => live::tun_flood(&mut report, live.settings()),
+        Benchmark::TunFlood(live) => live::tun_flood(&mut report, &live.settings()),
         Benchmark::SynFlood { syns, rounds } => {
             syn_flood::run(&mut report, &syn_flood::Settings { syns, rounds });
         }
@@ -242,5 +247,5 @@ fn everything(report: &mut Report) {
     timers::run(report, 7, &[1_000, 1_000_000]);
     syn_flood::run(report, &syn_flood::Settings::default());
     #[cfg(target_os = "linux")]
-    live::all(report, Live::USUAL.settings());
+    live::all(report, &Live::USUAL.settings());
 }

@@ -51,7 +51,7 @@ type Start<'a> = &'a dyn Fn() -> io::Result<(Running, String)>;
 type Row = (&'static str, &'static str, Better, fn(&Turn) -> f64);
 
 /// Runs all cases.
-pub(crate) fn run(report: &mut Report, settings: Settings) {
+pub(crate) fn run(report: &mut Report, settings: &Settings) {
     let program = match program() {
         Ok(program) => program,
         Err(error) => return eprintln!("tun-flood: {error}; skipped"),

@@ -15,7 +15,7 @@ use crate::report::{Better, Report, median};
 const CONNECTIONS: [u32; 2] = [1, 64];
 
 /// Runs all cases.
-pub(crate) fn run(report: &mut Report, settings: Settings) {
+pub(crate) fn run(report: &mut Report, settings: &Settings) {
     if Command::new("wrk").arg("-v").output().is_err() {
         eprintln!("SKIPPED http: there is no program `wrk`");
         return;
@@ -39,7 +39,7 @@ pub(crate) fn run(report: &mut Report, settings: Settings) {
     }
 }
 
-fn turn(start: fn() -> io::Result<Running>, settings: Settings, connections: u32) -> Option<f64> {
+fn turn(start: fn() -> io::Result<Running>, settings: &Settings, connections: u32) -> Option<f64> {
     let running = start();
     let figure = running.and_then(|_running| wrk(settings, connections));
     figure
@@ -48,7 +48,7 @@ fn turn(start: fn() -> io::Result<Running>, settings: Settings, connections: u32
 }
 
 /// Requests a second, as `wrk` counts them.
-fn wrk(settings: Settings, connections: u32) -> io::Result<f64> {
+fn wrk(settings: &Settings, connections: u32) -> io::Result<f64> {
     let output = Command::new("wrk")
         .args(["-t", "1", "-c", &connections.to_string()])
         .args(["-d", &settings.span.as_secs().max(1).to_string()])
