@@ -1,8 +1,12 @@
 //! [`Driver`]: moves packets between the device and the stack, lets time pass, and wakes who waits.
 //!
-//! A turn of the driver is: take a batch from the device; under the lock, hand all of it to the stack, let time pass, take a
-//! batch of output and the sockets' news; without the lock, send the output and wake whoever the news is for. No system call
-//! is made under the lock, acknowledgments of a batch merge, and tasks are woken once for a batch.
+//! A turn of the driver is: under the lock, hand all packets that arrived to the stack, let time pass, take a batch of output and
+//! the sockets' news; without the lock, send the output and wake whoever the news is for; then take what has arrived meanwhile. No
+//! system call is made under the lock, acknowledgments of a batch merge, and tasks are woken once for a batch.
+//!
+//! What arrived is news for tasks that are likely to answer. They run before anything is sent: the driver goes to the end of the
+//! runtime's queue once, and an answer leaves with the acknowledgment, the window that reading has opened, and one look at the
+//! device, as if the task had been called by the driver.
 //!
 //! Between turns it rests until the device is ready, the stack's deadline passes, or a call of the application wakes it.
 
@@ -12,7 +16,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use handwave_device::{Device, Readiness};
 use handwave_packet::PacketBuf;
@@ -24,6 +28,10 @@ use crate::runtime::Timer;
 use crate::runtime::Watch;
 use crate::shared::{Inner, Shared};
 use crate::waiting::{Place, Waiting};
+
+mod burst;
+
+use burst::Burst;
 
 /// Packets taken from the device, and from the stack, in one turn.
 const BATCH_MAX: usize = 64;
@@ -43,8 +51,10 @@ pub struct Driver {
     timer: Option<Box<dyn Timer>>,
     #[cfg(unix)]
     watch: Option<Box<dyn Watch>>,
-    /// The device may have packets. Not known of a device without a descriptor.
-    may_receive: bool,
+    burst: Burst,
+    paused: Pause,
+    /// The stack's deadline has passed.
+    due: bool,
     /// Received, about to be handed to the stack.
     received: Vec<PacketBuf>,
     /// Received here, but another shard's.
@@ -56,10 +66,23 @@ pub struct Driver {
     woken: Vec<Waker>,
 }
 
+/// What the driver did before it ran again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    /// Nothing to speak of.
+    None,
+    /// Tasks had their turn for what arrived.
+    ForAnswers,
+    /// It rested.
+    Rest,
+}
+
 /// How a turn ended.
 enum Turn {
     /// There is more to do at once.
     More,
+    /// Tasks were woken that may have something to send.
+    Yield,
     /// There is nothing to do before this moment or other news.
     Rest(Option<Instant>),
     /// Nobody needs the driver any more.
@@ -74,7 +97,9 @@ impl Driver {
             timer: None,
             #[cfg(unix)]
             watch: None,
-            may_receive: true,
+            burst: Burst::default(),
+            paused: Pause::None,
+            due: false,
             received: Vec::with_capacity(BATCH_MAX),
             strays: Vec::new(),
             is_done: false,
@@ -83,37 +108,53 @@ impl Driver {
         }
     }
 
+    /// One turn; `waker` is whom calls of the application wake from now on.
     fn turn(&mut self, waker: &Waker) -> io::Result<Turn> {
         if let Some(ending) = self.shared.group.ending() {
             return ending.map(|()| Turn::Over);
         }
-        // What the device did not take the last time goes first; meanwhile the stack keeps what it has.
-        let mut more = !self.outbound.is_empty();
-        if self.may_receive {
-            let count = self.device.receive(BATCH_MAX, &mut self.received)?;
-            self.may_receive = count == BATCH_MAX;
-            more |= self.may_receive;
-        }
         self.shared
             .group
             .collect(self.shared.shard, &mut self.received);
+        let mut more = false;
         let (deadline, done) = {
             let mut inner = self.shared.lock();
             let now = self.shared.runtime.now();
-            inner.input(now, &mut self.received);
+            let woken = inner.input(now, &mut self.received, &mut self.woken);
+            // Not twice in a row: tasks that are always called must not keep the stack from sending.
+            let paused = std::mem::replace(&mut self.paused, Pause::None);
+            if woken && paused != Pause::ForAnswers {
+                self.paused = Pause::ForAnswers;
+                // The driver runs again whether somebody calls or not.
+                let _waker = inner.driver.take();
+                drop(inner);
+                self.shared.runtime.wake_all(&mut self.woken);
+                return Ok(Turn::Yield);
+            }
             self.strays
                 .extend(std::iter::from_fn(|| inner.stack.poll_stray()));
+            if std::mem::take(&mut self.due) {
+                inner.stack.handle_timeout(now);
+            }
+            // What the device did not take the last time goes first; meanwhile the stack keeps what it has.
             if self.outbound.is_empty() {
-                more |= inner.output(now, &mut self.outbound);
+                more = inner.output(now, &mut self.outbound);
                 if !more {
                     inner.waiting.take(Place::Send, &mut self.woken);
                 }
             }
             inner.collect_news(now, &mut self.woken);
-            inner.driver = Some(waker.clone());
+            if !inner
+                .driver
+                .as_ref()
+                .is_some_and(|known| known.will_wake(waker))
+            {
+                inner.driver = Some(waker.clone());
+            }
+            let deadline = inner.next_deadline();
+            self.due = deadline.is_some_and(|due| due <= now);
             let abandoned = self.shared.group.is_abandoned();
-            let done = abandoned && !more && !inner.has_connections();
-            (inner.next_deadline(), done)
+            (deadline, abandoned && !more && !inner.has_connections())
         };
         if !self.strays.is_empty() {
             self.shared.group.post(&mut self.strays);
@@ -122,16 +163,54 @@ impl Driver {
             self.device.send(&mut self.outbound)?;
         }
         self.shared.runtime.wake_all(&mut self.woken);
-        if more && self.outbound.is_empty() {
-            return Ok(Turn::More);
-        }
-        if done && self.outbound.is_empty() {
+        let sent = self.outbound.is_empty();
+        if done && sent {
             let is_news = !std::mem::replace(&mut self.is_done, true);
             if self.shared.group.count_done(is_news) {
                 return Ok(Turn::Over);
             }
         }
-        Ok(Turn::Rest(deadline))
+        if self.burst.may_have_come() {
+            self.receive()?;
+        }
+        Ok(
+            match (more && sent) || self.due || !self.received.is_empty() {
+                true => Turn::More,
+                false => Turn::Rest(deadline),
+            },
+        )
+    }
+
+    /// Takes what has arrived, as much as is to be expected at once.
+    fn receive(&mut self) -> io::Result<()> {
+        let count = self
+            .device
+            .receive(self.burst.expected(), &mut self.received)?;
+        self.burst.took(count);
+        Ok(())
+    }
+
+    /// Takes what the device has, if that may be why the driver runs again after a rest.
+    fn look_at_device(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.paused != Pause::Rest {
+            return Ok(());
+        }
+        match self.device.readiness() {
+            Readiness::Wakers(_) => self.burst.announce(),
+            #[cfg(unix)]
+            Readiness::Descriptor(_) => {
+                if let Some(watch) = &mut self.watch
+                    && let Poll::Ready(ready) = watch.poll_readable(cx)
+                {
+                    ready?;
+                    self.burst.announce();
+                }
+            }
+        }
+        match self.burst.may_have_come() {
+            true => self.receive(),
+            false => Ok(()),
+        }
     }
 
     /// Waits for the device and the deadline; ready if there is something to do at once.
@@ -150,10 +229,10 @@ impl Driver {
         {
             return Poll::Ready(Ok(()));
         }
+        self.paused = Pause::Rest;
         match self.device.readiness() {
             Readiness::Wakers(wakers) => {
                 // It wakes at once if it is ready: then this task runs again and tries.
-                self.may_receive = true;
                 wakers.wake_when_receivable(cx.waker());
                 if !self.outbound.is_empty() {
                     wakers.wake_when_sendable(cx.waker());
@@ -167,8 +246,8 @@ impl Driver {
                     None => self.watch.insert(self.shared.runtime.watch(descriptor)?),
                 };
                 let mut ready = false;
-                if !self.may_receive && watch.poll_readable(cx)?.is_ready() {
-                    self.may_receive = true;
+                if watch.poll_readable(cx)?.is_ready() {
+                    self.burst.announce();
                     ready = true;
                 }
                 ready |= !self.outbound.is_empty() && watch.poll_writable(cx)?.is_ready();
@@ -178,6 +257,26 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Turns until there is nothing to do.
+    fn run(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.look_at_device(cx)?;
+        for _ in 0..TURNS_MAX {
+            match self.turn(cx.waker())? {
+                Turn::More => {}
+                Turn::Yield => break,
+                Turn::Rest(deadline) => {
+                    ready!(self.rest(deadline, cx))?;
+                    if self.burst.may_have_come() {
+                        self.receive()?;
+                    }
+                }
+                Turn::Over => return Poll::Ready(Ok(())),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Resets what is left and tells everybody that nothing moves any more.
@@ -204,26 +303,11 @@ impl Future for Driver {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        for _ in 0..TURNS_MAX {
-            let turn = match self.turn(cx.waker()) {
-                Ok(Turn::More) => Ok(()),
-                Ok(Turn::Rest(deadline)) => match self.rest(deadline, cx) {
-                    Poll::Ready(result) => result,
-                    Poll::Pending => return Poll::Pending,
-                },
-                Ok(Turn::Over) => {
-                    self.end(None);
-                    return Poll::Ready(Ok(()));
-                }
-                Err(error) => Err(error),
-            };
-            if let Err(error) = turn {
-                self.end(Some(&error));
-                return Poll::Ready(Err(error));
-            }
+        let result = self.run(cx);
+        if let Poll::Ready(result) = &result {
+            self.end(result.as_ref().err());
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        result
     }
 }
 
@@ -243,14 +327,20 @@ impl fmt::Debug for Driver {
 }
 
 impl Inner {
-    fn input(&mut self, now: Instant, received: &mut Vec<PacketBuf>) {
-        if !received.is_empty() {
-            self.stack
-                .handle_batch(now, self.interface, received.drain(..));
+    /// Hands what arrived to the stack; returns whether that is news for somebody.
+    fn input(
+        &mut self,
+        now: Instant,
+        received: &mut Vec<PacketBuf>,
+        woken: &mut Vec<Waker>,
+    ) -> bool {
+        if received.is_empty() {
+            return false;
         }
-        if self.stack.poll_timeout().is_some_and(|due| due <= now) {
-            self.stack.handle_timeout(now);
-        }
+        self.stack
+            .handle_batch(now, self.interface, received.drain(..));
+        self.collect_news(now, woken);
+        !woken.is_empty()
     }
 
     /// Takes a batch of packets to send; returns whether there may be more.
@@ -275,14 +365,16 @@ impl Inner {
                     wake_if(events, WRITE, waiting, Place::Write(id), woken);
                 }
                 SocketId::Listener(id) => {
+                    if events.intersects(Events::READABLE) {
+                        self.call_those_in_line(Place::Accept(id), woken);
+                    }
                     wake_if(
                         events,
-                        [Events::READABLE],
-                        waiting,
-                        Place::Accept(id),
+                        [Events::FLOOD],
+                        &mut self.waiting,
+                        Place::Flood,
                         woken,
                     );
-                    wake_if(events, [Events::FLOOD], waiting, Place::Flood, woken);
                 }
                 SocketId::Udp(id) if self.sessions.is_at(id) => {
                     while let Some(datagram) = self.stack.udp_recv_from(id) {
@@ -293,7 +385,7 @@ impl Inner {
             }
         }
         if self.stack.has_forward_requests() {
-            self.waiting.take(Place::Request, woken);
+            self.call_those_in_line(Place::Request, woken);
         }
     }
 

@@ -98,6 +98,9 @@ impl Shared {
         let (result, driver) = {
             let mut inner = self.lock();
             let now = self.runtime.now();
+            if place.is_line() {
+                inner.waiting.came(place, ticket);
+            }
             match attempt(&mut inner, now) {
                 Poll::Ready(result) => (result, inner.driver.take()),
                 Poll::Pending if inner.ended => (Err(Error::StackGone.into()), None),
@@ -155,14 +158,33 @@ impl<'a> Waiter<'a> {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        // The waker is dropped when the lock has been given back.
-        let _waker = self
-            .shared
-            .look(|inner| inner.waiting.withdraw(self.place, self.ticket));
+        // Wakers are woken and dropped when the lock has been given back.
+        let mut woken = Vec::new();
+        let _waker = self.shared.look(|inner| {
+            // The call goes to the next one.
+            if self.place.is_line() && inner.waiting.came(self.place, self.ticket) {
+                inner.call_those_in_line(self.place, &mut woken);
+            }
+            inner.waiting.withdraw(self.place, self.ticket)
+        });
+        self.shared.runtime.wake_all(&mut woken);
     }
 }
 
 impl Inner {
+    /// Calls those who stand in line at `place` for what is there.
+    pub(crate) fn call_those_in_line(&mut self, place: Place, woken: &mut Vec<Waker>) {
+        let things = match place {
+            Place::Accept(id) => {
+                let listener = self.stack.listener(id);
+                listener.map_or(0, handwave_tcp::Listener::waiting)
+            }
+            Place::Request => usize::from(self.stack.has_forward_requests()),
+            _ => 0,
+        };
+        self.waiting.call(place, things, woken);
+    }
+
     /// Forgets who waits for a connection that its program lets go of; the wakers are to be dropped outside the lock.
     pub(crate) fn forget(&mut self, id: ConnectionId) -> [Option<Waker>; 2] {
         [Place::Read(id), Place::Write(id)].map(|place| self.waiting.withdraw(place, Ticket::POLL))

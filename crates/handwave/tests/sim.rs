@@ -345,21 +345,22 @@ fn the_seed_decides_who_of_those_woken_together_runs_first() {
         Sim::from_seed(seed)
             .run(async |net| {
                 let (client, server) = (net.host(CLIENT)?, net.host(SERVER)?);
-                let listener = Arc::new(TcpListener::bind(&server, at(SERVER, 7))?);
+                let listener = TcpListener::bind(&server, at(SERVER, 7))?;
                 let log = Arc::new(Mutex::new(Vec::new()));
-                let waiting: Vec<_> = (0..6)
-                    .map(|n| {
-                        let (listener, log) = (Arc::clone(&listener), Arc::clone(&log));
-                        tokio::spawn(async move {
-                            let accepted = listener.accept().await;
-                            log.lock().unwrap().push(n);
-                            accepted
-                        })
-                    })
-                    .collect();
+                let (mut streams, mut waiting) = (Vec::new(), Vec::new());
+                for n in 0..6 {
+                    streams.push(TcpStream::connect(&client, at(SERVER, 7)).await?);
+                    let (mut accepted, _) = listener.accept().await?;
+                    let log = Arc::clone(&log);
+                    waiting.push(tokio::spawn(async move {
+                        let read = accepted.read_u8().await;
+                        log.lock().unwrap().push(n);
+                        read
+                    }));
+                }
                 tokio::task::yield_now().await;
-                for _ in 0..6 {
-                    let _stream = TcpStream::connect(&client, at(SERVER, 7)).await?;
+                for stream in &streams {
+                    stream.try_write(b"x")?;
                 }
                 for task in waiting {
                     task.await??;

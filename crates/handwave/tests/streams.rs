@@ -6,11 +6,16 @@ mod shards;
 use std::future::poll_fn;
 use std::io::{ErrorKind, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use common::{SERVER, builders, connected, pair, pair_with_driver, text, within};
-use handwave::{BufferSize, Config, KeepAlive, ListenerConfig, Phase, TcpListener, TcpStream};
+use handwave::{
+    BufferSize, Bytes, Config, KeepAlive, ListenerConfig, Phase, Stack, TcpListener, TcpStream,
+    device,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 #[tokio::test]
@@ -603,4 +608,172 @@ async fn a_buffer_filled_to_the_last_octet_becomes_writable_again() {
     });
     within(ours.writable()).await.unwrap();
     within(reader).await.unwrap().unwrap();
+}
+
+/// Counts how often a future is polled.
+async fn counted<T>(polls: Arc<AtomicUsize>, future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    poll_fn(|cx| {
+        polls.fetch_add(1, Ordering::Relaxed);
+        future.as_mut().poll(cx)
+    })
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_stack_is_not_woken_at_all() {
+    let (client, server) = builders();
+    let (client, server) = (client.build().unwrap(), server.build().unwrap());
+    let polls = Arc::new(AtomicUsize::new(0));
+    for driver in [client.1, server.1] {
+        tokio::spawn(counted(Arc::clone(&polls), driver));
+    }
+    let listener = TcpListener::bind(&server.0, SERVER).unwrap();
+    let (ours, theirs) = tokio::join!(TcpStream::connect(&client.0, SERVER), listener.accept());
+    let (mut ours, (mut theirs, _)) = (ours.unwrap(), theirs.unwrap());
+    let (accepting, waiting) = (listener.accept(), theirs.readable());
+    let mut idle = Box::pin(async { tokio::join!(accepting, waiting) });
+    // Timers that the handshake has set and the peer's answer has made needless run out once.
+    let calm = tokio::time::timeout(Duration::from_secs(10), &mut idle).await;
+    let settled = polls.load(Ordering::Relaxed);
+    let day = tokio::time::timeout(Duration::from_secs(86_400), &mut idle).await;
+    assert!(calm.is_err() && day.is_err() && settled > 0);
+    assert_eq!(polls.load(Ordering::Relaxed), settled);
+    ours.write_all(b"still here").await.unwrap();
+    drop(idle);
+    theirs.read_exact(&mut [0; 10]).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_connection_wakes_one_of_those_who_accept() {
+    let (client, server) = pair();
+    let listener = Arc::new(TcpListener::bind(&server, SERVER).unwrap());
+    let polls = Arc::new(AtomicUsize::new(0));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..10 {
+        let (listener, polls) = (Arc::clone(&listener), Arc::clone(&polls));
+        tasks.spawn(async move { counted(polls, listener.accept()).await.unwrap().0 });
+    }
+    tokio::task::yield_now().await;
+    assert_eq!(polls.load(Ordering::Relaxed), 10, "all wait");
+    let mut streams = Vec::new();
+    for count in 1..=4 {
+        streams.push(within(TcpStream::connect(&client, SERVER)).await.unwrap());
+        streams.push(within(tasks.join_next()).await.unwrap().unwrap());
+        assert_eq!(polls.load(Ordering::Relaxed), 10 + count);
+    }
+    let connecting = (0..6).map(|_| TcpStream::connect(&client, SERVER));
+    for connected in connecting {
+        streams.push(within(connected).await.unwrap());
+    }
+    while let Some(stream) = within(tasks.join_next()).await {
+        streams.push(stream.unwrap());
+    }
+    assert_eq!((polls.load(Ordering::Relaxed), streams.len()), (20, 20));
+}
+
+#[tokio::test]
+async fn who_was_called_and_leaves_passes_the_call_on() {
+    let (client, server) = pair();
+    let listener = Arc::new(TcpListener::bind(&server, SERVER).unwrap());
+    let mut first = Box::pin(listener.accept());
+    let waits = poll_fn(|cx| Poll::Ready(first.as_mut().poll(cx).is_pending())).await;
+    let next = Arc::clone(&listener);
+    let next = tokio::spawn(async move { next.accept().await.map(|(stream, _)| stream) });
+    tokio::task::yield_now().await;
+    let stream = within(TcpStream::connect(&client, SERVER)).await.unwrap();
+    while listener.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(waits && !next.is_finished(), "the first one was called");
+    drop(first);
+    let accepted = within(next).await.unwrap().unwrap();
+    assert_eq!(accepted.peer_addr().unwrap(), stream.local_addr().unwrap());
+}
+
+/// Both ends of a connection over a link on which a super-segment passes whole.
+async fn connected_in_large_packets() -> ((Stack, Stack), TcpStream, TcpStream) {
+    let (left, right) = device::pair(65_535, 64);
+    let client = Stack::builder().device(left).address([10, 0, 0, 1], 24);
+    let server = Stack::builder().device(right).address([10, 0, 0, 2], 24);
+    let (client, server) = (client.spawn().unwrap(), server.spawn().unwrap());
+    let listener = TcpListener::bind(&server, SERVER).unwrap();
+    let (ours, theirs) = tokio::join!(TcpStream::connect(&client, SERVER), listener.accept());
+    ((client, server), ours.unwrap(), theirs.unwrap().0)
+}
+
+#[tokio::test]
+async fn a_chunk_passes_without_being_copied_at_either_end() {
+    let (_stacks, mut ours, mut theirs) = connected_in_large_packets().await;
+    let page = Bytes::from(text(1_000_000));
+    let written = page.clone();
+    let writing = async move {
+        ours.write_chunk(written).await.unwrap();
+        ours
+    };
+    let reading = async {
+        let mut read = 0;
+        while read < page.len() {
+            let chunk = theirs.read_chunk(100_000).await.unwrap();
+            let part = page.slice(read..read + chunk.len());
+            assert_eq!(chunk.as_ptr_range(), part.as_ptr_range(), "at {read}");
+            read += chunk.len();
+        }
+    };
+    let (mut ours, ()) = within(async { tokio::join!(writing, reading) }).await;
+    assert!(theirs.read_chunk(0).await.unwrap().is_empty());
+    ours.write_chunk(Bytes::new()).await.unwrap();
+    ours.shutdown().await.unwrap();
+    assert!(within(theirs.read_chunk(1)).await.unwrap().is_empty());
+    let error = ours.write_chunk(page).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+}
+
+#[tokio::test]
+async fn a_chunk_is_charged_while_it_is_queued_and_not_after() {
+    let (stacks, mut ours, mut theirs) = connected_in_large_packets().await;
+    let held = |stack: &Stack| stack.with(|stack| stack.held_memory());
+    let before = held(&stacks.0);
+    let page = Bytes::from(text(60_000));
+    ours.write_chunk(page.clone()).await.unwrap();
+    assert!(held(&stacks.0) >= before + page.len());
+    let mut chunks = Vec::new();
+    while chunks.iter().map(Bytes::len).sum::<usize>() < page.len() {
+        chunks.push(within(theirs.read_chunk(usize::MAX)).await.unwrap());
+    }
+    // Reading has moved them to the program, and the acknowledgment lets go of them at the other end.
+    assert_eq!(held(&stacks.1), before);
+    for _ in 0..1_000 {
+        if held(&stacks.0) == before {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("{} octets are still held", held(&stacks.0));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_part_of_a_file_is_written_whatever_its_position() {
+    use std::io::{Seek, Write};
+    let (_stacks, mut ours, mut theirs) = connected().await;
+    let whole = text(300_000);
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&whole).unwrap();
+    file.rewind().unwrap();
+    let writing = async move {
+        let counts = [
+            ours.write_file(&file, 1, 200_000).await.unwrap(),
+            ours.write_file(&file, 299_990, 100).await.unwrap(),
+            ours.write_file(&file, 300_000, 100).await.unwrap(),
+            ours.write_file(&file, 0, 0).await.unwrap(),
+        ];
+        (counts, file.stream_position().unwrap())
+    };
+    let mut heard = Vec::new();
+    let (written, read) =
+        within(async { tokio::join!(writing, theirs.read_to_end(&mut heard)) }).await;
+    assert_eq!(written, ([200_000, 10, 0, 0], 0));
+    assert_eq!(read.unwrap(), 200_010);
+    assert!(heard[..200_000] == whole[1..200_001] && heard[200_000..] == whole[299_990..]);
 }

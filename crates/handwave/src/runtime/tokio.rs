@@ -88,30 +88,36 @@ impl Runtime for TokioRuntime {
     }
 }
 
-/// Thirty years: tokio's wheel turns for two.
-const FOREVER: Duration = Duration::from_secs(30 * 365 * 86_400);
-
 struct TokioTimer {
     start: time::Instant,
-    /// Made when first needed, and moved from deadline to deadline.
+    /// Made when first needed, and moved only to an earlier deadline or when it has run out: a deadline that goes later and later, as
+    /// most do, costs the wheel nothing, and one look when the time comes for which it was set.
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Timer for TokioTimer {
     fn poll_until(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = match (deadline, &self.sleep) {
-            (Some(deadline), _) => Duration::from_nanos(deadline.as_nanos()),
-            // What was waited for before must not wake an idle task.
-            (None, Some(_)) => FOREVER,
-            (None, None) => return Poll::Pending,
+        let Some(deadline) = deadline else {
+            // It wakes the task once more if it is set; then nothing is.
+            if let Some(sleep) = &mut self.sleep
+                && !sleep.is_elapsed()
+            {
+                let _elapsed = sleep.as_mut().poll(cx);
+            }
+            return Poll::Pending;
         };
-        let deadline = self.start + deadline;
+        let deadline = self.start + Duration::from_nanos(deadline.as_nanos());
         let sleep = self
             .sleep
             .get_or_insert_with(|| Box::pin(time::sleep_until(deadline)));
-        if sleep.deadline() != deadline {
+        if deadline < sleep.deadline() || sleep.is_elapsed() {
             sleep.as_mut().reset(deadline);
         }
+        ready!(sleep.as_mut().poll(cx));
+        if deadline <= sleep.deadline() || deadline <= time::Instant::now() {
+            return Poll::Ready(());
+        }
+        sleep.as_mut().reset(deadline);
         sleep.as_mut().poll(cx)
     }
 }

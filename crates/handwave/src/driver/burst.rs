@@ -1,0 +1,90 @@
+//! How many packets to take from the device at a time.
+//!
+//! A device that hands over one packet a call says that it is empty by one more call. Where a single packet is what usually comes, as
+//! in a conversation of small messages, that call is made after the answer has left; where many come, they are taken together.
+
+use super::BATCH_MAX;
+
+/// What came the last times, between two moments at which the device was empty.
+#[derive(Debug)]
+pub(super) struct Burst {
+    /// The device may have packets. Not known of a device without a descriptor.
+    may_have_come: bool,
+    /// Packets since the device was last empty.
+    taken: usize,
+    expected: usize,
+}
+
+impl Default for Burst {
+    fn default() -> Self {
+        Self {
+            may_have_come: true,
+            taken: 0,
+            expected: BATCH_MAX,
+        }
+    }
+}
+
+impl Burst {
+    /// Whether it is worth asking.
+    pub(super) const fn may_have_come(&self) -> bool {
+        self.may_have_come
+    }
+
+    /// The device has said that it has packets, or may have some.
+    pub(super) const fn announce(&mut self) {
+        self.may_have_come = true;
+    }
+
+    /// Packets to ask for: 1 to [`BATCH_MAX`].
+    pub(super) const fn expected(&self) -> usize {
+        self.expected
+    }
+
+    /// Learns from what came: as many as asked for means that there may be more.
+    pub(super) fn took(&mut self, count: usize) {
+        self.taken += count;
+        self.may_have_come = count >= self.expected;
+        if self.may_have_come {
+            self.expected = (self.expected * 2).min(BATCH_MAX);
+        } else {
+            self.expected = self.taken.max(self.expected / 2).clamp(1, BATCH_MAX);
+            self.taken = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets bursts of `len` packets come, and returns how many calls each took in the end.
+    fn calls(burst: &mut Burst, len: usize) -> usize {
+        let mut calls = 0;
+        for _ in 0..16 {
+            let mut left = len;
+            calls = 0;
+            loop {
+                calls += 1;
+                let max = burst.expected();
+                let count = left.min(max);
+                left -= count;
+                burst.took(count);
+                if !burst.may_have_come() {
+                    break;
+                }
+            }
+        }
+        calls
+    }
+
+    #[test]
+    fn a_single_packet_is_taken_alone_and_many_together() {
+        let mut burst = Burst::default();
+        assert_eq!(burst.expected(), BATCH_MAX);
+        calls(&mut burst, 1);
+        assert_eq!(burst.expected(), 1);
+        assert_eq!(calls(&mut burst, 1_000), 1_000 / BATCH_MAX + 1);
+        assert_eq!(burst.expected(), BATCH_MAX);
+    }
+}
