@@ -41,6 +41,9 @@ mod waiting;
 /// Where packets come from and go to.
 pub use handwave_device as device;
 
+/// Octets that several may refer to.
+pub use bytes::Bytes;
+
 pub use builder::Builder;
 pub use driver::Driver;
 pub use error::Error;

@@ -1,6 +1,8 @@
 //! TCP sockets, shaped like tokio's.
 
 mod connection;
+#[cfg(unix)]
+mod file;
 mod listener;
 mod owned;
 mod split;

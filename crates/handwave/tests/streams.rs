@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use common::{SERVER, builders, connected, pair, pair_with_driver, text, within};
+use common::{
+    SERVER, builders, connected, connected_in_large_packets, pair, pair_with_driver, text, within,
+};
 use handwave::{
     BufferSize, Bytes, Config, KeepAlive, ListenerConfig, Phase, Stack, TcpListener, TcpStream,
-    device,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
@@ -689,17 +690,6 @@ async fn who_was_called_and_leaves_passes_the_call_on() {
     drop(first);
     let accepted = within(next).await.unwrap().unwrap();
     assert_eq!(accepted.peer_addr().unwrap(), stream.local_addr().unwrap());
-}
-
-/// Both ends of a connection over a link on which a super-segment passes whole.
-async fn connected_in_large_packets() -> ((Stack, Stack), TcpStream, TcpStream) {
-    let (left, right) = device::pair(65_535, 64);
-    let client = Stack::builder().device(left).address([10, 0, 0, 1], 24);
-    let server = Stack::builder().device(right).address([10, 0, 0, 2], 24);
-    let (client, server) = (client.spawn().unwrap(), server.spawn().unwrap());
-    let listener = TcpListener::bind(&server, SERVER).unwrap();
-    let (ours, theirs) = tokio::join!(TcpStream::connect(&client, SERVER), listener.accept());
-    ((client, server), ours.unwrap(), theirs.unwrap().0)
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! What a stream and its halves share: one connection of the stack, released when the last of them goes.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::{Buf, Bytes};
 use handwave_stack::{ConnectionId, NoSuchSocket};
 use handwave_tcp::{Config, Instant, Phase, ReceiveError, SendError, TcpInfo, Tuple};
 use tokio::io::ReadBuf;
@@ -74,6 +76,22 @@ impl Connection {
             })
     }
 
+    /// A slice of what arrived, at most `max` octets, as it lies in memory; empty at the end of the stream.
+    pub(crate) fn poll_read_chunk(
+        &self,
+        cx: &mut Context<'_>,
+        max: usize,
+    ) -> Poll<io::Result<Bytes>> {
+        if max == 0 {
+            return Poll::Ready(Ok(Bytes::new()));
+        }
+        let id = self.id;
+        self.handle
+            .poll_at(Place::Read(id), Ticket::POLL, cx, |inner, now| {
+                poll_result(inner.stack.read_chunk(now, id, max))
+            })
+    }
+
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut buffer = ReadBuf::new(buffer);
         if buffer.remaining() == 0 {
@@ -135,6 +153,39 @@ impl Connection {
                 result => Poll::Ready(result),
             },
         )
+    }
+
+    /// Takes what there is room for off the front of `chunk`, without copying it.
+    pub(crate) fn poll_write_chunk(
+        &self,
+        cx: &mut Context<'_>,
+        chunk: &mut Bytes,
+    ) -> Poll<io::Result<usize>> {
+        let id = self.id;
+        self.handle
+            .poll_at(
+                Place::Write(id),
+                Ticket::POLL,
+                cx,
+                |inner, now| match inner.stack.write_chunk(now, id, chunk.clone()) {
+                    Ok(0) if !chunk.is_empty() => Poll::Pending,
+                    Ok(taken) => {
+                        chunk.advance(taken);
+                        Poll::Ready(Ok(taken))
+                    }
+                    Err(error) => Poll::Ready(Err(Error::from(error).into())),
+                },
+            )
+    }
+
+    /// Hands over all of `chunk`, as room comes about.
+    pub(crate) async fn write_chunk(&self, mut chunk: Bytes) -> io::Result<()> {
+        loop {
+            poll_fn(|cx| self.poll_write_chunk(cx, &mut chunk)).await?;
+            if chunk.is_empty() {
+                return Ok(());
+            }
+        }
     }
 
     pub(crate) fn try_write(&self, data: &[u8]) -> io::Result<usize> {

@@ -1,12 +1,14 @@
 //! Halves that own their stream together.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Connection, TcpStream};
@@ -71,6 +73,15 @@ impl OwnedReadHalf {
         self.connection.peek(buffer).await
     }
 
+    /// See [`TcpStream::read_chunk`].
+    ///
+    /// # Errors
+    ///
+    /// As reading.
+    pub async fn read_chunk(&mut self, max: usize) -> io::Result<Bytes> {
+        poll_fn(|cx| self.connection.poll_read_chunk(cx, max)).await
+    }
+
     /// See [`TcpStream::peer_addr`].
     ///
     /// # Errors
@@ -94,6 +105,15 @@ impl OwnedWriteHalf {
     /// Lets go of this half without shutting its direction down: that happens when the reading half is dropped.
     pub fn forget(mut self) {
         self.shutdown_on_drop = false;
+    }
+
+    /// See [`TcpStream::write_chunk`].
+    ///
+    /// # Errors
+    ///
+    /// As writing.
+    pub async fn write_chunk(&mut self, chunk: Bytes) -> io::Result<()> {
+        self.connection.write_chunk(chunk).await
     }
 
     /// See [`TcpStream::peer_addr`].

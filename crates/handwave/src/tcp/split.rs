@@ -1,10 +1,12 @@
 //! Halves that borrow a stream.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::TcpStream;
@@ -31,6 +33,15 @@ impl ReadHalf<'_> {
         self.0.peek(buffer).await
     }
 
+    /// See [`TcpStream::read_chunk`].
+    ///
+    /// # Errors
+    ///
+    /// As reading.
+    pub async fn read_chunk(&mut self, max: usize) -> io::Result<Bytes> {
+        poll_fn(|cx| self.0.connection.poll_read_chunk(cx, max)).await
+    }
+
     /// See [`TcpStream::peer_addr`].
     ///
     /// # Errors
@@ -51,6 +62,15 @@ impl ReadHalf<'_> {
 }
 
 impl WriteHalf<'_> {
+    /// See [`TcpStream::write_chunk`].
+    ///
+    /// # Errors
+    ///
+    /// As writing.
+    pub async fn write_chunk(&mut self, chunk: Bytes) -> io::Result<()> {
+        self.0.connection.write_chunk(chunk).await
+    }
+
     /// See [`TcpStream::peer_addr`].
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! [`TcpStream`].
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use handwave_stack::ConnectOptions;
 use handwave_tcp::{Endpoint, KeepAlive, TcpInfo};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -150,6 +152,121 @@ impl TcpStream {
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room; otherwise as writing.
     pub fn try_write(&self, data: &[u8]) -> io::Result<usize> {
         self.connection.try_write(data)
+    }
+
+    /// Takes a slice of what has arrived, at most `max` octets, where it lies in memory; waits until there is something. Empty is the
+    /// end of the stream.
+    ///
+    /// Nothing is copied: the slice shares the memory that the device received it into, and keeps all of that alive (a packet or two; 64
+    /// KiB at most on a device with offload). While it is held it counts neither against the receive window nor against the stack's
+    /// memory, so keep few of them, or copy. Small segments are joined when they arrive, to which this makes no difference.
+    ///
+    /// # Errors
+    ///
+    /// As reading.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// use handwave::{Bytes, Stack, TcpListener, TcpStream, device};
+    ///
+    /// let (left, right) = device::pair(9_000, 64);
+    /// let client = Stack::builder().device(left).address([10, 0, 0, 1], 24).spawn()?;
+    /// let server = Stack::builder().device(right).address([10, 0, 0, 2], 24).spawn()?;
+    /// let listener = TcpListener::bind(&server, ([10, 0, 0, 2], 80).into())?;
+    /// let mut ours = TcpStream::connect(&client, listener.local_addr()?).await?;
+    /// let (mut theirs, _) = listener.accept().await?;
+    ///
+    /// let page = Bytes::from(vec![b'x'; 4_000]);
+    /// ours.write_chunk(page.clone()).await?;
+    /// let chunk = theirs.read_chunk(usize::MAX).await?;
+    /// assert_eq!(chunk, page);
+    /// // In memory nobody has copied it on the way: these are the same octets.
+    /// assert_eq!(chunk.as_ptr(), page.as_ptr());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn read_chunk(&mut self, max: usize) -> io::Result<Bytes> {
+        poll_fn(|cx| self.connection.poll_read_chunk(cx, max)).await
+    }
+
+    /// Writes all of `chunk` without copying it: the segments are slices of it, also when they are sent again.
+    ///
+    /// Octets count against the send buffer as with any other write; the memory behind the [`Bytes`] beyond them is kept alive as
+    /// well, until the last octet is acknowledged, and is the caller's to account for. Less than 512 octets are copied, which is
+    /// cheaper.
+    ///
+    /// Dropping the future leaves the part written for which there was room; [`poll_write_chunk`](Self::poll_write_chunk) tells how
+    /// much that is.
+    ///
+    /// # Errors
+    ///
+    /// As writing.
+    pub async fn write_chunk(&mut self, chunk: Bytes) -> io::Result<()> {
+        self.connection.write_chunk(chunk).await
+    }
+
+    /// Writes what there is room for off the front of `chunk` without copying it, and returns how many octets; or has `cx` woken when
+    /// there is room.
+    ///
+    /// # Errors
+    ///
+    /// As writing.
+    pub fn poll_write_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+        chunk: &mut Bytes,
+    ) -> Poll<io::Result<usize>> {
+        self.connection.poll_write_chunk(cx, chunk)
+    }
+
+    /// Writes `len` octets of a file from `offset` on, and returns how many: fewer where the file ends before.
+    ///
+    /// They are copied once, out of the file's cache into memory that becomes the send buffer, 64 KiB at a time and as there is room.
+    /// The position of the file does not change. Like `sendfile` this waits for the storage in the thread that calls it, where what is
+    /// asked for is not in the cache.
+    ///
+    /// Dropping the future leaves a part written.
+    ///
+    /// # Errors
+    ///
+    /// As writing, and what reading the file says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// use handwave::{Stack, TcpListener, TcpStream, device};
+    /// use std::io::Write;
+    /// use tokio::io::AsyncReadExt;
+    ///
+    /// # let (left, right) = device::pair(1_500, 64);
+    /// # let client = Stack::builder().device(left).address([10, 0, 0, 1], 24).spawn()?;
+    /// # let server = Stack::builder().device(right).address([10, 0, 0, 2], 24).spawn()?;
+    /// # let listener = TcpListener::bind(&server, ([10, 0, 0, 2], 80).into())?;
+    /// # let mut ours = TcpStream::connect(&client, listener.local_addr()?).await?;
+    /// # let (mut theirs, _) = listener.accept().await?;
+    /// let mut file = tempfile::tempfile()?;
+    /// file.write_all(b"a header, and what it is about")?;
+    /// assert_eq!(ours.write_file(&file, 10, 1_000_000).await?, 20);
+    /// drop(ours);
+    /// let mut text = String::new();
+    /// theirs.read_to_string(&mut text).await?;
+    /// assert_eq!(text, "and what it is about");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(unix)]
+    pub async fn write_file(
+        &mut self,
+        file: &std::fs::File,
+        offset: u64,
+        len: u64,
+    ) -> io::Result<u64> {
+        super::file::write(&self.connection, file, offset, len).await
     }
 
     /// The connection's numbers, as `ss -i` shows them.

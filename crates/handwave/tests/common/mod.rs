@@ -58,6 +58,17 @@ pub(crate) async fn connected() -> ((Stack, Stack, TcpListener), TcpStream, TcpS
     ((client, server, listener), ours.unwrap(), theirs.unwrap().0)
 }
 
+/// Both ends of a connection over a link on which a super-segment passes whole.
+pub(crate) async fn connected_in_large_packets() -> ((Stack, Stack), TcpStream, TcpStream) {
+    let (left, right) = device::pair(65_535, 64);
+    let client = Stack::builder().device(left).address([10, 0, 0, 1], 24);
+    let server = Stack::builder().device(right).address([10, 0, 0, 2], 24);
+    let (client, server) = (client.spawn().unwrap(), server.spawn().unwrap());
+    let listener = TcpListener::bind(&server, SERVER).unwrap();
+    let (ours, theirs) = tokio::join!(TcpStream::connect(&client, SERVER), listener.accept());
+    ((client, server), ours.unwrap(), theirs.unwrap().0)
+}
+
 /// Octets that do not repeat soon.
 pub(crate) fn text(len: usize) -> Vec<u8> {
     (0..251).cycle().take(len).collect()
