@@ -121,11 +121,16 @@ impl Forwarder {
             sessions_max: config.sessions_max.div_ceil(handles.len()),
             ..config
         };
+        let pool = handles.listener_pool(&config.limits.tcp.limits);
         let start = |inner: &mut Inner, _| {
-            let interface = inner.interface;
-            let udp = inner
-                .stack
-                .start_forwarding(interface, config.limits.clone())?;
+            let (interface, limits) = (inner.interface, config.limits.clone());
+            let udp = match &pool {
+                None => inner.stack.start_forwarding(interface, limits),
+                Some(pool) => {
+                    let pool = pool.clone();
+                    inner.stack.start_forwarding_pooled(interface, limits, pool)
+                }
+            }?;
             inner.sessions = Sessions::new(udp, &config);
             Ok::<(), Error>(())
         };

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use handwave_packet::PacketBuf;
-use handwave_tcp::Instant;
+use handwave_tcp::{BudgetLock, Instant, Limits, ListenerPool, SourceBudgets};
 
 use crate::shared::{Handle, Inner, Waiter};
 use crate::waiting::{Place, Ticket};
@@ -273,6 +273,28 @@ impl Handles {
             .map(|(at, handle)| Waiter::new(handle, place(at)))
             .collect();
         poll_fn(|cx| self.poll_any(&place, |at| waiters[at].ticket(), cx, &mut attempt)).await
+    }
+}
+
+/// Lets the shards at what their listeners count together about sources.
+struct Locked(Mutex<SourceBudgets>);
+
+impl BudgetLock for Locked {
+    fn with(&self, look: &mut dyn FnMut(&mut SourceBudgets)) {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Handles {
+    /// What listeners count together that are to stand in all shards; `None` if there is only one.
+    pub(crate) fn listener_pool(&self, limits: &Limits) -> Option<ListenerPool> {
+        let shards = u16::try_from(self.len()).unwrap_or(u16::MAX);
+        (shards > 1).then(|| {
+            let budgets = self
+                .first()
+                .look(|inner| SourceBudgets::new(limits, &inner.stack.host().secrets));
+            ListenerPool::new(shards, Locked(Mutex::new(budgets)))
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use core::net::IpAddr;
 use handwave_tcp::{
     Config, Connection, ConnectionError, Context, Endpoint, Instant, Listener, ListenerConfig,
-    ReceiveError, SendError, Tuple,
+    ListenerPool, ReceiveError, SendError, Tuple,
 };
 
 /// How to open a connection.
@@ -93,7 +93,31 @@ impl Stack {
         limits: ListenerConfig,
         config: Arc<Config>,
     ) -> Result<ListenerId, ListenError> {
-        let at = at.into();
+        self.listen_at(at.into(), limits, config, None)
+    }
+
+    /// Passive OPEN in one of several [shards](crate::Shard), with limits that hold for all shards whose listeners are in `pool`.
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError`] if the place is impossible or taken.
+    pub fn listen_pooled(
+        &mut self,
+        at: impl Into<ListenAt>,
+        limits: ListenerConfig,
+        config: Arc<Config>,
+        pool: ListenerPool,
+    ) -> Result<ListenerId, ListenError> {
+        self.listen_at(at.into(), limits, config, Some(pool))
+    }
+
+    fn listen_at(
+        &mut self,
+        at: ListenAt,
+        limits: ListenerConfig,
+        config: Arc<Config>,
+        pool: Option<ListenerPool>,
+    ) -> Result<ListenerId, ListenError> {
         if at.port == 0 {
             return Err(ListenError::BadPort);
         }
@@ -107,7 +131,10 @@ impl Stack {
         if self.listening.len() >= self.config.listeners_max {
             return Err(ListenError::TooMany);
         }
-        let listener = Listener::new(config, limits, &self.host.secrets);
+        let listener = match pool {
+            None => Listener::new(config, limits, &self.host.secrets),
+            Some(pool) => Listener::pooled(config, limits, &self.host.secrets, pool),
+        };
         Ok(self.listening.insert(at, listener))
     }
 

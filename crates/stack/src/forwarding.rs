@@ -28,8 +28,8 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::ControlFlow;
 use handwave_tcp::{
-    Config, Connection, Context, Instant, ListenVerdict, Listener, ListenerConfig, Requests,
-    Screened, SegmentIn, TcpInfo, Tuple, Unreachable, reply_to_closed,
+    Config, Connection, Context, Instant, ListenVerdict, Listener, ListenerConfig, ListenerPool,
+    Requests, Screened, SegmentIn, TcpInfo, Tuple, Unreachable, reply_to_closed,
 };
 use handwave_wire::ipv4::Ipv4Header;
 use handwave_wire::ipv6::Ipv6Header;
@@ -139,6 +139,30 @@ impl Stack {
         interface: InterfaceId,
         limits: ForwardLimits,
     ) -> Result<UdpId, ForwardError> {
+        self.start_forwarding_in(interface, limits, None)
+    }
+
+    /// The same in one of several [shards](crate::Shard), with limits on requests that hold for all whose forwarders are in
+    /// `pool`.
+    ///
+    /// # Errors
+    ///
+    /// As [`start_forwarding`](Self::start_forwarding).
+    pub fn start_forwarding_pooled(
+        &mut self,
+        interface: InterfaceId,
+        limits: ForwardLimits,
+        pool: ListenerPool,
+    ) -> Result<UdpId, ForwardError> {
+        self.start_forwarding_in(interface, limits, Some(pool))
+    }
+
+    fn start_forwarding_in(
+        &mut self,
+        interface: InterfaceId,
+        limits: ForwardLimits,
+        pool: Option<ListenerPool>,
+    ) -> Result<UdpId, ForwardError> {
         if self.forwarding.is_some() {
             return Err(ForwardError::InUse);
         }
@@ -147,7 +171,11 @@ impl Stack {
         }
         let udp = self.udp.insert_unbound(limits.datagrams);
         let config = Arc::clone(&self.config.tcp);
-        let listener = Listener::new(config, limits.tcp, &self.host.secrets);
+        let secrets = &self.host.secrets;
+        let listener = match pool {
+            None => Listener::new(config, limits.tcp, secrets),
+            Some(pool) => Listener::pooled(config, limits.tcp, secrets, pool),
+        };
         let listener = self.listening.insert_unplaced(listener);
         let root = &self.host.secrets.table_key;
         self.forwarding = Some(Box::new(Forwarding {

@@ -103,7 +103,8 @@ impl StackConfig {
     /// The configuration of one of several shards that are to behave as one stack with this configuration: each gets an equal part of
     /// what is limited for all together (connections, memory, rates of answers).
     ///
-    /// The parts are fixed: a shard that is full does not borrow from another.
+    /// The parts are fixed: a shard that is full does not borrow from another. The limits of *listeners* are not among them: see
+    /// [`ListenerPool`](handwave_tcp::ListenerPool).
     #[must_use]
     pub fn for_shard(&self, shard: Shard) -> Self {
         let mut reassembly = [self.reassembly_ipv4, self.reassembly_ipv6];

@@ -59,9 +59,10 @@ pub use events::icmp::{IcmpError, IcmpKind};
 pub use events::segment_arrives::closed::reply_to_closed;
 pub use host::{ChallengeBudget, Context, Counters, Host, MemoryRoom, Pressure, Secrets};
 pub use listener::{
-    BadPrefix, CookieKeys, DescribedCounter, FloodState, FloodThresholds, HalfOpenCursor,
-    HalfOpenRecord, Limits, ListenVerdict, Listener, ListenerCounters, ListenerRates, MSS_TABLE,
-    Refusal, Requests, Screened, SharedCookieKeys, SourcePrefix, SynCookies, TopSource, Unverified,
+    BadPrefix, BudgetLock, CookieKeys, DescribedCounter, FloodState, FloodThresholds,
+    HalfOpenCursor, HalfOpenRecord, Limits, ListenVerdict, Listener, ListenerCounters,
+    ListenerPool, ListenerRates, MSS_TABLE, Refusal, Requests, Screened, SharedCookieKeys,
+    SourceBudgets, SourcePrefix, SynCookies, TopSource, Unverified,
 };
 pub use notice::Events;
 pub use output::Reply;

@@ -19,6 +19,7 @@ mod handshake;
 mod heavy_hitters;
 mod limits;
 mod look;
+mod pool;
 mod rates;
 mod screening;
 mod sources;
@@ -34,6 +35,7 @@ use handwave_wire::{SeqNum, TcpFlags};
 use accept_queue::AcceptQueue;
 use flood::FloodDetector;
 use heavy_hitters::HeavyHitters;
+use pool::Share;
 use rates::Meter;
 use sources::Sources;
 use syn_queue::{HalfOpen, SynQueue};
@@ -44,6 +46,7 @@ pub use flood::{FloodState, FloodThresholds};
 pub use heavy_hitters::TopSource;
 pub use limits::{BadPrefix, Limits, Refusal, SourcePrefix, Unverified};
 pub use look::{HalfOpenCursor, HalfOpenRecord};
+pub use pool::{BudgetLock, ListenerPool, SourceBudgets};
 pub use rates::ListenerRates;
 pub use screening::{Requests, Screened};
 
@@ -104,6 +107,8 @@ pub struct Listener {
     blind_acks: Bucket,
     meter: Meter,
     counters: ListenerCounters,
+    /// What listeners of other shards count with this one.
+    share: Share,
 }
 
 /// What becomes of a segment that a listener takes.
@@ -142,9 +147,34 @@ impl Listener {
             blind_acks: Bucket::default(),
             meter: Meter::new(limits.flood.window),
             counters: ListenerCounters::default(),
+            share: Share::default(),
             config,
             limits,
         }
+    }
+
+    /// A passive OPEN in one of several shards of a host, whose queue limits and limits on sources hold for the listeners of
+    /// all shards together; see [`ListenerPool`].
+    ///
+    /// What is measured as a rate and not counted together (SYNs that make a flood, wrong cookies) is judged by a shard's part
+    /// of it.
+    #[must_use]
+    pub fn pooled(
+        config: Arc<Config>,
+        mut limits: ListenerConfig,
+        secrets: &Secrets,
+        pool: ListenerPool,
+    ) -> Self {
+        limits.flood.syn_rate = pool.part(limits.flood.syn_rate);
+        limits.blind_acks.per_second = pool.part(limits.blind_acks.per_second);
+        limits.blind_acks.burst = pool.part(limits.blind_acks.burst);
+        let mut listener = Self::new(config, limits, secrets);
+        if listener.limits.limits.keeps_count() {
+            // The pool has the table.
+            listener.sources = Sources::new(&Limits::default(), &secrets.table_key);
+        }
+        listener.share = Share::of(pool);
+        listener
     }
 
     /// Takes a segment addressed to this listener, whether or not a half-open record exists for it.
@@ -161,13 +191,32 @@ impl Listener {
         iss_floor: Option<SeqNum>,
     ) -> ListenVerdict {
         self.meter.on_time(cx.now, &self.counters);
-        if let Some(record) = self.syn_queue.get(&tuple) {
-            return self.handle_half_open(cx, tuple, path, segment, &record);
+        let verdict = match self.syn_queue.get(&tuple) {
+            Some(record) => self.handle_half_open(cx, tuple, path, segment, &record),
+            None => match self.sift(cx, tuple, path, segment, iss_floor) {
+                ControlFlow::Break(verdict) => verdict,
+                ControlFlow::Continue(syn) => self.make_record(cx, tuple, path, &syn, iss_floor),
+            },
+        };
+        self.tell_others();
+        verdict
+    }
+
+    /// Tells the other shards' listeners how long the queues are.
+    fn tell_others(&mut self) {
+        if self.share.is_pooled() {
+            let (half_open, waiting) = (self.half_open(), self.waiting());
+            self.share.tell(half_open, waiting);
         }
-        match self.sift(cx, tuple, path, segment, iss_floor) {
-            ControlFlow::Break(verdict) => verdict,
-            ControlFlow::Continue(syn) => self.make_record(cx, tuple, path, &syn, iss_floor),
+    }
+
+    /// Calls with the budgets of sources, wherever they are kept.
+    fn with_sources<R: Default>(&mut self, call: impl FnOnce(&mut Sources, &Limits) -> R) -> R {
+        let limits = &self.limits.limits;
+        if self.share.is_pooled() && limits.keeps_count() {
+            return self.share.with_sources(|sources| call(sources, limits));
         }
+        call(&mut self.sources, limits)
     }
 
     /// Changes how many connections may wait to be accepted, and for how many timeouts each may wait for its first text; for those
@@ -234,7 +283,8 @@ impl Listener {
     /// A SYN+ACK is tried for a minute (5 retries, as Linux has it), not for the three that RFC 9293 3.8.3 [MUST-23] asks of a
     /// SYN: that rule is about opens of this host's own, and a record that waits longer serves only who floods.
     pub fn handle_timeout(&mut self, cx: &mut Context<'_>) {
-        self.flood.on_time(cx.now, self.half_open());
+        let depth = self.half_open() + self.share.others_half_open();
+        self.flood.on_time(cx.now, depth);
         self.count_flood();
         while let Some((tuple, record)) = self.syn_queue.expire(cx.now) {
             self.forget(&tuple, &record);
@@ -253,6 +303,7 @@ impl Listener {
                 cx.host.trace(&entry);
             }
         }
+        self.tell_others();
     }
 
     /// Takes an ICMP error about a SYN+ACK; hard errors forget the record (RFC 9293 3.9.2.2). `false` if it quotes nothing
@@ -266,6 +317,7 @@ impl Listener {
         }
         if error.kind.hard_error().is_some() {
             self.remove_record(tuple);
+            self.tell_others();
             self.counters.unreachable += 1;
             cx.host.counters.attempt_fails += 1;
         }
@@ -290,17 +342,20 @@ impl Listener {
     /// A connection that this listener established, to a peer at `remote`, is over: it counts no more against the limits of its
     /// source. Only owners that set such [`Limits`] need to tell.
     pub fn on_connection_ended(&mut self, remote: core::net::IpAddr) {
-        self.sources.on_end(&self.limits.limits, remote);
+        self.with_sources(|sources, limits| sources.on_end(limits, remote));
     }
 
     /// Queues an established connection, by its owner's name for it, until the application accepts it.
     pub fn push_accepted(&mut self, name: u64) {
         self.accept_queue.push(name);
+        self.tell_others();
     }
 
     /// ACCEPT: the connection that has waited longest, by its owner's name.
     pub fn accept(&mut self) -> Option<u64> {
-        self.accept_queue.pop()
+        let name = self.accept_queue.pop();
+        self.tell_others();
+        name
     }
 
     /// Takes a half-open record out.
@@ -314,7 +369,7 @@ impl Listener {
     fn forget(&mut self, tuple: &Tuple, record: &HalfOpen) {
         if record.counted {
             let addr = tuple.remote.addr;
-            self.sources.on_record_gone(&self.limits.limits, addr);
+            self.with_sources(|sources, limits| sources.on_record_gone(limits, addr));
         }
     }
 

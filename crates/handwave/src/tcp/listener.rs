@@ -3,10 +3,11 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use handwave_stack::{ListenAt, ListenerConfig, ListenerId};
-use handwave_tcp::{ListenerCounters, Tuple};
+use handwave_tcp::{ListenerCounters, ListenerPool, Tuple};
 
 use super::{Connection, TcpStream};
 use crate::error::Error;
@@ -50,15 +51,16 @@ impl TcpListener {
     pub fn bind_with(stack: &Stack, addr: SocketAddr, limits: ListenerConfig) -> io::Result<Self> {
         let ip = specified(addr);
         let mut port = addr.port();
+        let pool = stack.handles().listener_pool(&limits.limits);
         // The first shard finds a port, the others follow it.
         let listen = |inner: &mut Inner, _| {
             if port == 0 {
-                let (id, found) = listen_anywhere(inner, ip, &limits)?;
+                let (id, found) = listen_anywhere(inner, ip, &limits, pool.as_ref())?;
                 port = found;
                 return Ok(id);
             }
             let at = ListenAt { addr: ip, port };
-            inner.stack.listen(at, limits.clone()).map_err(Error::from)
+            listen_at(inner, at, &limits, pool.as_ref())
         };
         let close = |inner: &mut Inner, now, id| inner.stack.close_listener(now, id);
         let ids = stack.handles().try_each(listen, close)?;
@@ -157,21 +159,35 @@ fn stream(handle: &Handle, (id, tuple): Taken) -> (TcpStream, SocketAddr) {
     (TcpStream::new(connection), tuple.remote.into())
 }
 
+fn listen_at(
+    inner: &mut Inner,
+    at: ListenAt,
+    limits: &ListenerConfig,
+    pool: Option<&ListenerPool>,
+) -> Result<ListenerId, Error> {
+    let limits = limits.clone();
+    let listening = match pool {
+        None => inner.stack.listen(at, limits),
+        Some(pool) => {
+            let config = Arc::clone(&inner.stack.config().tcp);
+            inner.stack.listen_pooled(at, limits, config, pool.clone())
+        }
+    };
+    listening.map_err(Error::from)
+}
+
 /// Finds a port that nobody listens on.
 fn listen_anywhere(
     inner: &mut Inner,
     addr: Option<IpAddr>,
     limits: &ListenerConfig,
+    pool: Option<&ListenerPool>,
 ) -> Result<(ListenerId, u16), Error> {
     let mut result = Err(Error::Listen(handwave_stack::ListenError::InUse));
     for _ in DYNAMIC_PORTS {
         let port = inner.next_port.max(*DYNAMIC_PORTS.start());
         inner.next_port = port.checked_add(1).unwrap_or(*DYNAMIC_PORTS.start());
-        result = inner
-            .stack
-            .listen(ListenAt { addr, port }, limits.clone())
-            .map(|id| (id, port))
-            .map_err(Error::from);
+        result = listen_at(inner, ListenAt { addr, port }, limits, pool).map(|id| (id, port));
         if result != Err(Error::Listen(handwave_stack::ListenError::InUse)) {
             break;
         }

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use handwave::device::{self, Counters, Device, Medium, MemoryDevice, Readiness, Wakers};
 use handwave::{
-    ConnectOptions, Flow, Forwarder, ForwarderConfig, PacketBuf, Stack, StackConfig, TcpListener,
-    TcpStream, UdpSocket,
+    ConnectOptions, Flow, Forwarder, ForwarderConfig, ListenerConfig, PacketBuf, Stack,
+    StackConfig, TcpListener, TcpStream, UdpSocket,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -334,4 +334,25 @@ async fn several_queues_need_several_drivers() {
         .unwrap();
     assert_eq!((stack.shards(), drivers.len()), (2, 2));
     stack.with_each(|shard| assert_eq!(shard.config().connections_max, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limits_of_a_listener_hold_for_all_shards_together() {
+    let (peer, stack, _) = peer_and_shards(2);
+    let limits = ListenerConfig {
+        accept_queue_max: 4,
+        ..ListenerConfig::default()
+    };
+    let listener = TcpListener::bind_with(&stack, SERVER, limits).unwrap();
+    for _ in 0..20 {
+        let peer = peer.clone();
+        tokio::spawn(async move { TcpStream::connect(&peer, SERVER).await });
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(listener.waiting(), 4);
+    // The others try again, and come in as room is made, whichever shard they belong to.
+    for _ in 0..20 {
+        listener.accept().await.unwrap();
+    }
+    assert_eq!(listener.counters().established, 20);
 }

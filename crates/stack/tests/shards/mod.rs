@@ -6,11 +6,13 @@ use bytes::Bytes;
 use core::time::Duration;
 use handwave_packet::{PacketBuf, split};
 use handwave_stack::{
-    ConnectError, ConnectOptions, ConnectionId, ListenerConfig, Shard, StackConfig,
+    ConnectError, ConnectOptions, ConnectionId, Limits, ListenerConfig, ListenerId, Shard,
+    StackConfig, SynCookies,
 };
-use handwave_tcp::{Instant, Tuple};
+use handwave_tcp::{BudgetLock, Instant, Listener, ListenerPool, Secrets, SourceBudgets, Tuple};
 use handwave_wire::icmpv4::{Icmpv4ErrorKind, Icmpv4Unreachable};
 use handwave_wire::icmpv6::Icmpv6ErrorKind;
+use std::sync::Mutex;
 
 /// One peer, and a host of several shards whose device brings each packet to the shard that `queue` says.
 struct Sharded {
@@ -290,4 +292,131 @@ fn only_so_many_strays_wait_to_be_carried_over() {
     );
     assert!(host.stack.poll_stray().is_some() && host.stack.poll_stray().is_some());
     assert!(host.stack.poll_stray().is_none());
+}
+
+/// The lock of an owner that has threads.
+struct Lock(Mutex<SourceBudgets>);
+
+impl BudgetLock for Lock {
+    fn with(&self, look: &mut dyn FnMut(&mut SourceBudgets)) {
+        look(&mut self.0.lock().unwrap());
+    }
+}
+
+/// A listener in each shard, all in one pool.
+fn pooled(host: &mut Sharded, limits: &ListenerConfig) -> (Vec<ListenerId>, ListenerPool) {
+    let secrets = Secrets::from_seed(2);
+    let budgets = SourceBudgets::new(&limits.limits, &secrets);
+    let count = u16::try_from(host.shards.len()).unwrap();
+    let pool = ListenerPool::new(count, Lock(Mutex::new(budgets)));
+    let listen = |shard: &mut Host| {
+        let (limits, pool) = (limits.clone(), pool.clone());
+        shard.stack.listen_pooled(80, limits, tcp_config(), pool)
+    };
+    let ids = host.shards.iter_mut().map(|shard| listen(shard).unwrap());
+    (ids.collect(), pool)
+}
+
+fn in_each(host: &Sharded, ids: &[ListenerId], count: impl Fn(&Listener) -> usize) -> Vec<usize> {
+    let shards = host.shards.iter().zip(ids);
+    shards
+        .map(|(shard, id)| count(shard.stack.listener(*id).unwrap()))
+        .collect()
+}
+
+#[test]
+fn the_syn_queue_of_a_listener_is_as_long_in_all_shards_together() {
+    let mut host = Sharded::new(2);
+    let limits = ListenerConfig {
+        syn_queue_max: 10,
+        cookies: SynCookies::Off,
+        ..ListenerConfig::default()
+    };
+    let (ids, pool) = pooled(&mut host, &limits);
+    for port in 2_000..2_100 {
+        host.arrives(&craft::syn(addr("10.0.0.77"), addr(SERVER), port));
+    }
+    let half_open = in_each(&host, &ids, Listener::half_open);
+    assert_eq!(half_open.iter().sum::<usize>(), 10, "{half_open:?}");
+    assert!(half_open.iter().all(|count| *count > 0), "{half_open:?}");
+    assert_eq!(pool.half_open(), 10);
+    // Records that are given up leave room, wherever they were.
+    host.now += Duration::from_secs(300);
+    for shard in &mut host.shards {
+        shard.stack.handle_timeout(host.now);
+        while shard
+            .stack
+            .poll_timeout()
+            .is_some_and(|due| due <= host.now)
+        {
+            shard.stack.handle_timeout(host.now);
+            shard.drain(host.now);
+        }
+    }
+    let left = in_each(&host, &ids, Listener::half_open);
+    assert_eq!(pool.half_open(), left.iter().sum::<usize>());
+    for (shard, id) in host.shards.iter_mut().zip(&ids) {
+        shard.stack.close_listener(host.now, *id);
+    }
+    assert_eq!((pool.half_open(), pool.waiting()), (0, 0));
+}
+
+/// Lets the peer open so many connections, and says how many the host took.
+fn open(host: &mut Sharded, count: usize) {
+    for n in 0..count {
+        host.queue = n % host.shards.len();
+        let peer = &mut host.peer.stack;
+        peer.connect(host.now, endpoint(SERVER, 80), ConnectOptions::default())
+            .unwrap();
+        host.settle();
+    }
+}
+
+#[test]
+fn the_accept_queue_of_a_listener_is_as_long_in_all_shards_together() {
+    let mut host = Sharded::new(2);
+    let limits = ListenerConfig {
+        accept_queue_max: 6,
+        ..ListenerConfig::default()
+    };
+    let (ids, pool) = pooled(&mut host, &limits);
+    open(&mut host, 30);
+    let waiting = in_each(&host, &ids, Listener::waiting);
+    assert_eq!(waiting.iter().sum::<usize>(), 6, "{waiting:?}");
+    assert!(waiting.iter().all(|count| *count > 0), "{waiting:?}");
+    // What is accepted in one shard makes room in the other.
+    let (full, other) = (0, 1);
+    let accepting = &mut host.shards[full].stack;
+    while accepting.accept(ids[full]).is_some() {}
+    assert_eq!(pool.waiting(), waiting[other]);
+    open(&mut host, 30);
+    let waiting = in_each(&host, &ids, Listener::waiting);
+    assert_eq!(waiting.iter().sum::<usize>(), 6, "{waiting:?}");
+}
+
+#[test]
+fn what_one_source_may_take_is_counted_in_all_shards_together() {
+    let mut host = Sharded::new(2);
+    let limits = ListenerConfig {
+        limits: Limits {
+            established_max: Some(7),
+            deny: vec!["10.0.0.66".parse().unwrap()],
+            ..Limits::default()
+        },
+        ..ListenerConfig::default()
+    };
+    let (ids, pool) = pooled(&mut host, &limits);
+    open(&mut host, 30);
+    let waiting = in_each(&host, &ids, Listener::waiting);
+    assert_eq!(waiting.iter().sum::<usize>(), 7, "{waiting:?}");
+    assert!(waiting.iter().all(|count| *count > 0), "{waiting:?}");
+    host.arrives(&craft::syn(addr("10.0.0.66"), addr(SERVER), 9));
+    assert_eq!(pool.half_open(), 0, "who is denied is so in each shard");
+    // The end of a connection in one shard gives its source room in the other.
+    let (id, _) = host.shards[0].stack.accept(ids[0]).unwrap();
+    host.shards[0].stack.abort(host.now, id);
+    host.settle();
+    open(&mut host, 30);
+    let waiting = in_each(&host, &ids, Listener::waiting);
+    assert_eq!(waiting.iter().sum::<usize>(), 7, "{waiting:?}");
 }

@@ -70,14 +70,16 @@ impl Listener {
 
     /// Lets everybody who keeps count know of a SYN.
     fn note_syn(&mut self, cx: &Context<'_>, tuple: &Tuple) -> Finding {
-        let (limits, addr) = (&self.limits.limits, tuple.remote.addr);
+        let addr = tuple.remote.addr;
+        let limits = &self.limits.limits;
         self.heavy_hitters.on_syn(limits.prefix_of(addr), cx.now);
         let overflow = match self.limits.cookies {
             SynCookies::Always => false,
             SynCookies::Off | SynCookies::OnOverflow => self.syn_queue_is_full(),
         };
-        self.flood.on_syn(cx.now, self.half_open(), overflow);
-        let finding = self.sources.on_syn(limits, addr, cx.now);
+        let depth = self.half_open() + self.share.others_half_open();
+        self.flood.on_syn(cx.now, depth, overflow);
+        let finding = self.with_sources(|sources, limits| sources.on_syn(limits, addr, cx.now));
         self.count_flood();
         finding
     }
@@ -112,8 +114,8 @@ impl Listener {
 
     /// Charges a half-open record to its source; whether it counts until it is gone.
     pub(super) fn charge_record(&mut self, cx: &Context<'_>, remote: IpAddr) -> bool {
-        let limits = &self.limits.limits;
-        limits.half_open_max.is_some() && self.sources.on_record(limits, remote, cx.now)
+        self.limits.limits.half_open_max.is_some()
+            && self.with_sources(|sources, limits| sources.on_record(limits, remote, cx.now))
     }
 
     pub(super) fn make_record(
@@ -154,9 +156,8 @@ impl Listener {
 
     /// Charges a completed handshake to its source; `false` if it may not complete.
     pub(super) fn charge_handshake(&mut self, cx: &Context<'_>, remote: IpAddr) -> bool {
-        let finding = self
-            .sources
-            .on_handshake(&self.limits.limits, remote, cx.now);
+        let finding =
+            self.with_sources(|sources, limits| sources.on_handshake(limits, remote, cx.now));
         self.count_finding(finding);
         finding == Finding::Fine
     }

@@ -86,6 +86,13 @@ impl Limits {
             || self.established_rate.is_some()
     }
 
+    /// Whether anything is counted, so that listeners of several shards have to count together.
+    pub(super) const fn keeps_count(&self) -> bool {
+        self.keeps_budgets()
+            || self.syn_rate_total.is_some()
+            || self.established_total_max.is_some()
+    }
+
     /// Whether somebody has to say when connections end: see
     /// [`Listener::on_connection_ended`](crate::Listener::on_connection_ended).
     #[must_use]

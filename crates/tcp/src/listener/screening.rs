@@ -81,13 +81,14 @@ impl Listener {
     }
 
     /// Says how much waits in the owner's own queues.
-    pub const fn set_requests(&mut self, requests: Requests) {
+    pub fn set_requests(&mut self, requests: Requests) {
         self.requests = requests;
+        self.tell_others();
     }
 
     /// A [counted](Screened::counted) SYN is decided, or was given up.
     pub fn on_request_gone(&mut self, remote: IpAddr) {
-        self.sources.on_record_gone(&self.limits.limits, remote);
+        self.with_sources(|sources, limits| sources.on_record_gone(limits, remote));
     }
 
     /// A connection that the owner made of a SYN let in has completed its handshake; `false` if a limit of its source forbids

@@ -37,9 +37,10 @@ impl Source {
 }
 
 /// What is found about a SYN or a completed handshake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Finding {
     /// Nothing speaks against it.
+    #[default]
     Fine,
     /// An unverified budget is used up.
     OverUnverified(Budget),

@@ -22,12 +22,23 @@ impl Listener {
 
     /// Whether there is no room for another record.
     pub(super) fn syn_queue_is_full(&self) -> bool {
-        self.syn_queue.is_full() || self.requests.syns >= self.limits.syn_queue_max
+        let max = self.limits.syn_queue_max;
+        self.syn_queue.is_full()
+            || self.requests.syns >= max
+            || self.is_full_with(self.half_open(), self.share.others_half_open(), max)
     }
 
     /// Whether there is no room for another connection.
     pub(super) fn accept_queue_is_full(&self) -> bool {
-        self.accept_queue.is_full() || self.requests.connections >= self.limits.accept_queue_max
+        let max = self.limits.accept_queue_max;
+        self.accept_queue.is_full()
+            || self.requests.connections >= max
+            || self.is_full_with(self.waiting(), self.share.others_waiting(), max)
+    }
+
+    /// Whether a queue is full because of what other shards have in theirs.
+    const fn is_full_with(&self, ours: usize, others: usize, max: usize) -> bool {
+        self.share.is_pooled() && ours + others >= max
     }
 
     /// Whether a flood is on.
