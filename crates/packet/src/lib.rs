@@ -5,6 +5,7 @@
 //! - [`PacketBuf`] is one IP packet or Ethernet frame: the headers we wrote inline, a payload behind them, and what is
 //!   known about its checksum and its segments. Nothing is allocated for a packet of at most two pieces.
 //! - [`split`] does in software what a network card with segmentation offload would.
+//! - [`copy`](mod@copy) copies octets at the speed of the nearest cache.
 //! - [`ChunkPool`] lends the chunks that payloads are made of and takes them back once nobody refers to them.
 //!
 //! Parsing and building headers is `handwave-wire`'s business; what a packet means is for the layers above.
@@ -13,6 +14,7 @@
 
 extern crate alloc;
 
+pub mod copy;
 mod packet_buf;
 mod payload;
 mod pieces;

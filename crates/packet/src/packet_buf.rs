@@ -3,7 +3,7 @@
 //! Headers are built inside-out (TCP, then IP, then Ethernet), each by [`PacketBuf::prepend`], and taken off outside-in by
 //! [`PacketBuf::advance`].
 
-use crate::Payload;
+use crate::{Payload, copy};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -208,7 +208,7 @@ impl PacketBuf {
         let mut all = Vec::with_capacity(self.len());
         all.extend_from_slice(self.head());
         for piece in self.payload.pieces() {
-            all.extend_from_slice(piece);
+            copy::append(piece, &mut all);
         }
         all
     }

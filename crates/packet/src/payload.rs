@@ -3,6 +3,7 @@
 //! What lives here is cutting and joining without copying. Invariant: the cached length is the sum of the pieces', and no
 //! piece is empty.
 
+use crate::copy;
 use crate::pieces::Pieces;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -209,7 +210,7 @@ impl Payload {
         let mut done = 0;
         for piece in self.pieces() {
             let n = piece.len().min(target.len() - done);
-            target[done..done + n].copy_from_slice(&piece[..n]);
+            copy::copy(&piece[..n], &mut target[done..done + n]);
             done += n;
             if done == target.len() {
                 break;
@@ -229,7 +230,7 @@ impl Payload {
     pub fn to_vec(&self) -> Vec<u8> {
         let mut all = Vec::with_capacity(self.len);
         for piece in self.pieces() {
-            all.extend_from_slice(piece);
+            copy::append(piece, &mut all);
         }
         all
     }

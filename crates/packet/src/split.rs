@@ -5,7 +5,7 @@
 //! finishes a packet that is one segment already. Both work on the octets in place and know TCP and UDP directly behind an
 //! IPv4 or IPv6 header; anything else passes unchanged.
 
-use crate::{ChecksumMark, HEAD_CAPACITY, PacketBuf, Payload};
+use crate::{ChecksumMark, HEAD_CAPACITY, PacketBuf, Payload, copy};
 use bytes::BytesMut;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use handwave_wire::checksum::internet_checksum;
@@ -109,7 +109,7 @@ impl Segments {
                 let packet = packet.take()?;
                 frame.extend_from_slice(packet.head());
                 for piece in packet.payload().pieces() {
-                    frame.extend_from_slice(piece);
+                    copy::fill(piece, frame);
                 }
                 Some(packet.len())
             }
@@ -267,7 +267,7 @@ impl Split {
         let mut want = payload_len;
         for piece in self.rest.pieces() {
             let part = piece.len().min(want);
-            frame.extend_from_slice(&piece[..part]);
+            copy::fill(&piece[..part], frame);
             want -= part;
             if want == 0 {
                 break;

@@ -185,12 +185,10 @@ pub fn update_u32(checksum: u16, old: u32, new: u32) -> u16 {
 
 /// How many octets one turn of the wide loop adds.
 const BLOCK: usize = 64;
-/// How many 64-bit lanes it adds them into.
-const LANES: usize = BLOCK / 4;
+/// How many 64-bit lanes it adds them into: few enough for all to stay in the registers of any 64-bit machine.
+const LANES: usize = 4;
 
 /// Sums octets as words in the machine's order; a last odd octet counts as followed by a zero.
-///
-/// Each 64-bit lane takes 32-bit words, so no slice that fits in memory can overflow one.
 #[inline]
 fn sum_native(octets: &[u8]) -> u64 {
     let (blocks, rest) = octets.as_chunks::<BLOCK>();
@@ -202,15 +200,30 @@ fn sum_native(octets: &[u8]) -> u64 {
     long.wrapping_add(sum_short(rest))
 }
 
+/// Sums whole blocks, as 32-bit words.
+///
+/// Each lane takes 64-bit words as they are and lets them wrap; beside it their upper halves are added up, which cannot wrap for any
+/// slice that fits in memory. What wrapped is then known: the lower halves are the lane less the upper halves in their
+/// place. That costs a shift and two additions for eight octets, where taking the halves apart costs two more.
 fn sum_blocks(blocks: &[[u8; BLOCK]]) -> u64 {
-    let mut lanes = [0_u64; LANES];
+    let mut whole = [0_u64; LANES];
+    let mut upper = [0_u64; LANES];
     for block in blocks {
-        let (words, _) = block.as_chunks::<4>();
-        for (lane, word) in lanes.iter_mut().zip(words) {
-            *lane = lane.wrapping_add(u64::from(u32::from_ne_bytes(*word)));
+        let (words, _) = block.as_chunks::<8>();
+        for row in words.as_chunks::<LANES>().0 {
+            let lanes = whole.iter_mut().zip(&mut upper);
+            for ((whole, upper), word) in lanes.zip(row) {
+                let word = u64::from_ne_bytes(*word);
+                *whole = whole.wrapping_add(word);
+                *upper = upper.wrapping_add(word >> 32);
+            }
         }
     }
-    lanes.into_iter().fold(0, u64::wrapping_add)
+    let lanes = whole.into_iter().zip(upper);
+    lanes.fold(0, |total: u64, (whole, upper)| {
+        let lower = whole.wrapping_sub(upper << 32);
+        total.wrapping_add(lower).wrapping_add(upper)
+    })
 }
 
 /// Sums fewer octets than a block, eight at a time.

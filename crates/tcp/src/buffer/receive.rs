@@ -15,7 +15,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 use bytes::Bytes;
-use handwave_packet::Payload;
+use handwave_packet::{Payload, copy};
 use handwave_wire::{SackBlocks, SeqNum};
 
 use super::piece::{OVERHEAD, Piece, compact};
@@ -284,7 +284,7 @@ impl Store {
             if octets == 0 {
                 break;
             }
-            room[..octets].copy_from_slice(&piece.bytes[..octets]);
+            copy::copy(&piece.bytes[..octets], &mut room[..octets]);
             copied += octets;
         }
         copied

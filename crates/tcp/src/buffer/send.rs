@@ -16,7 +16,7 @@ use alloc::collections::VecDeque;
 use core::mem;
 
 use bytes::{Buf, Bytes, BytesMut};
-use handwave_packet::Payload;
+use handwave_packet::{Payload, copy};
 
 use super::piece::OVERHEAD;
 
@@ -191,7 +191,7 @@ impl Queue {
                 continue;
             }
             let (fits, later) = rest.split_at(rest.len().min(room));
-            self.tail.extend_from_slice(fits);
+            copy::fill(fits, &mut self.tail);
             self.end += fits.len() as u64;
             rest = later;
         }
