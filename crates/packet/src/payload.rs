@@ -77,10 +77,12 @@ impl Payload {
     pub fn append(&mut self, other: Self) {
         if self.is_empty() {
             *self = other;
-        } else {
-            for piece in other.into_pieces() {
-                self.push(piece);
-            }
+            return;
+        }
+        match other.pieces {
+            Pieces::None => {}
+            Pieces::One(piece) => self.push(piece),
+            pieces => IntoPieces { pieces }.for_each(|piece| self.push(piece)),
         }
     }
 

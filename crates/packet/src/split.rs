@@ -8,13 +8,13 @@
 use crate::{ChecksumMark, HEAD_CAPACITY, PacketBuf, Payload, copy};
 use bytes::BytesMut;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use handwave_wire::checksum::internet_checksum;
 use handwave_wire::{IpProtocol, Sum, TcpFlags};
 
 const IPV4_LEN_MIN: usize = 20;
 const IPV6_LEN: usize = 40;
 const TCP_LEN_MIN: usize = 20;
 /// TCP's data offset and flags, the last 16 bits before the window.
+const TCP_SEQ_OFFSET: usize = 4;
 const TCP_FLAGS_OFFSET: usize = 12;
 const TCP_CHECKSUM_OFFSET: usize = 16;
 const UDP_LEN: usize = 8;
@@ -202,36 +202,60 @@ struct Split {
     /// Flags for the first segment only, and for the last only.
     first_flags: u16,
     last_flags: u16,
-    source: IpAddr,
-    destination: IpAddr,
+    /// Sequence number and identification of the next segment; the second is IPv4's.
+    seq: u32,
+    identification: u16,
+    /// What all segments' IPv4 headers add up to, and their transport headers with the pseudo-header; lengths, numbers and
+    /// the flags above apart.
+    ip_sum: Sum,
+    transport_sum: Sum,
     held: usize,
 }
 
 impl Split {
     fn new(mut packet: PacketBuf, layout: &Layout, size: usize) -> Self {
+        let &Layout {
+            ip_len,
+            header_len,
+            protocol,
+        } = layout;
         let mut header = [0; HEAD_CAPACITY];
-        packet.write_to(&mut header[..layout.header_len]);
+        packet.write_to(&mut header[..header_len]);
         let held = packet.held();
-        packet.advance(layout.header_len);
+        packet.advance(header_len);
         let (source, destination) = addresses(&header);
-        let (mut first_flags, mut last_flags) = (0, 0);
-        if layout.protocol == IpProtocol::TCP {
-            let flags_at = layout.ip_len + TCP_FLAGS_OFFSET;
+        let (mut first_flags, mut last_flags, mut seq, mut identification) = (0, 0, 0, 0);
+        if protocol == IpProtocol::TCP {
+            let flags_at = ip_len + TCP_FLAGS_OFFSET;
             let flags = u16_at(&header, flags_at);
             first_flags = flags & TcpFlags::CWR.bits();
             last_flags = flags & (TcpFlags::FIN.bits() | TcpFlags::PSH.bits());
             put_u16(&mut header, flags_at, flags & !(first_flags | last_flags));
+            seq = u32_at(&header, ip_len + TCP_SEQ_OFFSET);
+            put_u32(&mut header, ip_len + TCP_SEQ_OFFSET, 0);
+        } else {
+            put_u16(&mut header, ip_len + UDP_LENGTH_OFFSET, 0);
         }
-        put_u16(&mut header, layout.ip_len + layout.checksum_offset(), 0);
+        put_u16(&mut header, ip_len + layout.checksum_offset(), 0);
+        if source.is_ipv4() {
+            identification = u16_at(&header, 4);
+            header[2..6].fill(0);
+            put_u16(&mut header, 10, 0);
+        }
+        let transport_sum = Sum::default()
+            .pseudo_header(source, destination, protocol, 0)
+            .add_bytes(&header[ip_len..header_len]);
         Self {
+            ip_sum: Sum::default().add_bytes(&header[..ip_len]),
             header,
             layout: *layout,
             size,
             rest: packet.into_payload(),
             first_flags,
             last_flags,
-            source,
-            destination,
+            seq,
+            identification,
+            transport_sum,
             held,
         }
     }
@@ -242,18 +266,10 @@ impl Split {
         }
         let payload = self.rest.split_to(self.size);
         let payload_len = payload.len();
+        let text = payload.sum(Sum::default());
         let mut packet = PacketBuf::with_payload(payload);
         packet.set_held(self.held.max(payload_len));
-        let Layout {
-            ip_len, header_len, ..
-        } = self.layout;
-        let head = packet.prepend(header_len);
-        head.copy_from_slice(&self.header[..header_len]);
-        let pseudo = self.complete_header(packet.head_mut(), payload_len);
-        let transport = &packet.head()[ip_len..];
-        let sum = packet.payload().sum(pseudo.add_bytes(transport));
-        let field = ip_len + self.layout.checksum_offset();
-        put_u16(packet.head_mut(), field, self.layout.finish(sum));
+        self.put_header(packet.prepend(self.layout.header_len), payload_len, text);
         Some(packet)
     }
 
@@ -263,7 +279,9 @@ impl Split {
             return None;
         }
         let start = frame.len();
-        frame.extend_from_slice(&self.header[..self.layout.header_len]);
+        let header_len = self.layout.header_len;
+        frame.reserve(header_len + payload_len);
+        frame.extend_from_slice(&self.header[..header_len]);
         let mut want = payload_len;
         for piece in self.rest.pieces() {
             let part = piece.len().min(want);
@@ -274,77 +292,55 @@ impl Split {
             }
         }
         self.rest.advance(payload_len);
-        let written = &mut frame[start..];
-        let pseudo = self.complete_header(written, payload_len);
-        let ip_len = self.layout.ip_len;
-        let sum = pseudo.add_bytes(&written[ip_len..]);
-        let field = ip_len + self.layout.checksum_offset();
-        put_u16(written, field, self.layout.finish(sum));
-        Some(written.len())
+        let (head, text) = frame[start..].split_at_mut(header_len);
+        self.put_header(head, payload_len, Sum::default().add_bytes(text));
+        Some(header_len + payload_len)
     }
 
-    /// Completes the header of the segment whose text has just left `rest`, its checksum apart; returns the sum of the
-    /// pseudo-header.
-    fn complete_header(&mut self, head: &mut [u8], payload_len: usize) -> Sum {
-        let last = if self.rest.is_empty() {
-            self.last_flags
-        } else {
-            0
-        };
-        let extra = core::mem::take(&mut self.first_flags) | last;
+    /// Writes the header of the segment whose text has just left `rest` and adds up to `text`.
+    fn put_header(&mut self, head: &mut [u8], payload_len: usize, text: Sum) {
+        head.copy_from_slice(&self.header[..head.len()]);
         let Layout {
-            ip_len,
-            header_len,
-            protocol,
+            ip_len, protocol, ..
         } = self.layout;
-        let total_len = header_len + payload_len;
-        finish_ip(head, ip_len, total_len);
+        let total_len = head.len() + payload_len;
+        if head[0] >> 4 == 4 {
+            let identification = self.identification;
+            self.identification = identification.wrapping_add(1);
+            let len = counted(total_len);
+            put_u16(head, 2, len);
+            put_u16(head, 4, identification);
+            let sum = self.ip_sum.add_u16(len).add_u16(identification);
+            put_u16(head, 10, sum.finish());
+        } else {
+            put_u16(head, 4, counted(total_len - IPV6_LEN));
+        }
         let transport_len = total_len - ip_len;
+        let mut sum = self
+            .transport_sum
+            .add_u32(u32::try_from(transport_len).unwrap_or(u32::MAX));
         if protocol == IpProtocol::TCP {
+            let last = self.rest.is_empty();
+            let extra =
+                core::mem::take(&mut self.first_flags) | if last { self.last_flags } else { 0 };
             let flags_at = ip_len + TCP_FLAGS_OFFSET;
             put_u16(head, flags_at, u16_at(head, flags_at) | extra);
-        } else {
-            let counted = u16::try_from(transport_len).unwrap_or(u16::MAX);
-            put_u16(head, ip_len + UDP_LENGTH_OFFSET, counted);
-        }
-        self.advance_header(payload_len);
-        let transport_len = u32::try_from(transport_len).unwrap_or(u32::MAX);
-        Sum::default().pseudo_header(self.source, self.destination, protocol, transport_len)
-    }
-
-    /// Makes the header that of the next segment: TCP's sequence number, and IPv4's identification.
-    fn advance_header(&mut self, payload_len: usize) {
-        if self.layout.protocol == IpProtocol::TCP {
-            let seq_at = self.layout.ip_len + 4;
-            let seq = u32_at(&self.header, seq_at);
+            put_u32(head, ip_len + TCP_SEQ_OFFSET, self.seq);
+            sum = sum.add_u16(extra).add_u32(self.seq);
             let step = u32::try_from(payload_len).unwrap_or(u32::MAX);
-            self.header[seq_at..seq_at + 4].copy_from_slice(&seq.wrapping_add(step).to_be_bytes());
+            self.seq = self.seq.wrapping_add(step);
+        } else {
+            put_u16(head, ip_len + UDP_LENGTH_OFFSET, counted(transport_len));
+            sum = sum.add_u16(counted(transport_len));
         }
-        if self.source.is_ipv4() {
-            let id = u16_at(&self.header, 4).wrapping_add(1);
-            put_u16(&mut self.header, 4, id);
-        }
+        let field = ip_len + self.layout.checksum_offset();
+        put_u16(head, field, self.layout.finish(sum.append(text)));
     }
 }
 
-/// Writes the length into the IP header at the front, and IPv4's header checksum.
-fn finish_ip(packet: &mut [u8], ip_len: usize, total_len: usize) {
-    let is_v4 = packet[0] >> 4 == 4;
-    // At most 64 KiB: a segment is no longer than the super-segment, whose length had to fit as well.
-    let counted = if is_v4 {
-        total_len
-    } else {
-        total_len - IPV6_LEN
-    };
-    let counted = u16::try_from(counted).unwrap_or(u16::MAX);
-    if is_v4 {
-        put_u16(packet, 2, counted);
-        put_u16(packet, 10, 0);
-        let checksum = internet_checksum(&packet[..ip_len]);
-        put_u16(packet, 10, checksum);
-    } else {
-        put_u16(packet, 4, counted);
-    }
+/// A length as headers count it. A segment is no longer than the super-segment, whose length had to fit as well.
+fn counted(len: usize) -> u16 {
+    u16::try_from(len).unwrap_or(u16::MAX)
 }
 
 fn addresses(header: &[u8; HEAD_CAPACITY]) -> (IpAddr, IpAddr) {
@@ -366,6 +362,10 @@ fn u16_at(octets: &[u8], at: usize) -> u16 {
 
 fn u32_at(octets: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
+}
+
+fn put_u32(octets: &mut [u8], at: usize, value: u32) {
+    octets[at..at + 4].copy_from_slice(&value.to_be_bytes());
 }
 
 fn put_u16(octets: &mut [u8], at: usize, value: u16) {

@@ -2,6 +2,7 @@
 
 use super::*;
 use alloc::vec::Vec;
+use handwave_wire::checksum::internet_checksum;
 use handwave_wire::{SeqNum, TcpHeader, Timestamps};
 use proptest::prelude::*;
 
@@ -51,7 +52,9 @@ fn packet(addresses: (IpAddr, IpAddr), payload: &[u8], tcp: &TcpHeader) -> Packe
             ip[12..16].copy_from_slice(&source.octets());
             ip[16..20].copy_from_slice(&destination.octets());
             ip[20..24].copy_from_slice(&[1; 4]);
-            finish_ip(packet.head_mut(), 24, 24 + transport_len as usize);
+            put_u16(ip, 2, counted(24 + transport_len as usize));
+            let checksum = internet_checksum(ip);
+            put_u16(ip, 10, checksum);
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
             let ip = packet.prepend(40);
@@ -60,7 +63,7 @@ fn packet(addresses: (IpAddr, IpAddr), payload: &[u8], tcp: &TcpHeader) -> Packe
             ip[7] = 64;
             ip[8..24].copy_from_slice(&source.octets());
             ip[24..40].copy_from_slice(&destination.octets());
-            finish_ip(packet.head_mut(), 40, 40 + transport_len as usize);
+            put_u16(ip, 4, counted(transport_len as usize));
         }
         _ => unreachable!("one family"),
     }

@@ -105,14 +105,20 @@ impl Train {
     /// Whether the TCP header is the template's but for sequence number, checksum and PSH, and continues the numbers.
     fn tcp_fits(&self, tcp: &[u8]) -> bool {
         let template = &self.template[self.tcp_at..self.text_at];
-        let seq = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]);
+        let (words, expected) = (tcp.as_chunks::<4>().0, template.as_chunks::<4>().0);
+        let ([ports, seq, ack, flags, urgent, options @ ..], true) =
+            (words, words.len() == expected.len())
+        else {
+            return false;
+        };
         let psh = TcpFlags::PSH.bits().to_be_bytes()[1];
-        seq == self.next.raw()
-            && tcp[..4] == template[..4]
-            && tcp[8..13] == template[8..13]
-            && tcp[13] & !psh == template[13]
-            && tcp[14..16] == template[14..16]
-            && tcp[18..] == template[18..]
+        let flags = [flags[0], flags[1] & !psh, flags[2], flags[3]];
+        u32::from_be_bytes(*seq) == self.next.raw()
+            && *ports == expected[0]
+            && *ack == expected[2]
+            && flags == expected[3]
+            && urgent[2..] == expected[4][2..]
+            && options.iter().zip(&expected[5..]).all(|(a, b)| a == b)
     }
 
     /// Couples a packet that [`continued_by`](Self::continued_by) found to add `text` octets; `false` if its checksum is
