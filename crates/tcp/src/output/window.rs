@@ -103,6 +103,8 @@ fn select_as_linux(tcb: &Tcb) -> u32 {
     if unit > 1 {
         return free.next_multiple_of(unit);
     }
+    // Linux takes segments larger than its limit for ones that do not fit, and a window that has become silly stays so [MUST-39].
+    let (segment, full) = (segment.min(tcb.rcv.limit), full.min(tcb.rcv.limit));
     let offered = tcb.rcv.edge.since(tcb.rcv.last_ack_sent);
     if offered.saturating_add(segment) <= free || offered > free {
         free - free % segment.max(1)

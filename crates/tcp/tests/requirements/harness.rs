@@ -136,12 +136,17 @@ impl Bench {
 
     /// A connection in ESTABLISHED that the peer opened with `options` in its SYN.
     pub(crate) fn answering(config: Config, options: TcpOptions) -> Self {
+        Self::answering_over(MTU, config, options)
+    }
+
+    /// The same over a path of `mtu`.
+    pub(crate) fn answering_over(mtu: u16, config: Config, options: TcpOptions) -> Self {
         let (mut bench, _) = Self::opening(config.clone());
         let mut syn = bench.segment(TcpFlags::SYN, b"");
         syn.header.ack = SeqNum::new(0);
         syn.header.options = options;
         let mut cx = Context::new(bench.now, &mut bench.host);
-        let path = Path::with_mtu(MTU);
+        let path = Path::with_mtu(mtu);
         bench.connection =
             Connection::answer(&mut cx, Arc::new(config), tuple(), path, (syn, None));
         let syn_ack = bench.drain().remove(0);

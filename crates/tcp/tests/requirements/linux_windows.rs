@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use handwave_tcp::{BufferSize, Config, Profile, SegmentOut};
-use handwave_wire::TcpOptions;
+use handwave_wire::{TcpOptions, Timestamps};
 
 use crate::harness::{ACK, Bench, octets};
 
@@ -118,4 +118,30 @@ fn text_that_came_twice_is_charged_once() {
         bench.waits(Duration::from_millis(250));
     }
     assert!(offered(&mut bench, 1_460) >= 20_000);
+}
+
+/// Segments larger than the limit of the window, which came down when they were measured: a window that has become silly opens again
+/// once there is room (RFC 9293 3.8.6.2.2 [MUST-39]).
+#[test]
+fn segments_larger_than_the_limit_of_the_window() {
+    let options = TcpOptions {
+        mss: Some(65_475),
+        timestamps: Some(Timestamps { value: 1, echo: 0 }),
+        ..TcpOptions::default()
+    };
+    let mut bench = Bench::answering_over(65_535, Profile::linux().connection, options);
+    let sent = bench.peer_sends(b"x");
+    bench.reads(1);
+    bench.peer.echo = sent[0].header.options.timestamps.map(|stamps| stamps.value);
+    bench.waits(Duration::from_millis(50));
+    for len in [65_463, 12] {
+        let segment = bench.segment(ACK, &octets(len));
+        bench.peer.seq += u32::try_from(len).unwrap();
+        bench.takes(segment);
+        bench.reads(len);
+        bench.waits(Duration::from_millis(250));
+    }
+    let info = bench.connection.info();
+    assert!(u32::from(info.rcv_mss) > info.rcv_ssthresh && info.rcv_buffer > 200_000);
+    assert_eq!(info.rcv_wnd, info.rcv_ssthresh);
 }
