@@ -204,6 +204,8 @@ impl Flight {
         }
         if covered.repeated {
             covered.first_sent = None;
+            // Without SACK nobody knows what had arrived before the copy did: the timeout may have been no mistake (RFC 5682 2.1).
+            covered.original &= sack;
         }
         if self.hint.is_some_and(|hint| hint.before(at.una)) {
             self.hint = None;

@@ -96,6 +96,28 @@ fn three_segments_sacked_show_that_the_one_before_is_lost_and_it_leaves_once() {
 }
 
 #[test]
+fn without_sack_an_acknowledgment_of_a_copy_tells_nothing_of_originals() {
+    for (sack, original) in [(true, true), (false, false)] {
+        let mut flight = trains();
+        flight.mark_first_lost();
+        let limits = Sending {
+            mss: 1000,
+            segments: 1,
+            una: SeqNum::new(0),
+            window_end: SeqNum::new(50_000),
+        };
+        flight.repeat_lost(&limits, at(100)).unwrap();
+        let whole = Marking {
+            high: SeqNum::new(10_000),
+            ..marking(0, 10_000, 200)
+        };
+        let covered = flight.acknowledge(&whole, sack);
+        assert!(covered.repeated);
+        assert_eq!(covered.original, original, "sack {sack}");
+    }
+}
+
+#[test]
 fn small_segments_are_joined_when_they_leave_again() {
     let mut flight = Flight::default();
     for n in 0..5 {
