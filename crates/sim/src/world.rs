@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Names a host of a [`World`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HostId(usize);
+pub struct HostId(pub(crate) usize);
 
 impl HostId {
     /// The host's number, counted from 0 in the order of [`World::add_host`].

@@ -54,8 +54,8 @@ pub(super) fn examine(
     })
 }
 
-/// Whether anything that the first end sent has been acknowledged to it by `now`, its SYN apart and before it was reset: then the
-/// second end had a connection.
+/// Whether the second end had a connection: of what has arrived by `now`, it sent an acknowledgment of something behind the SYN before
+/// any reset. One that was sent before is the answer to a segment that overtook the first acknowledgment.
 pub(super) fn was_served(journal: &Journal, hosts: [HostId; 2], talk: &Talk, now: Instant) -> bool {
     journal.with(|entries| {
         let case = Case {
@@ -66,15 +66,35 @@ pub(super) fn was_served(journal: &Journal, hosts: [HostId; 2], talk: &Talk, now
         };
         let mut opened = case.sent_by(0);
         let opened = opened.find(|entry| entry.flags.contains(TcpFlags::SYN));
-        let resets = case
-            .sent_by(1)
-            .filter(|answer| answer.flags.contains(TcpFlags::RST));
-        let reset_at = resets.filter_map(|reset| reset.arrived).min();
-        let until = reset_at.unwrap_or(now).min(now);
-        let mut answers = case
-            .sent_by(1)
-            .filter(|answer| answer.arrived.is_some_and(|arrived| arrived < until));
-        opened.is_some_and(|opened| answers.any(|answer| answer.ack.after(opened.seq + 1)))
+        let Some(opened) = opened else {
+            return false;
+        };
+        let resets = |answer: &Entry| answer.flags.contains(TcpFlags::RST);
+        let serves = |answer: &Entry| {
+            answer.flags.contains(TcpFlags::ACK) && answer.ack.after(opened.seq + 1)
+        };
+        let mut answers = case.sent_by(1).filter(|answer| {
+            let arrived = answer.arrived.is_some_and(|arrived| arrived <= now);
+            arrived && (resets(answer) || serves(answer))
+        });
+        answers.next().is_some_and(|first| !resets(first))
+    })
+}
+
+/// Whether either end has sent a RST.
+pub(super) fn was_reset(journal: &Journal, hosts: [HostId; 2], talk: &Talk) -> bool {
+    journal.with(|entries| {
+        let sent_by = |end| {
+            let case = Case {
+                entries,
+                hosts,
+                talk,
+                end,
+            };
+            case.sent_by(end)
+                .any(|entry| entry.flags.contains(TcpFlags::RST))
+        };
+        sent_by(0) || sent_by(1)
     })
 }
 

@@ -97,6 +97,11 @@ impl Journal {
         self.laws.borrow_mut().forget(ports);
     }
 
+    /// When the last of what is under way between these ports arrives.
+    pub(super) fn last_arrival(&self, ports: [u16; 2]) -> Option<Instant> {
+        self.laws.borrow().last_arrival(ports)
+    }
+
     /// What somebody who has watched a connection knows of the end at the first of `hosts`.
     pub(super) fn known(&self, hosts: [HostId; 2], ports: [u16; 2]) -> Option<Known> {
         self.laws.borrow().known(hosts, ports)

@@ -25,6 +25,9 @@ type Key = (HostId, u16, u16);
 #[derive(Debug, Default)]
 pub(super) struct Laws {
     flows: BTreeMap<Key, Flow>,
+    /// What began with a SYN+ACK before another was sent: a listener that answers with cookies forgets, and the client takes the
+    /// answer that arrives first.
+    others: BTreeMap<Key, Vec<Flow>>,
     /// Undamaged segments under way, by arrival and order of sending.
     under_way: BTreeMap<(Instant, u64), (Key, TcpHeader, u32)>,
     serial: u64,
@@ -83,7 +86,17 @@ impl Laws {
             (from, to) == (source, destination) || (to, from) == (source, destination)
         };
         self.flows.retain(|key, _| !ours(key));
+        self.others.retain(|key, _| !ours(key));
         self.under_way.retain(|_, (key, _, _)| !ours(key));
+    }
+
+    /// When the last of what is under way between these ports arrives.
+    pub(super) fn last_arrival(&self, [source, destination]: [u16; 2]) -> Option<Instant> {
+        let mut under_way = self.under_way.iter().rev();
+        let last = under_way.find(|(_, ((_, from, to), _, _))| {
+            (*from, *to) == (source, destination) || (*to, *from) == (source, destination)
+        });
+        last.map(|((at, _), _)| *at)
     }
 
     /// What is known of the end at `host`, once both ends have shown themselves.
@@ -142,9 +155,11 @@ impl Laws {
             // What either end still sends until it knows is judged no more.
             for key in [key, reversed(key, to)] {
                 self.flows.insert(key, Flow::default());
+                self.others.remove(&key);
             }
             return;
         }
+        self.choose(key, to, header);
         let peer = self
             .flows
             .get(&reversed(key, to))
@@ -163,6 +178,38 @@ impl Laws {
             self.serial += 1;
             self.under_way
                 .insert((at, self.serial), (reversed(key, to), *header, payload_len));
+        }
+    }
+
+    /// Takes note of a SYN+ACK beside another, and of which of them a segment goes on with.
+    fn choose(&mut self, key: Key, to: HostId, header: &TcpHeader) {
+        if header.flags.contains(TcpFlags::SYN) {
+            let flow = self.flows.get(&key).copied().unwrap_or_default();
+            let is_another = flow.iss.is_some_and(|iss| iss != header.seq) && flow.only_answered();
+            if is_another && header.flags.contains(TcpFlags::ACK) {
+                self.others.entry(key).or_default().push(flow);
+            }
+            return;
+        }
+        let back = reversed(key, to);
+        for (key, peer, next) in [(key, back, header.seq), (back, key, header.ack)] {
+            let taken = self.flows.get(&peer).and_then(|flow| flow.last_ack);
+            if taken.is_some_and(|taken| taken != next) {
+                continue;
+            }
+            let (Some(others), Some(flow)) = (self.others.get_mut(&key), self.flows.get_mut(&key))
+            else {
+                continue;
+            };
+            let chosen = others
+                .iter_mut()
+                .find(|other| other.iss.is_some_and(|iss| iss + 1 == next));
+            if let Some(chosen) = chosen.filter(|_| flow.only_answered()) {
+                core::mem::swap(chosen, flow);
+                // What has arrived stays so.
+                (flow.allowed, flow.heard) = (chosen.allowed, chosen.heard);
+                flow.owes_ack_since = chosen.owes_ack_since;
+            }
         }
     }
 
@@ -205,6 +252,12 @@ impl Laws {
 }
 
 impl Flow {
+    /// Whether all it has sent is a SYN+ACK.
+    fn only_answered(&self) -> bool {
+        let answers = self.last_ack.is_some();
+        answers && self.iss.is_some_and(|iss| self.end == iss + 1)
+    }
+
     fn judge(
         &mut self,
         peer: &Self,
@@ -282,10 +335,16 @@ impl Flow {
         let (window, unit) = self.window(peer, header);
         let edge = header.ack + window;
         self.last_window = window;
+        // The field of a SYN is never scaled: a window that was may be more than it can tell (RFC 7323 2.2).
+        let most = match header.flags.contains(TcpFlags::SYN) {
+            true => u32::from(u16::MAX),
+            false => u32::MAX,
+        };
         // Behind a FIN there is nothing to receive: the window means nothing any more.
         let over = peer.fin.is_some_and(|fin| header.ack.after(fin));
         if let Some(offered) = self.offered
             && !over
+            && window < most
             && (edge + unit).before(offered + 1)
         {
             return Err("a window whose right edge moves left");

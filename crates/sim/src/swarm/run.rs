@@ -175,7 +175,7 @@ impl Run {
             if !self.advance()? {
                 // The ports of who is left behind are free for the next conversation.
                 self.judge_stuck()?;
-                self.begin_next();
+                self.begin_next(true);
                 continue;
             }
             self.report.steps += 1;
@@ -223,7 +223,7 @@ impl Run {
             Some(side) => self.act(side)?,
             None => self.hold(),
         }
-        self.begin_next();
+        self.begin_next(false);
         Ok(true)
     }
 
@@ -265,17 +265,34 @@ impl Run {
         }
     }
 
-    /// Begins conversations on the ports of those before them, once those are over.
-    fn begin_next(&mut self) {
+    /// Begins conversations on the ports of those before them, once those are over and, where nothing else keeps their segments out of
+    /// the next, all these have arrived. `idle` says that nothing is under way.
+    fn begin_next(&mut self, idle: bool) {
         let now = self.world.now();
         for index in 1..self.talks.len() {
             if self.talks[index].waits_for_previous() && self.talks[index - 1].is_over() {
+                if !idle && self.must_rest(index) {
+                    continue;
+                }
                 let [local, remote] = self.talks[index].endpoints;
                 self.journal.forget([local.port, remote.port]);
                 self.talks[index].begin(now);
                 self.world.set_alarm(self.hosts[0], Some(now));
             }
         }
+    }
+
+    /// Whether a conversation has to leave its ports alone for now. After a reset there is no TIME-WAIT, and the numbers of the next
+    /// connection, which follow the clock, may be ones that the last has used: without timestamps nobody could tell its segments
+    /// from old ones (RFC 9293 3.4.1, 3.4.3).
+    fn must_rest(&self, index: usize) -> bool {
+        let [before, next] = [&self.talks[index - 1], &self.talks[index]];
+        let has_timestamps = next.plan.ends.iter().all(|end| end.config.timestamps);
+        let ports = next.endpoints.map(|endpoint| endpoint.port);
+        let last = self.journal.last_arrival(ports);
+        let waits = self.plan.moderation.unwrap_or_default();
+        let is_under_way = last.is_some_and(|at| at + waits >= self.world.now());
+        !has_timestamps && is_under_way && excuse::was_reset(&self.journal, self.hosts, before)
     }
 
     /// Lets the attacker, if there is one, strike when it is time.
@@ -515,6 +532,9 @@ impl Run {
         while self.world.step().is_some() {
             self.report.steps += 1;
             self.change_conditions();
+            // Somebody who came late may still want to be accepted.
+            self.tell_events(1);
+            self.world.flush(self.hosts[1]);
             self.hold();
             if self.world.now() > deadline || self.report.steps > STEPS_MAX {
                 return Err(Failure::Endless(format!(

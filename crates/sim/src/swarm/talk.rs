@@ -125,12 +125,12 @@ impl Talk {
     /// Tries again where an attempt may fail for good reason.
     ///
     /// A SYN that reaches the other end of a simultaneous open before it has opened is refused. A SYN for a tuple that is in
-    /// TIME-WAIT at the other end may have to wait for that to pass.
+    /// TIME-WAIT at the other end may have to wait for that to pass. Where the other end has been and gone there is nobody to try.
     pub(super) fn retry_failed(&mut self, side: usize, now: Instant, stack: &mut Stack) {
-        let app = &mut self.apps[side];
-        if app.is_connected() {
+        if self.apps[side].is_connected() || self.has_left(1 - side) {
             return;
         }
+        let app = &mut self.apps[side];
         let again = match app.lost() {
             Some(ConnectionError::Refused) => {
                 self.plan.reuses_ports || self.plan.opening != Opening::Listener
@@ -157,12 +157,22 @@ impl Talk {
         self.opens_at[0] = Some(Instant::from_secs(now.as_secs() + 1));
     }
 
-    /// An end whose peer did not stay may be reset.
+    /// An end whose peer did not stay may be reset, which it learns as a refusal if its own handshake was not over yet.
     pub(super) fn settle_rude(&mut self, side: usize, now: Instant, stack: &mut Stack) {
-        let left = self.plan.ends[1 - side].manner != Manner::Polite;
-        if left && self.apps[side].lost() == Some(ConnectionError::Reset) {
+        let may_leave = self.plan.ends[1 - side].manner != Manner::Polite;
+        let is_settled = match self.apps[side].lost() {
+            Some(ConnectionError::Reset) => may_leave,
+            Some(ConnectionError::Refused) => self.has_left(1 - side),
+            Some(_) | None => false,
+        };
+        if is_settled {
             self.apps[side].settle(now, stack);
         }
+    }
+
+    /// Whether one end has gone before the end of the conversation.
+    fn has_left(&self, end: usize) -> bool {
+        self.plan.ends[end].manner != Manner::Polite && self.apps[end].is_done()
     }
 
     /// Whether one end has left and the other, which owes it nothing, cannot know.
@@ -173,9 +183,7 @@ impl Talk {
                 .map(handwave_tcp::Connection::info);
             info.is_some_and(|info| info.unacked > 0 || info.notsent > 0)
         };
-        let left =
-            |end: usize| self.plan.ends[end].manner != Manner::Polite && self.apps[end].is_done();
         let waits = |end: usize| !self.apps[end].socket().is_some_and(|id| owes(end, id));
-        (0..2).any(|end| left(end) && waits(1 - end))
+        (0..2).any(|end| self.has_left(end) && waits(1 - end))
     }
 }

@@ -1,11 +1,13 @@
 //! A small swarm in each test run, and proof that the checks can fail.
 
+use super::laws::Laws;
 use super::*;
 use crate::plan::{Closing, Family, Manner, Opening};
-use crate::{LinkConfig, Loss, Plan};
+use crate::{HostId, LinkConfig, Loss, Plan};
 use core::time::Duration;
 use handwave_tcp::BufferSize;
 use handwave_tcp::time::Instant;
+use handwave_wire::{SeqNum, TcpFlags, TcpHeader, TcpOptions};
 
 #[test]
 fn a_small_swarm_passes() {
@@ -15,6 +17,38 @@ fn a_small_swarm_passes() {
                 "{error}\nreplay: cargo run --release -p handwave-sim -- --first-seed {seed} --seeds 1 --trace"
             );
         }
+    }
+}
+
+/// Seeds beyond those of a small swarm that once failed, and what they showed.
+const MENDED: [(u64, &str); 14] = [
+    (
+        5_469,
+        "old segments after a reset, in a connection without timestamps",
+    ),
+    (5_777, "a stranger accepted after the end"),
+    (6_415, "two cookies for one SYN"),
+    (7_457, "a stranger accepted after the end, in batches"),
+    (11_303, "a cookie overtaken by a FIN"),
+    (12_868, "a window taken back by a repeated SYN+ACK"),
+    (13_959, "text that came twice charged for ever"),
+    (14_353, "a window that a SYN+ACK cannot tell"),
+    (22_874, "a cookie, then a record, for one SYN"),
+    (23_956, "a window that a SYN+ACK cannot tell"),
+    (25_397, "a loss taken for a spurious timeout"),
+    (25_494, "an opener refused by a peer that has gone"),
+    (
+        33_646,
+        "a silly window below segments larger than its limit",
+    ),
+    (38_065, "a cookie, then a record, and text"),
+];
+
+#[test]
+fn what_was_mended_stays_so() {
+    for (seed, what) in MENDED {
+        let run = run(&Plan::from_seed(seed), false);
+        assert!(run.is_ok(), "{what}: {}", run.unwrap_err());
     }
 }
 
@@ -97,4 +131,72 @@ fn a_user_timeout_on_a_healthy_path_is_no_excuse() {
         ),
         "{error}"
     );
+}
+
+/// What the laws say of segments between two hosts, `(from, flags, seq, ack, window)`; both ends scale their windows by 10.
+fn judged(segments: &[(usize, TcpFlags, u32, u32, u16)]) -> Option<String> {
+    let mut laws = Laws::default();
+    for (at, &(from, flags, seq, ack, window)) in segments.iter().enumerate() {
+        let ports = [40_001, 8_001];
+        let mut options = TcpOptions::default();
+        if flags.contains(TcpFlags::SYN) {
+            options.window_scale = Some(10);
+        }
+        let header = TcpHeader {
+            source_port: ports[from],
+            destination_port: ports[1 - from],
+            seq: SeqNum::new(seq),
+            ack: SeqNum::new(ack),
+            flags,
+            window,
+            options,
+            ..TcpHeader::default()
+        };
+        let now = Instant::from_secs(at as u64);
+        laws.sent(
+            now,
+            [HostId(from), HostId(1 - from)],
+            (&header, 0),
+            [None; 2],
+        );
+    }
+    laws.broken().map(String::from)
+}
+
+const SYN: TcpFlags = TcpFlags::SYN;
+const ACK: TcpFlags = TcpFlags::ACK;
+
+#[test]
+fn a_repeated_syn_ack_tells_of_its_window_what_it_can() {
+    for (window, holds) in [(u16::MAX, true), (65_160, false)] {
+        let segments = [
+            (0, SYN, 100, 0, 65_160),
+            (1, SYN, 500, 0, 65_160),
+            (0, SYN | ACK, 100, 501, 65_160),
+            (0, ACK, 101, 501, 64),
+            (0, SYN | ACK, 100, 501, window),
+        ];
+        let law = judged(&segments);
+        assert_eq!(law.is_none(), holds, "{window}: {law:?}");
+    }
+}
+
+#[test]
+fn of_two_answers_the_client_takes_one() {
+    let opening = [
+        (0, SYN, 100, 0, 1_000),
+        (1, SYN | ACK, 500, 101, 1_000),
+        (1, SYN | ACK, 90_000, 101, 1_000),
+    ];
+    for (acks, holds) in [
+        (&[501, 501][..], true),
+        (&[90_001, 90_001], true),
+        (&[90_002], false),
+        (&[501, 90_001], false),
+    ] {
+        let acks = acks.iter().map(|ack| (0, ACK, 101, *ack, 1));
+        let segments: Vec<_> = opening.into_iter().chain(acks.clone()).collect();
+        let law = judged(&segments);
+        assert_eq!(law.is_none(), holds, "{acks:?}: {law:?}");
+    }
 }
