@@ -16,6 +16,8 @@ mod live;
 mod ours;
 mod report;
 mod scale;
+#[cfg(target_os = "linux")]
+mod shards;
 mod smoltcp_pair;
 mod syn_flood;
 mod timers;
@@ -77,6 +79,16 @@ enum Benchmark {
         /// Numbers of connections.
         #[arg(long, value_delimiter = ',', default_value = "1000,100000,1000000")]
         connections: Vec<usize>,
+    },
+    /// Two shards of one host, each on a core of its own, against one.
+    #[cfg(target_os = "linux")]
+    Shards {
+        /// Interleaved rounds; the median of each side counts.
+        #[arg(long, default_value_t = 7)]
+        rounds: u32,
+        /// Milliseconds that each side runs in each round.
+        #[arg(long, default_value_t = 300)]
+        millis: u64,
     },
     /// What armed timers cost while none is due.
     Timers {
@@ -193,6 +205,10 @@ fn main() {
             };
             scale::run(&mut report, &settings);
         }
+        #[cfg(target_os = "linux")]
+        Benchmark::Shards { rounds, millis } => {
+            shards::run(&mut report, rounds, Duration::from_millis(millis));
+        }
         Benchmark::Timers {
             rounds,
             connections,
@@ -246,6 +262,8 @@ fn everything(report: &mut Report) {
     scale::run(report, &settings);
     timers::run(report, 7, &[1_000, 1_000_000]);
     syn_flood::run(report, &syn_flood::Settings::default());
+    #[cfg(target_os = "linux")]
+    shards::run(report, 7, Duration::from_millis(300));
     #[cfg(target_os = "linux")]
     live::all(report, &Live::USUAL.settings());
 }

@@ -8,9 +8,9 @@ use bytes::{Bytes, BytesMut};
 use handwave_packet::{ChecksumMark, PacketBuf, split};
 use handwave_stack::{
     ConnectOptions, ConnectionId, InterfaceConfig, InterfaceId, ListenerConfig, ListenerId, Prefix,
-    Stack, StackConfig,
+    Shard, Stack, StackConfig,
 };
-use handwave_tcp::{BufferSize, Config, Endpoint, Instant, Secrets};
+use handwave_tcp::{BufferSize, Config, Endpoint, Instant, ListenerPool, Secrets, Tuple};
 
 /// How packets cross from one stack to the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +49,15 @@ pub(crate) struct Pair {
     arena: BytesMut,
     crossing: Crossing,
     mtu: usize,
+    shard: Shard,
+    /// The next local port to try.
+    local_port: u16,
+    listeners: Vec<ListenerId>,
 }
 
+const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const SERVER: [u8; 4] = [10, 0, 0, 2];
+const PORT_MIN: u16 = 20_000;
 const LISTENERS: usize = 16;
 const ARENA: usize = 1 << 16;
 /// Packets that the wire takes before the other end runs, as many as smoltcp's wire does.
@@ -59,16 +65,29 @@ pub(crate) const BATCH: usize = 64;
 
 impl Pair {
     pub(crate) fn new(mtu: u16, buffer: u32, idle: usize, crossing: Crossing) -> Self {
+        Self::of_shard((Shard::default(), None), mtu, buffer, idle, crossing)
+    }
+
+    /// The same with a server that is one of several shards, whose listeners are in a pool; the client has connections with this
+    /// shard only.
+    pub(crate) fn of_shard(
+        (shard, pool): (Shard, Option<&ListenerPool>),
+        mtu: u16,
+        buffer: u32,
+        idle: usize,
+        crossing: Crossing,
+    ) -> Self {
         let tcp = Arc::new(Config {
             send_buffer: BufferSize::fixed(buffer),
             receive_buffer: BufferSize::fixed(buffer),
             ..Config::default()
         });
-        let host = |last: u8| {
+        let host = |last: u8, shard| {
             let config = StackConfig {
                 tcp: Arc::clone(&tcp),
                 ..StackConfig::default()
             };
+            let config = config.for_shard(shard);
             let mut stack = Stack::new(config, Secrets::from_seed(last.into()), Instant::ZERO);
             let address = Prefix::new([10, 0, 0, last].into(), 24);
             // What leaves is cut at the edge, where a device without offload would do it.
@@ -79,7 +98,7 @@ impl Pair {
             let wire = stack.add_interface(interface).expect("one address");
             Host { stack, wire }
         };
-        let (client, server) = (host(1), host(2));
+        let (client, server) = (host(1, Shard::default()), host(2, shard));
         let mut pair = Self {
             client,
             server,
@@ -91,7 +110,11 @@ impl Pair {
             arena: BytesMut::new(),
             crossing,
             mtu: mtu.into(),
+            shard,
+            local_port: PORT_MIN,
+            listeners: Vec::new(),
         };
+        pair.listen(pool);
         pair.open(idle);
         pair
     }
@@ -100,41 +123,82 @@ impl Pair {
         Instant::from_nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// Opens the busy connection and `idle` others, spread over a few ports.
-    fn open(&mut self, idle: usize) {
+    fn listen(&mut self, pool: Option<&ListenerPool>) {
         let limits = ListenerConfig {
             accept_queue_max: 1 << 20,
             syn_queue_max: 1 << 20,
             ..ListenerConfig::default()
         };
-        let listeners: Vec<ListenerId> = (0..LISTENERS)
-            .map(|n| {
-                self.server
-                    .stack
-                    .listen(port(n), limits.clone())
-                    .expect("a free port")
+        let server = &mut self.server.stack;
+        let config = Arc::clone(&server.config().tcp);
+        self.listeners = (0..LISTENERS)
+            .map(|n| match pool {
+                None => server.listen(port(n), limits.clone()),
+                Some(pool) => {
+                    server.listen_pooled(port(n), limits.clone(), Arc::clone(&config), pool.clone())
+                }
             })
+            .map(|listening| listening.expect("a free port"))
             .collect();
+    }
+
+    /// Opens the busy connection and `idle` others, spread over a few ports.
+    fn open(&mut self, idle: usize) {
         for n in 0..=idle {
-            let now = self.now();
-            let to = Endpoint::new(SERVER.into(), port(n % LISTENERS));
-            let ours = self
-                .client
-                .stack
-                .connect(now, to, ConnectOptions::default())
-                .expect("a free port");
-            while self.exchange() {}
-            let theirs = self
-                .server
-                .stack
-                .accept(listeners[n % LISTENERS])
-                .expect("the handshake is complete")
-                .0;
-            (self.sender, self.receiver) = (ours, theirs);
+            (self.sender, self.receiver) = self.open_one(n % LISTENERS);
             self.idle = n;
         }
         while self.client.stack.poll_event().is_some() {}
         while self.server.stack.poll_event().is_some() {}
+    }
+
+    fn open_one(&mut self, listener: usize) -> (ConnectionId, ConnectionId) {
+        let now = self.now();
+        let to = Endpoint::new(SERVER.into(), port(listener));
+        let options = ConnectOptions {
+            local_port: self.port_of_shard(to),
+            ..ConnectOptions::default()
+        };
+        let ours = self.client.stack.connect(now, to, options);
+        while self.exchange() {}
+        let theirs = self.server.stack.accept(self.listeners[listener]);
+        (
+            ours.expect("a free port"),
+            theirs.expect("the handshake is complete").0,
+        )
+    }
+
+    /// A local port of the client for which the connection belongs to this shard; any if there is only one.
+    fn port_of_shard(&mut self, to: Endpoint) -> Option<u16> {
+        if self.shard.count() == 1 {
+            return None;
+        }
+        loop {
+            self.local_port = self.local_port.checked_add(1).unwrap_or(PORT_MIN);
+            let from = Endpoint::new(CLIENT.into(), self.local_port);
+            if self.server.stack.shard_of(&Tuple::new(to, from)) == self.shard.index() {
+                return Some(self.local_port);
+            }
+        }
+    }
+
+    /// Opens and resets connections for `span`; returns how many and in how many seconds.
+    pub(crate) fn handshakes(&mut self, span: std::time::Duration) -> (u64, f64) {
+        let (mut opened, begin) = (0, WallClock::now());
+        while begin.elapsed() < span {
+            for n in 0..LISTENERS {
+                let (ours, theirs) = self.open_one(n);
+                let now = self.now();
+                self.client.stack.abort(now, ours);
+                self.server.stack.abort(now, theirs);
+                while self.exchange() {}
+                opened += 1;
+            }
+            for host in [&mut self.client, &mut self.server] {
+                while host.stack.poll_event().is_some() {}
+            }
+        }
+        (opened, begin.elapsed().as_secs_f64())
     }
 
     /// Carries what both have to send; `false` when neither has anything.
