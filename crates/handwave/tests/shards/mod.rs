@@ -356,3 +356,67 @@ async fn the_limits_of_a_listener_hold_for_all_shards_together() {
     }
     assert_eq!(listener.counters().established, 20);
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_control_socket_shows_the_sockets_of_all_shards_and_their_sums() {
+    use handwave::control::protocol::{Netid, Select, State};
+    use handwave::control::{Client, Control, ControlOptions, summary};
+
+    let (peer, stack, into) = peer_and_shards(2);
+    let listener = TcpListener::bind(&stack, SERVER).unwrap();
+    let udp = UdpSocket::bind(&stack, SERVER).unwrap();
+    let mut open = Vec::new();
+    for n in 0..12 {
+        into.store(n, Ordering::Relaxed);
+        open.push(within(TcpStream::connect(&peer, SERVER)).await.unwrap());
+        let client = UdpSocket::bind(&peer, SocketAddr::new(CLIENT.ip(), 0)).unwrap();
+        client.send_to(b"?", SERVER).await.unwrap();
+    }
+    within(async {
+        while listener.waiting() < 12 || stack.counters().udp_received < 12 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let each = connections_in_each(&stack);
+    assert!(each.iter().all(|count| *count > 0), "{each:?}");
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("control.sock");
+    let options = ControlOptions {
+        path: Some(path.clone()),
+        program: "test".to_owned(),
+    };
+    let _control = Control::open(&stack, options).unwrap();
+    let (mut listening, mut datagrams, mut ids) = (Vec::new(), Vec::new(), HashSet::new());
+    let mut client = Client::connect(&path).unwrap();
+    let all = Select {
+        details: true,
+        ..Select::default()
+    };
+    client
+        .sockets(all, |socket| {
+            match (socket.netid, socket.state) {
+                (Netid::Udp, _) => datagrams.push(socket.recv_q),
+                (_, State::Listen) => listening.push(socket.recv_q),
+                _ => assert!(ids.insert(socket.id), "one name, one socket"),
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!((ids.len(), &*listening), (12, &[12][..]));
+    assert!(matches!(&*datagrams, [held] if *held > 0), "{datagrams:?}");
+
+    let summary = summary(&stack);
+    assert_eq!((summary.listeners.len(), summary.udp), (1, 1));
+    let counters = &summary.listeners[0].queues.as_ref().unwrap().counters;
+    assert_eq!(counters["ListenEstablished"], 12);
+    assert_eq!(summary.states[&State::Established], 12);
+    assert_eq!(summary.counters["TcpPassiveOpens"], 12);
+    assert_eq!(summary.counters["UdpInDatagrams"], 12);
+    assert_eq!(summary.counters["ShardStrays"], stack.counters().strays);
+    let whole = StackConfig::default();
+    assert_eq!(summary.memory_hard, whole.memory_hard as u64);
+    drop(udp);
+}
