@@ -377,6 +377,8 @@ impl Stack {
     }
 
     fn put_pending(&mut self, way: Way, asked: Asked) {
+        // A cookie that is brought back takes the place of a request made when the client's SYN came again.
+        self.take_pending(&way.tuple);
         let Some(forwarding) = &mut self.forwarding else {
             return;
         };

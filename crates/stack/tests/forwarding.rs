@@ -546,6 +546,41 @@ fn sources_have_limits_also_where_everything_is_forwarded() {
 }
 
 #[test]
+fn a_cookie_brought_back_takes_the_place_of_the_request_made_since() {
+    let limits = Limits {
+        half_open_max: Some(1),
+        ..Limits::default()
+    };
+    let mut scene = Scene::new(with_listener(ListenerConfig {
+        syn_queue_max: 1,
+        limits,
+        ..ListenerConfig::default()
+    }));
+    scene.forge(1);
+    let stranger = scene.forwarder.poll_forward_request().unwrap();
+    // The cookie for the first SYN is on its way for longer than the client waits.
+    let options = ConnectOptions::default();
+    let theirs = scene.client.connect(scene.now, somewhere(), options);
+    let (_, syn) = scene.client.poll_transmit(scene.now).unwrap();
+    scene.forwarder.handle_packet(scene.now, scene.wire, syn);
+    let (_, cookie) = scene.forwarder.poll_transmit(scene.now).unwrap();
+    scene.exchange();
+    scene.forwarder.drop_forward(&stranger.tuple);
+    scene.pass(Duration::from_secs(1));
+    assert_eq!(scene.forwarder.forward_requests(), 1);
+    scene.client.handle_packet(scene.now, scene.wire, cookie);
+    scene.exchange();
+    assert_eq!(scene.phase_of(theirs.unwrap()), Phase::Established);
+    let request = scene.forwarder.poll_forward_request().unwrap();
+    assert!(request.established);
+    assert!(scene.forwarder.poll_forward_request().is_none());
+    // Its source has nothing half open any more.
+    scene.connect(somewhere());
+    assert_eq!(scene.forwarder.forward_requests(), 2);
+    assert_eq!(scene.counters().limit_half_open, 0);
+}
+
+#[test]
 fn accepted_connections_outlive_forwarding_to_the_end_of_time_wait() {
     let mut scene = Scene::new(ForwardLimits::default());
     let theirs = scene.connect(somewhere());
