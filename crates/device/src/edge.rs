@@ -2,17 +2,18 @@
 
 use std::collections::VecDeque;
 
-use handwave_packet::{ChecksumMark, PacketBuf, split};
+use handwave_packet::{PacketBuf, split};
 
 use crate::Medium;
 
 /// The first packet of the queue, ready for a wire: if it was a super-segment or its checksum partial, the queue holds its
 /// segments in its place.
 pub(crate) fn wire_front(medium: Medium, packets: &mut VecDeque<PacketBuf>) -> Option<&PacketBuf> {
-    let front = packets.front()?;
-    let plain = front.segment_size().is_none() && front.checksum() != ChecksumMark::Partial;
+    let front = packets.front_mut()?;
     // Looking for an IP header where an Ethernet header is would find nonsense.
-    if !plain && medium == Medium::Ip {
+    if medium == Medium::Ip && front.segment_size().is_none() {
+        split::complete_checksum(front);
+    } else if medium == Medium::Ip {
         let packet = packets.pop_front()?;
         let mut segments = split::segments(packet);
         let first = segments.next()?;

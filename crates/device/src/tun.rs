@@ -22,6 +22,8 @@ use chunks::{Chunks, Read};
 /// Slices that one write gathers: the framing, the headers, and the payload's pieces. A packet in more pieces is copied
 /// together first.
 const GATHER_MAX: usize = 16;
+/// A packet of so many octets, framing included, is copied together and not gathered: the kernel takes one slice in less time.
+const TOGETHER_MAX: usize = 256;
 /// The length of the longest framing.
 const FRAMING_LEN_MAX: usize = vnet::LEN;
 /// What the length field of IP can say, with the header of IPv6 on top.
@@ -253,6 +255,13 @@ fn framed_front(
 
 /// Writes one packet, gathered from where its parts lie.
 fn write(descriptor: BorrowedFd<'_>, front: &[u8], packet: &PacketBuf) -> rustix::io::Result<()> {
+    let len = front.len() + packet.len();
+    if len <= TOGETHER_MAX {
+        let mut together = [0; TOGETHER_MAX];
+        together[..front.len()].copy_from_slice(front);
+        packet.write_to(&mut together[front.len()..]);
+        return rustix::io::write(descriptor, &together[..len]).map(drop);
+    }
     let mut slices = [IoSlice::new(&[]); GATHER_MAX];
     let pieces = packet.payload().pieces().map(|piece: &Bytes| &piece[..]);
     let parts = [front, packet.head()]
