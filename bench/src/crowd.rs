@@ -8,7 +8,7 @@ use bytes::Bytes;
 use handwave_packet::{ChecksumMark, PacketBuf};
 use handwave_stack::{
     ConnectOptions, ConnectionId, InterfaceConfig, InterfaceId, ListenerConfig, ListenerId, Prefix,
-    Stack, StackConfig,
+    SocketSummary, Stack, StackConfig,
 };
 use handwave_tcp::{Config, Endpoint, Instant, Secrets};
 
@@ -56,6 +56,7 @@ impl Crowd {
             let config = StackConfig {
                 tcp: Arc::clone(&tcp),
                 connections_max: connections + TOGETHER,
+                time_wait_max: connections + TOGETHER,
                 ..StackConfig::default()
             };
             let mut stack = Stack::new(config, Secrets::from_seed(last.into()), Instant::ZERO);
@@ -131,6 +132,32 @@ impl Crowd {
             .expect("a free port");
         let connection = stack.connection(id).expect("just opened");
         (connection.tuple().local.port, id)
+    }
+
+    /// Opens and closes so many connections, the client first: it is left with a record in TIME-WAIT of each.
+    pub(crate) fn pass(&mut self, count: usize) {
+        for begun in (0..count).step_by(TOGETHER) {
+            let wanted = TOGETHER.min(count - begun);
+            let place = begun / PER_PORT;
+            let to = Endpoint::new(SERVER.into(), port(place));
+            let now = self.now();
+            let clients: Vec<_> = (0..wanted).map(|_| self.connect(now, to).1).collect();
+            self.settle();
+            for id in clients {
+                self.client.stack.release(now, id);
+            }
+            self.settle();
+            while let Some((id, _)) = self.server.stack.accept(self.listeners[place]) {
+                self.server.stack.release(now, id);
+            }
+            self.settle();
+        }
+    }
+
+    /// Records in TIME-WAIT at the client.
+    pub(crate) fn time_waits(&self) -> usize {
+        let is_one = |socket: &_| matches!(socket, SocketSummary::TimeWait { .. });
+        self.client.stack.sockets().filter(is_one).count()
     }
 
     /// Resets the connections opened last until `count` are left.

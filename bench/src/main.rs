@@ -53,11 +53,18 @@ enum Benchmark {
         #[arg(long, value_delimiter = ',', default_value = "0,10000")]
         idle: Vec<usize>,
     },
-    /// Memory of an established connection that is idle, tables and timers included.
+    /// Memory of a connection that is idle, half open or in TIME-WAIT, tables and timers included.
     Idle {
         /// Connections to open.
-        #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
+        #[arg(
+            long,
+            value_delimiter = ',',
+            default_value = "1000,10000,100000,1000000"
+        )]
         connections: Vec<usize>,
+        /// Measure this alone and print the figure alone.
+        #[arg(long, hide = true)]
+        case: Option<String>,
     },
     /// Handshakes a second that one core carries out, both ends counted as one.
     Handshakes {
@@ -180,16 +187,17 @@ fn main() {
             millis,
             idle,
         } => {
-            bulk::run(
-                &mut report,
-                &bulk::Settings {
-                    rounds,
-                    span: Duration::from_millis(millis),
-                    idle,
-                },
-            );
+            let settings = bulk::Settings {
+                rounds,
+                span: Duration::from_millis(millis),
+                idle,
+            };
+            bulk::run(&mut report, &settings);
         }
-        Benchmark::Idle { connections } => idle::run(&mut report, &connections),
+        Benchmark::Idle { connections, case } => match case {
+            Some(case) => return idle::print(&case, &connections),
+            None => idle::run(&mut report, &connections),
+        },
         Benchmark::Handshakes { rounds, millis } => {
             handshakes::run(&mut report, rounds, Duration::from_millis(millis));
         }
@@ -252,7 +260,7 @@ fn everything(report: &mut Report) {
         idle: vec![0, 10_000],
     };
     bulk::run(report, &settings);
-    idle::run(report, &[1_000, 10_000]);
+    idle::run(report, &[1_000, 10_000, 100_000, 1_000_000]);
     handshakes::run(report, 7, Duration::from_millis(300));
     let settings = scale::Settings {
         rounds: 5,

@@ -73,6 +73,25 @@ pub(crate) fn profile(syns: u64) {
     Victim::new(SynCookies::Always, true).flood(syns);
 }
 
+/// Octets of resident memory for each half-open connection of `count`.
+pub(crate) fn half_open(count: u64) -> Option<f64> {
+    let limits = ListenerConfig {
+        cookies: SynCookies::Off,
+        syn_queue_max: usize::try_from(count).ok()?,
+        ..ListenerConfig::default()
+    };
+    let mut victim = Victim::with(limits, true);
+    victim.flood(BATCH);
+    let half_open = |victim: &Victim| Some(victim.stack.listener(victim.listener)?.half_open());
+    let (before, few) = (resident()?, half_open(&victim));
+    victim.flood(count - BATCH);
+    // Not all: some of the sources are addresses that nobody can have.
+    let records = half_open(&victim)? - few?;
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let each = resident()?.saturating_sub(before) as f64 / records as f64;
+    Some(each)
+}
+
 /// Floods for long, and looks at what is served and what is held.
 fn memory(report: &mut Report, settings: &Settings) {
     let mut victim = Victim::new(SynCookies::Always, true);
@@ -134,6 +153,14 @@ struct Victim {
 
 impl Victim {
     fn new(cookies: SynCookies, stamped: bool) -> Self {
+        let limits = ListenerConfig {
+            cookies,
+            ..ListenerConfig::default()
+        };
+        Self::with(limits, stamped)
+    }
+
+    fn with(limits: ListenerConfig, stamped: bool) -> Self {
         let now = Instant::from_secs(1_000);
         let mut stack = Stack::new(StackConfig::default(), Secrets::from_seed(1), now);
         let address = Prefix::new(SERVER.into(), 24);
@@ -146,10 +173,6 @@ impl Victim {
             interface: wire,
         };
         stack.add_route(everywhere).expect("the interface is there");
-        let limits = ListenerConfig {
-            cookies,
-            ..ListenerConfig::default()
-        };
         let listener = stack.listen(PORT, limits).expect("a free port");
         Self {
             stack,
