@@ -1,5 +1,7 @@
 //! One connection, from an active OPEN or an accepted handshake to its end.
 
+mod linux;
+
 use alloc::sync::Arc;
 
 use bytes::Bytes;

@@ -152,7 +152,7 @@ impl DelayedAck {
 
 /// Notes that text arrived, in order or not; `in_order` text also moves the clockwork [RFC5681-21] [RFC5681-23].
 pub(crate) fn on_text(tcb: &mut Tcb, now: Instant, segment: &SegmentIn, len: u32, in_order: bool) {
-    let (window, rto, mss) = (tcb.rcv.wnd(), tcb.rto(), u32::from(tcb.mss.announced()));
+    let (window, rto, mss) = (offered(tcb), tcb.rto(), u32::from(tcb.mss.announced()));
     let options = u32::from(segment.header.options.timestamps.is_some()) * 12;
     let pushes = segment.header.flags.contains(TcpFlags::PSH);
     let Some(policy) = tcb.ack.adaptive.as_deref_mut() else {
@@ -164,6 +164,11 @@ pub(crate) fn on_text(tcb: &mut Tcb, now: Instant, segment: &SegmentIn, len: u32
     }
     policy.measure(len, options, pushes, mss);
     policy.adapt(now, window, rto);
+}
+
+/// The window as the peer was told of it last.
+fn offered(tcb: &Tcb) -> u32 {
+    tcb.rcv.edge.since(tcb.rcv.last_ack_sent)
 }
 
 /// Notes that an acknowledgment is owed for a reason other than text.
@@ -190,7 +195,7 @@ pub(crate) fn on_gap_filled(tcb: &mut Tcb) {
 
 /// Old text, or text outside the window: the peer is in trouble.
 pub(crate) fn on_trouble(tcb: &mut Tcb) {
-    let window = tcb.rcv.wnd();
+    let window = offered(tcb);
     if let Some(policy) = tcb.ack.adaptive.as_deref_mut() {
         policy.enter_quick(window);
         policy.scheduled = true;

@@ -40,6 +40,12 @@ pub enum Unreachable {
     SourceRoute,
     /// A filter forbids it.
     Prohibited,
+    /// A filter forbids talking to the network.
+    NetworkProhibited,
+    /// A router knows of no such host.
+    HostUnknown,
+    /// The host is cut off from the network.
+    HostIsolated,
 }
 
 impl fmt::Display for Unreachable {
@@ -51,6 +57,9 @@ impl fmt::Display for Unreachable {
             Self::Port => "port unreachable",
             Self::SourceRoute => "source route failed",
             Self::Prohibited => "communication administratively prohibited",
+            Self::NetworkProhibited => "network administratively prohibited",
+            Self::HostUnknown => "host unknown",
+            Self::HostIsolated => "host isolated",
         })
     }
 }

@@ -136,6 +136,11 @@ impl Mss {
         mss
     }
 
+    /// Text of the largest segment that the peer takes, whatever the path carries.
+    pub(crate) const fn peer_takes(&self) -> u16 {
+        self.peer
+    }
+
     /// Effective send MSS: the smaller of what the peer takes and what the path carries (RFC 9293 3.7.1 [MUST-16]).
     pub(crate) fn set_path_mtu(&mut self, mtu: u16) {
         self.path_mtu = mtu;

@@ -10,6 +10,8 @@ use handwave_wire::SeqNum;
 
 use crate::time::Instant;
 
+/// What a record costs beside its text: two descriptors, room for headers, and what lies behind it.
+const OVERHEAD: u32 = 832;
 /// Octets that one record holds at most, whatever the peer's window: a super-segment with room for its headers.
 pub(crate) const RECORD_MAX: u32 = 65_536 - 321;
 /// An MSS that every peer takes; windows up to it are not halved (RFC 9293 3.7.1).
@@ -129,6 +131,63 @@ impl Records {
                     self.pushed = at;
                 }
             }
+        }
+    }
+
+    /// Memory that is charged for what waits between `una` and `end`: each record costs more than its text.
+    pub(crate) fn charged(&self, una: SeqNum, end: SeqNum) -> u32 {
+        let records = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+        end.since(una)
+            .saturating_add(records.saturating_mul(OVERHEAD))
+    }
+
+    /// Octets that fit behind `end`, where text ends, without a new record; none if the last one is full, or has left.
+    pub(crate) fn tail_room(&self, end: SeqNum, nxt: SeqNum, size_max: u32) -> u32 {
+        self.room(end, nxt, size_max)
+    }
+
+    /// Octets that may be written: what the last record has room for, and new ones while less than `buffer` is charged.
+    pub(crate) fn admits(
+        &self,
+        (una, end): (SeqNum, SeqNum),
+        nxt: SeqNum,
+        size_max: u32,
+        buffer: u32,
+    ) -> u32 {
+        let mut octets = self.room(end, nxt, size_max);
+        let charged = self.charged(una, end).saturating_add(octets);
+        if charged < buffer {
+            let each = size_max.saturating_add(OVERHEAD);
+            let records = (buffer - charged).div_ceil(each);
+            octets = octets.saturating_add(records.saturating_mul(size_max));
+        }
+        octets
+    }
+
+    /// A train has left that ended within a record: what is left of it is a record of its own now.
+    pub(crate) fn split_at(&mut self, nxt: SeqNum) {
+        let at = self.list.partition_point(|record| record.end.before(nxt));
+        if self.list.get(at).is_some_and(|record| record.end != nxt) {
+            let first = Record {
+                end: nxt,
+                push: false,
+                sealed: false,
+            };
+            self.list.insert(at, first);
+        }
+    }
+
+    /// Whether the last record carries PSH: there has been none for half of the peer's largest window.
+    pub(crate) fn is_tail_pushed(&self) -> bool {
+        self.list.back().is_some_and(|tail| tail.push)
+    }
+
+    /// Whoever wrote waits for room, and has nothing more for the moment: the last record ends here.
+    pub(crate) fn push_tail(&mut self) {
+        self.more = false;
+        if let Some(tail) = self.list.back_mut() {
+            tail.push = true;
+            self.pushed = tail.end;
         }
     }
 

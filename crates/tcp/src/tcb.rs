@@ -11,6 +11,7 @@ use crate::config::{Acknowledging, Config, Segmentation};
 use crate::congestion::{CongestionControl, initial_window};
 use crate::delayed_ack::DelayedAck;
 use crate::error::ConnectionError;
+use crate::events::icmp::IcmpKind;
 use crate::host::Context;
 use crate::notice::Events;
 use crate::options::{Mss, Negotiated, TimestampClock};
@@ -23,7 +24,7 @@ use crate::segment::Path;
 use crate::time::Instant;
 use crate::timer::{Timer, Timers};
 use crate::trace::{ReceiveSnapshot, SendSnapshot, TraceEntry, TraceEvent, Verdict};
-use crate::tuning::{LinuxQueue, ReceiveTuning};
+use crate::tuning::{self, LinuxQueue, ReceiveTuning};
 use crate::tuple::Tuple;
 use crate::vars::{ReceiveVars, SendVars};
 
@@ -62,6 +63,8 @@ pub(crate) struct Tcb {
     pub(crate) app: AppState,
     pub(crate) events: Events,
     pub(crate) error: Option<ConnectionError>,
+    /// What a router or the peer's host last said against a segment, until an acknowledgment says that all is well.
+    pub(crate) soft_error: Option<IcmpKind>,
     pub(crate) stats: Stats,
 }
 
@@ -190,8 +193,7 @@ impl Tcb {
         snd.shift = negotiated.send_shift;
         let mss = Mss::new(&tuple, path, peer_mss, negotiated.timestamps, &config);
         let mut rcv = ReceiveVars::new(irs, config.receive_buffer.initial);
-        rcv.shift = negotiated.receive_shift;
-        (rcv.edge, rcv.granted) = (edge, edge);
+        (rcv.shift, rcv.edge, rcv.granted) = (negotiated.receive_shift, edge, edge);
         let receive_tuning = ReceiveTuning::at_first(now, &config, &mut rcv, mss.receive);
         let mut rtt = RttEstimator::new(config.rtt());
         if handshake_repeats > 0 {
@@ -237,6 +239,7 @@ impl Tcb {
             app: AppState::default(),
             events: Events::NONE,
             error: None,
+            soft_error: None,
             stats: Stats {
                 retransmissions: u32::from(handshake_repeats),
                 // The peer's SYN.
@@ -244,6 +247,15 @@ impl Tcb {
                 ..Stats::default()
             },
         }
+        .with_send_buffer()
+    }
+
+    /// What Linux makes of the size of the send buffer once it knows the peer's segments.
+    fn with_send_buffer(mut self) -> Self {
+        if self.records.is_some() {
+            self.snd.buffer = tuning::linux_send_buffer(&self);
+        }
+        self
     }
 
     pub(crate) const fn phase(&self) -> Phase {

@@ -17,6 +17,7 @@ use crate::config::{Config, ReceiveWindow};
 use crate::host::{Context, Host, Pressure};
 use crate::options::{TCP_HEADER_LEN, TIMESTAMPS_LEN, ip_header_len};
 use crate::output::FirstWindow;
+use crate::records;
 use crate::tcb::{Tcb, octets};
 use crate::time::Instant;
 use crate::vars::ReceiveVars;
@@ -27,6 +28,12 @@ const WORTH_GROWING: u32 = 128;
 const SCARCE_SEGMENTS: u32 = 4;
 /// Octets that may be queued for sending however scarce memory is.
 pub(crate) const SEND_MIN: u32 = 4_096;
+
+/// What Linux adds to a segment's text for headers and what lies behind them, and for the segment's descriptor.
+const SEGMENT_OVERHEAD: u32 = 512;
+const DESCRIPTOR: u32 = 256;
+/// Segments that Linux's send buffer is made for at least.
+const SEGMENTS_MIN: u32 = 10;
 
 /// What queuing a write may cost beside its octets.
 const SEND_BOOKKEEPING: usize = 1_024;
@@ -335,7 +342,11 @@ pub(crate) fn grow_send_buffer(tcb: &mut Tcb, cx: &mut Context<'_>, waited: bool
     if !waited || tcb.snd.buffer >= limit || cx.host.pressure != Pressure::None {
         return;
     }
-    let wanted = tcb.congestion.window().saturating_mul(2).min(limit);
+    let wanted = if tcb.records.is_some() {
+        linux_send_buffer(tcb)
+    } else {
+        tcb.congestion.window().saturating_mul(2).min(limit)
+    };
     if wanted > tcb.snd.buffer {
         tcb.snd.buffer = wanted;
         cx.host.counters.send_buffers_grown += 1;
@@ -382,7 +393,50 @@ pub(crate) fn send_limit(tcb: &mut Tcb, pressure: Pressure) -> usize {
         }
         Pressure::Hard => return queued.max(tcb.snd.buffer.min(SEND_MIN)) as usize,
     }
-    tcb.snd.buffer as usize
+    match tcb.records.as_deref() {
+        // Memory is what is limited there, and a record costs more than its text.
+        Some(_) => queued.saturating_add(record_room(tcb)) as usize,
+        None => tcb.snd.buffer as usize,
+    }
+}
+
+/// Octets that may be written where writes are kept in records.
+fn record_room(tcb: &Tcb) -> u32 {
+    let size_max = records::size_max(u32::from(tcb.mss.send), tcb.snd.wnd_max);
+    tcb.records.as_deref().map_or(0, |records| {
+        let ends = (tcb.text_start(), tcb.text_end());
+        records.admits(ends, tcb.snd.nxt, size_max, tcb.snd.buffer)
+    })
+}
+
+/// Octets that go on with the last record, or that begin another if there is memory and less than `unsent_max` waits to be sent.
+pub(crate) fn write_step(tcb: &Tcb, unsent_max: u32) -> Option<u32> {
+    let records = tcb.records.as_deref()?;
+    let size_max = records::size_max(u32::from(tcb.mss.send), tcb.snd.wnd_max);
+    let (start, end) = (tcb.text_start(), tcb.text_end());
+    let room = records.tail_room(end, tcb.snd.nxt, size_max);
+    if room > 0 {
+        return Some(room);
+    }
+    let has_memory = records.charged(start, end) < tcb.snd.buffer;
+    Some(if has_memory && tcb.unsent() < unsent_max {
+        size_max
+    } else {
+        0
+    })
+}
+
+/// The send buffer that Linux gives a connection: room for twice what the congestion window admits, in segments with all they cost.
+pub(crate) fn linux_send_buffer(tcb: &Tcb) -> u32 {
+    let size = tcb.config.send_buffer;
+    if size.is_fixed() {
+        return size.initial;
+    }
+    let largest = u32::from(tcb.mss.peer_takes());
+    let segment = (largest + SEGMENT_OVERHEAD).next_power_of_two() + DESCRIPTOR;
+    let window = tcb.congestion.window() / u32::from(tcb.mss.send).max(1);
+    let segments = window.max(SEGMENTS_MIN);
+    (2 * segments).saturating_mul(segment).min(size.limit())
 }
 
 /// Raises the limit of the window with each segment of some size, or lowers it to a few segments while memory is scarce. What was

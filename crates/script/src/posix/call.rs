@@ -172,6 +172,8 @@ pub(super) struct Progress {
     pub(super) lingers: Option<usize>,
     /// The call has asked for its connection.
     pub(super) begun: bool,
+    /// The call waits for a socket that can be written to.
+    pub(super) blocked: bool,
 }
 
 /// How an attempt went.

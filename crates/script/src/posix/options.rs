@@ -9,11 +9,15 @@ mod value;
 
 pub use value::OptionValue;
 
-use super::constants::{IP_MTU, IPV6_MTU, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP, TCP_DEFER_ACCEPT};
+use super::constants::{
+    IP_MTU, IP_RECVERR, IPV6_MTU, IPV6_RECVERR, SO_ERROR, SO_SNDBUF, SOL_IP, SOL_IPV6, SOL_SOCKET,
+    SOL_TCP, TCP_DEFER_ACCEPT, TCP_NODELAY,
+};
 use super::socket::{Kind, State};
 use super::system::acknowledged;
 use super::{Errno, Fd, Posix, Settings};
-use handwave_tcp::{Config, Instant, KeepAlive};
+use handwave_stack::ConnectionId;
+use handwave_tcp::{Config, Instant, KeepAlive, Phase};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,6 +122,12 @@ impl Options {
         numbers::binds_anywhere(&self.kept)
     }
 
+    /// Whether ICMP errors are told at once, although the connection goes on (`IP_RECVERR`).
+    pub(super) fn reports_icmp(&self) -> bool {
+        let is_on = |name| self.kept.get(&name).is_some_and(|value| *value != 0);
+        is_on((SOL_IP, IP_RECVERR)) || is_on((SOL_IPV6, IPV6_RECVERR))
+    }
+
     /// The settings of a connection opened with these options.
     pub(super) fn config(&self) -> Arc<Config> {
         Arc::new(Config {
@@ -163,6 +173,8 @@ impl Posix {
         }
         let (config, deferral) = (socket.options.config(), socket.options.defer_accept);
         let quick_ack = socket.options.quick_ack.take();
+        // Asking for no delay sends what there is, corked or not, however often it was asked before.
+        let pushes = (level, name) == (SOL_TCP, TCP_NODELAY) && !socket.options.connection.nagle;
         match state {
             State::Open(id) => {
                 let _gone = self.stack.with_connection(now, id, |connection, cx| {
@@ -171,6 +183,9 @@ impl Posix {
                     }
                     if let Some(on) = quick_ack {
                         connection.set_quick_ack(on);
+                    }
+                    if pushes {
+                        connection.push();
                     }
                 });
             }
@@ -195,6 +210,22 @@ impl Posix {
     pub fn option(&mut self, fd: Fd, level: i32, name: i32) -> Result<OptionValue, Errno> {
         let place = self.place_now(fd)?;
         let socket = self.socket_at(place)?;
+        if (level, name) == (SOL_SOCKET, SO_ERROR)
+            && socket.error.is_none()
+            && let State::Open(id) = socket.state
+            && let Some(errno) = self.take_soft_error(id)
+        {
+            return Ok(OptionValue::Int(errno.number()));
+        }
+        let socket = self.socket_at(place)?;
+        if (level, name) == (SOL_SOCKET, SO_SNDBUF)
+            && !socket.options.send_buffer_set
+            && let State::Open(id) = socket.state
+            && let Some(buffer) = self.grown_send_buffer(id)
+        {
+            return Ok(OptionValue::Int(buffer));
+        }
+        let socket = self.socket_at(place)?;
         let asked_mss = socket.options.connection.mss_max.is_some();
         let (state, kind, ipv6) = (socket.state, socket.kind, socket.domain.is_ipv6());
         match level {
@@ -211,6 +242,14 @@ impl Posix {
             _ if ipv6 => Err(Errno::ENOPROTOOPT),
             _ => Err(Errno::EOPNOTSUPP),
         }
+    }
+
+    /// What the send buffer of a connection has come to, once its peer is known.
+    fn grown_send_buffer(&self, id: ConnectionId) -> Option<i32> {
+        let connection = self.stack.connection(id)?;
+        let known = !matches!(connection.phase(), Phase::SynSent | Phase::Closed);
+        let octets = connection.info().snd_buffer;
+        known.then(|| i32::try_from(octets).unwrap_or(i32::MAX))
     }
 
     /// `IP_MTU`: only a socket with a peer has a path.

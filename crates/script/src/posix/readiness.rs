@@ -47,7 +47,7 @@ impl Posix {
             File::Socket(place) => {
                 self.refresh(place);
                 let socket = self.sockets.get(place).and_then(Option::as_ref);
-                Ok(socket.map_or(0, |socket| self.socket_bits(socket)))
+                Ok(socket.map_or(0, |socket| self.bits_of(socket)))
             }
             File::Epoll(place) => Ok(if self.has_events(place) { READABLE } else { 0 }),
             File::Pipe(end) => Ok(self.pipe_bits(end)),
@@ -55,7 +55,7 @@ impl Posix {
         }
     }
 
-    fn socket_bits(&self, socket: &Socket) -> i32 {
+    pub(super) fn bits_of(&self, socket: &Socket) -> i32 {
         if let State::Listening(id) = socket.state {
             let listener = self.stack.listener(id);
             let waits = listener.is_some_and(|listener| listener.waiting() > 0);

@@ -6,7 +6,7 @@ use super::error_queue::ErrorQueue;
 use super::options::Options;
 use super::urgent::Urgent;
 use handwave_stack::{ConnectionId, ListenerId, UdpId};
-use handwave_tcp::{ConnectionError, Endpoint, Instant, Unreachable};
+use handwave_tcp::{ConnectionError, Endpoint, IcmpKind, Instant, Unreachable};
 
 /// What a socket carries.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -119,7 +119,13 @@ impl Socket {
 }
 
 /// The errno a program learns of the end of a connection; `half_closed`: the peer's FIN had come and ours was not promised.
-pub(super) const fn errno_of(error: ConnectionError, half_closed: bool) -> Option<Errno> {
+///
+/// `ipv6`: the peer has an IPv6 address.
+pub(super) const fn errno_of(
+    error: ConnectionError,
+    half_closed: bool,
+    ipv6: bool,
+) -> Option<Errno> {
     Some(match error {
         ConnectionError::Refused => Errno::ECONNREFUSED,
         ConnectionError::Reset if half_closed => Errno::EPIPE,
@@ -129,18 +135,31 @@ pub(super) const fn errno_of(error: ConnectionError, half_closed: bool) -> Optio
         | ConnectionError::UserTimeout
         | ConnectionError::KeepAliveTimeout => Errno::ETIMEDOUT,
         ConnectionError::Evicted => Errno::ENOBUFS,
-        ConnectionError::Unreachable(why) => errno_of_icmp(why),
+        ConnectionError::Unreachable(why) => errno_of_icmp(why, ipv6),
         _ => return None,
     })
 }
 
-/// The errno of an ICMP destination unreachable message.
-pub(super) const fn errno_of_icmp(why: Unreachable) -> Errno {
+/// The errno of an ICMP destination unreachable message, ICMPv6 or not.
+pub(super) const fn errno_of_icmp(why: Unreachable, ipv6: bool) -> Errno {
     match why {
-        Unreachable::Network => Errno::ENETUNREACH,
+        Unreachable::Prohibited | Unreachable::NetworkProhibited if ipv6 => Errno::EACCES,
+        Unreachable::Network | Unreachable::NetworkProhibited => Errno::ENETUNREACH,
         Unreachable::Host | Unreachable::Prohibited => Errno::EHOSTUNREACH,
+        Unreachable::HostUnknown => Errno::EHOSTDOWN,
+        Unreachable::HostIsolated => Errno::ENONET,
         Unreachable::Protocol => Errno::ENOPROTOOPT,
         Unreachable::Port => Errno::ECONNREFUSED,
         Unreachable::SourceRoute => Errno::EOPNOTSUPP,
+    }
+}
+
+/// The errno of any ICMP error about a connection that goes on.
+pub(super) const fn errno_of_soft(kind: IcmpKind, ipv6: bool) -> Option<Errno> {
+    match kind {
+        IcmpKind::Unreachable(why) => Some(errno_of_icmp(why, ipv6)),
+        IcmpKind::TimeExceeded => Some(Errno::EHOSTUNREACH),
+        IcmpKind::ParameterProblem => Some(Errno::EPROTO),
+        IcmpKind::PacketTooBig { .. } => None,
     }
 }

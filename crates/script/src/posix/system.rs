@@ -4,7 +4,7 @@ use super::epoll::Epoll;
 use super::error_queue::Progress;
 use super::files::{File, Files};
 use super::pipes::Pipe;
-use super::socket::{Kind, Socket, State, errno_of, errno_of_icmp};
+use super::socket::{Kind, Socket, State, errno_of, errno_of_icmp, errno_of_soft};
 use super::urgent::Urgent;
 use super::{Errno, Fd};
 use handwave_packet::{ChecksumMark, PacketBuf};
@@ -16,7 +16,7 @@ use handwave_tcp::{
     ChallengeBudget, Config, Connection, Instant, KeepAlive, Phase, Profile, Secrets,
 };
 use handwave_wire::{Sum, TcpHeader};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What a program finds: a profile, an interface with its addresses, limits, secrets.
@@ -77,8 +77,8 @@ impl Settings {
             connection: profile.connection,
             listener: profile.listener,
             backlog_max: 4096,
-            receive_buffer_max: 212_992,
-            send_buffer_max: 212_992,
+            receive_buffer_max: 4_194_304,
+            send_buffer_max: 4_194_304,
             notsent_low_water: u32::MAX,
         }
     }
@@ -97,6 +97,8 @@ pub struct Posix {
     pub(super) settings: Settings,
     pub(super) files: Files,
     pub(super) sockets: Vec<Option<Socket>>,
+    /// Packets that left while a write went on.
+    pub(super) outbox: VecDeque<PacketBuf>,
     pub(super) epolls: Vec<Option<Epoll>>,
     pub(super) pipes: Vec<Option<Pipe>>,
     /// Ports whose sockets did not share them when they were closed.
@@ -144,6 +146,7 @@ impl Posix {
             now,
             files: Files::default(),
             sockets: Vec::new(),
+            outbox: VecDeque::new(),
             epolls: Vec::new(),
             pipes: Vec::new(),
             unshared_ports: BTreeSet::new(),
@@ -164,6 +167,10 @@ impl Posix {
     /// As a capture on Linux shows it: a train of segments that Linux hands to its device as one is one packet here, its checksum
     /// that of the whole. It still says how long its segments are; use [`handwave_packet::split`] to cut it for a real link.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<PacketBuf> {
+        let early = self.outbox.pop_front();
+        if let Some(packet) = early {
+            return Some(packet);
+        }
         let next = self.stack.poll_transmit(now);
         self.settle_marks(now);
         if next.is_none() {
@@ -375,11 +382,12 @@ impl Posix {
         let (state, kind) = (socket.state, socket.kind);
         let id = match state {
             State::Open(id) if kind == Kind::Stream => id,
-            State::Udp(id, Some(_)) => {
+            State::Udp(id, Some(peer)) => {
+                let ipv6 = peer.addr.is_ipv6();
                 if let Some(why) = self.stack.udp_take_error(id)
                     && let Ok(socket) = self.socket_at(place)
                 {
-                    socket.error = Some(errno_of_icmp(why));
+                    socket.error = Some(errno_of_icmp(why, ipv6));
                 }
                 return;
             }
@@ -389,23 +397,67 @@ impl Posix {
         let connection = self.stack.connection(id);
         let fin = connection.is_some_and(Connection::peer_closed);
         let error = connection.and_then(Connection::error);
+        let ipv6 = connection.is_some_and(|connection| connection.tuple().remote.addr.is_ipv6());
         let Ok(socket) = self.socket_at(place) else {
             return;
         };
         let half_closed = fin && !socket.write_shut;
         socket.fin |= fin;
         socket.read_shut |= fin;
+        let told_at_once = !over && socket.options.reports_icmp();
+        if told_at_once && let Some(errno) = self.take_soft_error(id) {
+            self.note_error(place, errno);
+        }
+        let Ok(socket) = self.socket_at(place) else {
+            return;
+        };
         if !over || socket.ended {
             return;
         }
         socket.ended = true;
-        if let Some(errno) = error.and_then(|error| errno_of(error, half_closed)) {
-            socket.error = Some(errno);
+        let errno = error.and_then(|error| errno_of(error, half_closed, ipv6));
+        // Why nothing was answered is worth more than that nothing was.
+        let errno = match errno {
+            Some(Errno::ETIMEDOUT) => self.take_soft_error(id).or(errno),
+            _ => errno,
+        };
+        if let Some(errno) = errno {
+            self.note_error(place, errno);
         }
+        let Ok(socket) = self.socket_at(place) else {
+            return;
+        };
         socket.read_shut = true;
         socket.write_shut = true;
         socket.release_port();
         self.give_up_marks(place);
+    }
+
+    fn note_error(&mut self, place: usize, errno: Errno) {
+        if let Ok(socket) = self.socket_at(place) {
+            socket.error = Some(errno);
+        }
+    }
+
+    /// Takes the errno of what ICMP last said of a connection that goes on.
+    pub(super) fn take_soft_error(&mut self, id: ConnectionId) -> Option<Errno> {
+        let now = self.now;
+        let told = self.stack.with_connection(now, id, |connection, _| {
+            let ipv6 = connection.tuple().remote.addr.is_ipv6();
+            let kind = connection.take_soft_error()?;
+            errno_of_soft(kind, ipv6)
+        });
+        told.ok().flatten()
+    }
+
+    /// Lets segments leave in the middle of a write: one train, or all that may.
+    pub(super) fn send_early(&mut self, now: Instant, all: bool) {
+        while let Some((_, packet)) = self.stack.poll_transmit(now) {
+            self.outbox.push_back(finished(packet));
+            if !all {
+                break;
+            }
+        }
     }
 
     /// Tells the sockets that wait for it how far their connections have come.

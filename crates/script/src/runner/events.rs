@@ -1,5 +1,7 @@
 //! The events of a script, one after another.
 
+use std::time::Duration;
+
 use handwave_packet::PacketBuf;
 use handwave_tcp::Instant;
 
@@ -17,6 +19,9 @@ const SYN: u16 = 2;
 const ACK: u16 = 16;
 /// The port of the first peer; the next ones follow.
 const PEER_PORT: u16 = 50_000;
+
+/// The least time there is.
+const JUST_BEFORE: Duration = Duration::from_nanos(1);
 
 /// When an event may happen.
 #[derive(Clone, Copy, Debug)]
@@ -50,15 +55,21 @@ impl<H: Host> Runner<H> {
             _ => None,
         };
         if let Some(span) = span {
-            self.wait_for(span)?;
+            // What is due at the moment of a packet comes after it: no host's timers are that sharp.
+            let before = match event.action {
+                Action::Packet(_) => JUST_BEFORE,
+                _ => Duration::ZERO,
+            };
+            self.wait_for(span, before)?;
         }
-        match &event.action {
-            Action::Packet(packet) => self.inject(packet, &event.place)?,
-            Action::Call(call) => self.call(call, until, &event.place)?,
-            Action::Command(command) => self.command(command)?,
-            Action::Code(code) => self.code(code)?,
-        }
-        self.settle()
+        let done = match &event.action {
+            Action::Packet(packet) => self.inject(packet, &event.place),
+            Action::Call(call) => self.call(call, until, &event.place),
+            Action::Command(command) => self.command(command),
+            Action::Code(code) => self.code(code),
+        };
+        // A run may go on after what went wrong, and what was sent was sent now.
+        done.and(self.settle())
     }
 
     fn span(&self, start: Moment, end: Moment) -> Span {
@@ -68,8 +79,10 @@ impl<H: Host> Runner<H> {
         }
     }
 
-    fn wait_for(&mut self, span: Span) -> Result<(), Failure> {
-        self.advance(span.start)?;
+    /// Waits for the moment of an event, and lets happen what is due `before` it or earlier.
+    fn wait_for(&mut self, span: Span, before: Duration) -> Result<(), Failure> {
+        self.advance(span.start.saturating_sub(before))?;
+        self.now = self.host.now(span.start.max(self.now));
         let last = span.end.saturating_add(self.tolerance(span.end));
         if self.now > last {
             return Err(

@@ -17,7 +17,7 @@ const PUSH: u16 = 8;
 const ACK: u16 = 16;
 
 /// One script in so many is changed: all of them would take a minute.
-const STRIDE: usize = 4;
+const STRIDE: usize = 5;
 
 type Mutation = (&'static str, fn(&mut Event) -> bool);
 

@@ -35,12 +35,13 @@ fn settings_are_made_in_every_way_a_shell_has() {
 
 #[test]
 fn values_of_several_words_are_one_value() {
-    let scale = "mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 2";
+    // SO_RCVBUF may ask for more than tcp_rmem does: the scale has to do for both.
+    let scale = "mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 9";
     for setup in [
-        "sysctl -q net.ipv4.tcp_rmem=\"4096 131072 262140\"",
-        "sysctl -q net.ipv4.tcp_rmem='4096 131072 262140'",
-        "echo 4096 131072 262140 > /proc/sys/net/ipv4/tcp_rmem",
-        "../common/set_sysctls.py \"/proc/sys/net/ipv4/tcp_rmem=4096 131072 262140\"",
+        "sysctl -q net.ipv4.tcp_rmem=\"4096 131072 33554431\"",
+        "sysctl -q net.ipv4.tcp_rmem='4096 131072 33554431'",
+        "echo 4096 131072 33554431 > /proc/sys/net/ipv4/tcp_rmem",
+        "../common/set_sysctls.py \"/proc/sys/net/ipv4/tcp_rmem=4096 131072 33554431\"",
     ] {
         assert_passes(&syn(setup, scale));
     }

@@ -13,7 +13,7 @@ use core::net::IpAddr;
 use handwave_packet::PacketBuf;
 use handwave_tcp::{Endpoint, Events, IcmpError, IcmpKind, Instant, Tuple, Unreachable};
 use handwave_wire::icmpv4::{
-    Echo, Icmpv4Error, Icmpv4ErrorKind, Icmpv4Message, Icmpv4Unreachable, QuotedPacket,
+    Echo, Icmpv4Error, Icmpv4ErrorKind, Icmpv4Message, Icmpv4Unreachable, Prohibited, QuotedPacket,
 };
 use handwave_wire::icmpv6::{
     Icmpv6Error, Icmpv6ErrorKind, Icmpv6Message, Icmpv6Unreachable, ParameterProblemCode,
@@ -244,12 +244,18 @@ impl Report {
             }
             // 6 and 11: network unknown, or unreachable for the type of service (RFC 1122 3.2.2.1).
             Icmpv4Unreachable::Network | Icmpv4Unreachable::Other(6 | 11) => Unreachable::Network,
-            // 7, 8 and 12: host unknown, isolated, or unreachable for the type of service.
-            Icmpv4Unreachable::Host | Icmpv4Unreachable::Other(7 | 8 | 12) => Unreachable::Host,
+            // 12: host unreachable for the type of service.
+            Icmpv4Unreachable::Host | Icmpv4Unreachable::Other(12) => Unreachable::Host,
+            Icmpv4Unreachable::Other(7) => Unreachable::HostUnknown,
+            Icmpv4Unreachable::Other(8) => Unreachable::HostIsolated,
             Icmpv4Unreachable::Protocol => Unreachable::Protocol,
             Icmpv4Unreachable::Port => Unreachable::Port,
             Icmpv4Unreachable::SourceRouteFailed => Unreachable::SourceRoute,
-            Icmpv4Unreachable::Prohibited(_) => Unreachable::Prohibited,
+            Icmpv4Unreachable::Prohibited(Prohibited::Network) => Unreachable::NetworkProhibited,
+            // 14 and 15: the precedence is not allowed (RFC 1812 5.2.7.1).
+            Icmpv4Unreachable::Prohibited(_) | Icmpv4Unreachable::Other(14 | 15) => {
+                Unreachable::Prohibited
+            }
             Icmpv4Unreachable::Other(_) => return None,
         };
         Some(IcmpKind::Unreachable(why))
@@ -270,8 +276,8 @@ impl Report {
             } => Unreachable::Protocol,
             Icmpv6ErrorKind::ParameterProblem { .. } => return Some(IcmpKind::ParameterProblem),
             Icmpv6ErrorKind::Unreachable(why) => match why {
-                Icmpv6Unreachable::NoRoute | Icmpv6Unreachable::BeyondScope => Unreachable::Network,
-                Icmpv6Unreachable::Address => Unreachable::Host,
+                Icmpv6Unreachable::NoRoute => Unreachable::Network,
+                Icmpv6Unreachable::Address | Icmpv6Unreachable::BeyondScope => Unreachable::Host,
                 Icmpv6Unreachable::Port => Unreachable::Port,
                 Icmpv6Unreachable::Prohibited
                 | Icmpv6Unreachable::SourcePolicy

@@ -50,6 +50,11 @@ impl Complaint {
                 Unreachable::Port => Icmpv4Unreachable::Port,
                 Unreachable::SourceRoute => Icmpv4Unreachable::SourceRouteFailed,
                 Unreachable::Prohibited => Icmpv4Unreachable::Prohibited(Prohibited::Communication),
+                Unreachable::NetworkProhibited => {
+                    Icmpv4Unreachable::Prohibited(Prohibited::Network)
+                }
+                Unreachable::HostUnknown => Icmpv4Unreachable::Other(7),
+                Unreachable::HostIsolated => Icmpv4Unreachable::Other(8),
             })),
         }
     }
@@ -67,9 +72,13 @@ impl Complaint {
             }
             Self::Unreachable(why) => Icmpv6ErrorKind::Unreachable(match why {
                 Unreachable::Network | Unreachable::SourceRoute => Icmpv6Unreachable::NoRoute,
-                Unreachable::Host => Icmpv6Unreachable::Address,
+                Unreachable::Host | Unreachable::HostUnknown | Unreachable::HostIsolated => {
+                    Icmpv6Unreachable::Address
+                }
                 Unreachable::Protocol | Unreachable::Port => Icmpv6Unreachable::Port,
-                Unreachable::Prohibited => Icmpv6Unreachable::Prohibited,
+                Unreachable::Prohibited | Unreachable::NetworkProhibited => {
+                    Icmpv6Unreachable::Prohibited
+                }
             }),
         }
     }

@@ -242,10 +242,23 @@ pub(crate) fn urgent_pending(tcb: &Tcb) -> u32 {
     }
 }
 
+/// Whether there is room enough to tell a program that waits: any, or as Linux has it, half as much as is taken.
+pub(crate) fn is_roomy(tcb: &Tcb) -> bool {
+    let Some(records) = tcb.records.as_deref() else {
+        return true;
+    };
+    let used = records.charged(tcb.text_start(), tcb.text_end());
+    tcb.snd.buffer.saturating_sub(used) >= used / 2
+}
+
 /// Octets that may still be written before the buffer is full.
 pub(crate) fn sendable(tcb: &Tcb) -> usize {
     if check_sendable(tcb).is_err() {
         return 0;
     }
-    tcb.snd.buffer.saturating_sub(octets(tcb.send.len())) as usize
+    let used = match tcb.records.as_deref() {
+        Some(records) => records.charged(tcb.text_start(), tcb.text_end()),
+        None => octets(tcb.send.len()),
+    };
+    tcb.snd.buffer.saturating_sub(used) as usize
 }

@@ -41,10 +41,17 @@ impl IcmpKind {
     pub(crate) const fn hard_error(self) -> Option<ConnectionError> {
         match self {
             Self::Unreachable(
-                why @ (Unreachable::Protocol | Unreachable::Port | Unreachable::Prohibited),
+                why @ (Unreachable::Protocol
+                | Unreachable::Port
+                | Unreachable::Prohibited
+                | Unreachable::NetworkProhibited),
             ) => Some(ConnectionError::Unreachable(why)),
             Self::Unreachable(
-                Unreachable::Network | Unreachable::Host | Unreachable::SourceRoute,
+                Unreachable::Network
+                | Unreachable::Host
+                | Unreachable::SourceRoute
+                | Unreachable::HostUnknown
+                | Unreachable::HostIsolated,
             )
             | Self::TimeExceeded
             | Self::ParameterProblem
@@ -80,7 +87,10 @@ pub(crate) fn handle(tcb: &mut Tcb, cx: &mut Context<'_>, error: IcmpError) -> b
         Some(hard) if tcb.config.hard_icmp_aborts || !tcb.phase().is_synchronized() => {
             tcb.fail(cx, Cause::GaveUp, hard);
         }
-        Some(_) | None => tcb.events |= Events::SOFT_ERROR,
+        Some(_) | None => {
+            tcb.soft_error = Some(error.kind);
+            tcb.events |= Events::SOFT_ERROR;
+        }
     }
     true
 }

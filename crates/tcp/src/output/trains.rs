@@ -194,6 +194,7 @@ pub(super) fn note_sent(tcb: &mut Tcb, cx: &Context<'_>, len: u32, mss: u32) {
         return;
     };
     records.last_sent = Some(cx.now);
+    records.split_at(nxt);
     if forced {
         records.push_at(nxt);
     }

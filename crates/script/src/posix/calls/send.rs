@@ -1,12 +1,12 @@
 //! `write`, `writev`, `send`, `sendto` and `sendmsg`.
 
 use crate::posix::call::{Answer, Progress, Step};
-use crate::posix::constants::{MSG_EOR, MSG_FASTOPEN, MSG_MORE, MSG_OOB, MSG_ZEROCOPY};
+use crate::posix::constants::{MSG_EOR, MSG_FASTOPEN, MSG_MORE, MSG_OOB, MSG_ZEROCOPY, POLLOUT};
 use crate::posix::socket::{Association, Kind, State, errno_of_icmp};
 use crate::posix::{Address, Errno, Fd, Posix};
 use bytes::Bytes;
 use handwave_stack::{ConnectionId, UdpSendError};
-use handwave_tcp::{Instant, Phase, WriteOptions};
+use handwave_tcp::{Connection, Instant, Phase, WriteOptions};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -60,13 +60,14 @@ impl Posix {
         if zerocopy && !data.is_empty() && !socket.errors.has_room() {
             return Err(Errno::ENOBUFS);
         }
-        if self.may_queue(place, id) {
-            progress.sent += self.put_text(now, id, &data[progress.sent..], flags)?;
+        if !progress.blocked || self.is_writable(place) {
+            progress.sent += self.put_text(now, (place, id), &data[progress.sent..], flags)?;
         }
         if progress.sent == data.len() {
             self.mark(place, id, progress.sent, zerocopy);
             return Ok(Answer::Count(progress.sent).into());
         }
+        progress.blocked = true;
         if progress.sent == 0 {
             return Ok(Step::Wait(wait, Err(Errno::EAGAIN)));
         }
@@ -123,7 +124,57 @@ impl Posix {
                 .is_none_or(|connection| connection.info().notsent < low_water)
     }
 
+    /// Writes as much of `data` as there is room for. Where the stack keeps writes in records, segments leave as each of them fills.
     fn put_text(
+        &mut self,
+        now: Instant,
+        (place, id): (usize, ConnectionId),
+        data: &[u8],
+        flags: i32,
+    ) -> Result<usize, Errno> {
+        let unsent_max = self
+            .socket_at(place)
+            .map_or(u32::MAX, |socket| socket.options.notsent_low_water);
+        let step = |posix: &Self| {
+            let connection = posix.stack.connection(id);
+            connection.and_then(|connection| connection.write_step(unsent_max))
+        };
+        if step(self).is_none() {
+            return if self.may_queue(place, id) {
+                self.write_once(now, id, data, flags)
+            } else {
+                Ok(0)
+            };
+        }
+        let mut taken = 0;
+        loop {
+            let rest = data.len() - taken;
+            let room = step(self).unwrap_or(rest);
+            if rest > room {
+                // The end of what was said to be one message comes with the last of it.
+                let part = &data[taken..taken + room];
+                let part_flags = (flags & MSG_OOB) | MSG_MORE;
+                let written = match room {
+                    0 => 0,
+                    _ => self.write_once(now, id, part, part_flags)?,
+                };
+                taken += written;
+                if written == 0 || written < room {
+                    let _gone = self
+                        .stack
+                        .with_connection(now, id, |connection, _| connection.end_record());
+                    return Ok(taken);
+                }
+                let connection = self.stack.connection(id);
+                let all = connection.is_some_and(Connection::pushes_record);
+                self.send_early(now, all);
+                continue;
+            }
+            return Ok(taken + self.write_once(now, id, &data[taken..], flags)?);
+        }
+    }
+
+    fn write_once(
         &mut self,
         now: Instant,
         id: ConnectionId,
@@ -145,6 +196,12 @@ impl Posix {
             })
             .map_err(|_| Errno::EPIPE)?;
         taken.map_err(|_| Errno::EPIPE)
+    }
+
+    /// Whether a call that waits to write is woken.
+    fn is_writable(&self, place: usize) -> bool {
+        let socket = self.sockets.get(place).and_then(Option::as_ref);
+        socket.is_none_or(|socket| self.bits_of(socket) & POLLOUT != 0)
     }
 
     fn send_datagram(
@@ -191,7 +248,7 @@ impl Posix {
                 UdpSendError::TooLong => Errno::EMSGSIZE,
                 UdpSendError::NoPort => Errno::EINVAL,
                 UdpSendError::QueueFull => Errno::ENOBUFS,
-                UdpSendError::Unreachable(why) => errno_of_icmp(why),
+                UdpSendError::Unreachable(why) => errno_of_icmp(why, remote.addr.is_ipv6()),
                 _ => Errno::EBADF,
             })?;
         Ok(Answer::Count(data.len()).into())

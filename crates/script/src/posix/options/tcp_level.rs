@@ -38,6 +38,13 @@ impl Posix {
         let at_rest = self.phase_of(state) == Phase::Closed;
         match name {
             TCP_INFO => Some(OptionValue::Info(LinuxTcpInfo::new(&info, self.now))),
+            TCP_WINDOW_CLAMP => {
+                let State::Open(id) = state else {
+                    return None;
+                };
+                let clamp = self.stack.connection(id)?.window_clamp()?;
+                Some(OptionValue::Int(i32::try_from(clamp).unwrap_or(i32::MAX)))
+            }
             TCP_QUICKACK => Some(OptionValue::Int(i32::from(!info.pingpong))),
             TCP_MAXSEG if info.snd_mss > 0 && !(at_rest && asked_mss) => {
                 Some(OptionValue::Int(i32::from(info.snd_mss)))

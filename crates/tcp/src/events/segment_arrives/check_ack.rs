@@ -8,6 +8,7 @@ use super::loss_recovery::{self, AckedText};
 use super::other_states::Step;
 use super::repair_on_ack;
 use crate::error::DropReason;
+use crate::events::calls;
 use crate::host::Context;
 use crate::notice::Events;
 use crate::output::restart_retransmission_timer;
@@ -30,6 +31,7 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) ->
         check_handshake_ack(tcb, cx, segment)?;
     }
     check_range(tcb, cx, header.ack)?;
+    tcb.soft_error = None;
     let before = Before {
         wnd: tcb.snd.wnd,
         flight: tcb.snd.flight(),
@@ -90,6 +92,9 @@ fn check_handshake_ack(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn)
     }
     tcb.snd.una = tcb.snd.iss + 1;
     tcb.timers.stop(Timer::Retransmission);
+    if let Some((_, sent_at)) = tcb.timed.take_if(|timed| timed.0 == tcb.snd.iss + 1) {
+        tcb.rtt.on_sample(cx.now - sent_at);
+    }
     // In a simultaneous open the peer may be here before our SYN+ACK has left: its SYN is still to be acknowledged.
     tcb.intents.ack |= core::mem::take(&mut tcb.intents.synack);
     let wnd = RawWindow(segment.header.window) << tcb.snd.shift;
@@ -176,15 +181,25 @@ fn take_acknowledgment(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum, echo: O
         tcb.timers.stop(Timer::Retransmission);
         tcb.timers.stop(Timer::UserTimeout);
     }
-    if tcb.app.wants_write && text > 0 {
+    if tcb.app.wants_write && text > 0 && calls::is_roomy(tcb) {
         tcb.app.wants_write = false;
         tcb.events |= Events::WRITABLE;
     }
     if fin {
         tcb.events |= Events::FIN_ACKNOWLEDGED;
         tcb.advance(cx, Cause::FinAcknowledged);
+        refuse_to_wait(tcb, cx, ack);
     }
     acked
+}
+
+/// Whoever has let go and will not wait in FIN-WAIT-2 at all resets the peer (`TCP_LINGER2` below 0 on Linux).
+fn refuse_to_wait(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum) {
+    let waits = tcb.phase() == Phase::FinWait2 && tcb.app.released;
+    if waits && tcb.records.is_some() && tcb.config.fin_wait2_timeout.is_zero() {
+        tcb.advance(cx, Cause::FinWait2Elapsed);
+        tcb.intents.reset_segment(ack);
+    }
 }
 
 /// Round-trip time: the octet being timed, else the echoed timestamp (RFC 6298 3, RFC 7323 4) [MUST-18] [RFC7323-12].

@@ -25,6 +25,10 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>) {
     } else {
         tcb.intents.ack = true;
     }
+    if tcb.records.is_some() {
+        // With the end of the text Linux forgets what it would have told of text.
+        tcb.ack.duplicate_block = None;
+    }
     tcb.timers.stop(Timer::FinWait2);
     tcb.events |= Events::READABLE | Events::PEER_CLOSED;
     tcb.advance(cx, Cause::FinArrived);

@@ -25,7 +25,18 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) ->
         return Break(Verdict::Dropped(DropReason::RstInTimeWait));
     }
     let exact = segment.header.seq == tcb.rcv.nxt;
-    if !exact && !check_sequence::repeats_fin(tcb, segment.header.seq) {
+    // The peer may have counted what it sent beyond a gap (RFC 5961 3.2 knows of no such thing; Linux does it).
+    let at_last_block = tcb.records.is_some()
+        && tcb.negotiated.sack
+        && tcb
+            .receive
+            .sack_blocks(tcb.rcv.nxt, 4)
+            .as_slice()
+            .iter()
+            .map(|block| block.right)
+            .reduce(|last, right| last.later(right))
+            == Some(segment.header.seq);
+    if !exact && !at_last_block && !check_sequence::repeats_fin(tcb, segment.header.seq) {
         tcb.challenge(cx);
         return Break(Verdict::Challenged(DropReason::RstNotExact));
     }

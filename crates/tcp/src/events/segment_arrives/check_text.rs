@@ -47,6 +47,12 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
     let had_gap = tcb.receive.has_gap();
     let adaptive = tcb.ack.adaptive.is_some();
     if !admits(tcb, cx, segment) {
+        if tcb.linux_queue().is_some() {
+            // Linux says at once that it has no room, and takes back what it had offered.
+            tcb.rcv.edge = tcb.rcv.nxt;
+            tcb.rcv.granted = tcb.rcv.nxt;
+            tcb.intents.ack = true;
+        }
         return Break(Verdict::Dropped(DropReason::NoMemory));
     }
     let offset = segment.header.seq.since(tcb.rcv.nxt) as usize;

@@ -299,8 +299,15 @@ impl SynSent {
         } else {
             tcb.intents.synack = true;
             restart_retransmission_timer(tcb, cx.now);
+            // Our SYN leaves again, with an ACK: its acknowledgment is timed from here.
+            tcb.timed = Some((tcb.snd.iss + 1, cx.now));
         }
-        segment.header.flags = header.flags.without(TcpFlags::SYN);
+        if acks && self.config.sequence_check == SequenceCheck::Lenient {
+            // Linux takes no text with a SYN+ACK unless it has asked for it (RFC 7413): the peer sends it again.
+            segment.payload.truncate(0);
+            segment.header.flags = segment.header.flags.without(TcpFlags::FIN);
+        }
+        segment.header.flags = segment.header.flags.without(TcpFlags::SYN);
         segment.header.seq += 1;
         super::other_states::take_text(tcb, cx, segment)
     }

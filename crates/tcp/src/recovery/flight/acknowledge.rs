@@ -289,7 +289,7 @@ impl Flight {
     fn note_delivered(&mut self, sent: Sent, at: &Marking) {
         let rtt = at.now - sent.at;
         let repeated = sent.has(REPEATED | EVER_REPEATED);
-        if repeated && at.min_rtt.is_some_and(|least| rtt < least) {
+        if repeated && at.min_rtt.is_some_and(|least| rtt <= least) {
             return;
         }
         self.advanced = true;

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{Flight, LOST, REPEATED, SACKED};
+use super::{Flight, LOST, REPEATED, SACKED, Sent};
 use crate::time::Instant;
 
 /// What the measure of time is.
@@ -29,8 +29,11 @@ impl Flight {
     /// The same, whether or not anything new was delivered.
     pub(crate) fn detect_losses_now(&mut self, clock: &Clock) -> Option<Duration> {
         let newest = self.newest?;
-        if self.sacked == 0 && self.repeated == 0 {
-            // What was sent before the newest delivered lies below SND.UNA.
+        let later = |sent: &Sent| {
+            sent.at > newest.at || (sent.at == newest.at && sent.end.at_or_after(newest.end))
+        };
+        if self.sacked == 0 && self.repeated == 0 && self.list.front().is_none_or(later) {
+            // Sent in the order of their numbers, and the first one after the newest delivered.
             return None;
         }
         let allowed = newest.rtt + self.reordering_window(clock);

@@ -130,7 +130,9 @@ impl Flight {
             self.cut(index, most);
         } else {
             self.resize(index, mss);
-            self.join(index, in_window.min(mss));
+            if self.list.get(index)?.text() < mss {
+                self.join(index, in_window.min(mss));
+            }
         }
         let entry = self.list.get(index)?;
         Some((entry.start, entry.len()))
