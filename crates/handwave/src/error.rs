@@ -92,11 +92,13 @@ const fn connection_kind(error: ConnectionError) -> io::ErrorKind {
 /// As Linux turns ICMP codes into `errno`.
 const fn unreachable_kind(why: Unreachable) -> io::ErrorKind {
     match why {
-        Unreachable::Network => io::ErrorKind::NetworkUnreachable,
+        Unreachable::Network | Unreachable::NetworkProhibited => io::ErrorKind::NetworkUnreachable,
         Unreachable::Port | Unreachable::Protocol => io::ErrorKind::ConnectionRefused,
-        Unreachable::Host | Unreachable::SourceRoute | Unreachable::Prohibited => {
-            io::ErrorKind::HostUnreachable
-        }
+        Unreachable::Host
+        | Unreachable::SourceRoute
+        | Unreachable::Prohibited
+        | Unreachable::HostUnknown
+        | Unreachable::HostIsolated => io::ErrorKind::HostUnreachable,
     }
 }
 
