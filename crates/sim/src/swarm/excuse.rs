@@ -16,6 +16,8 @@ use handwave_wire::{SeqNum, TcpFlags};
 
 /// How long an answer may take: a delayed acknowledgment waits less than 500 ms (RFC 9293 3.8.6.3).
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+/// How long a cookie is good at least, and a record is kept.
+const COOKIE_AGE: Duration = Duration::from_secs(60);
 /// Tries below which nobody may give up.
 const TRIES_MIN: usize = 3;
 
@@ -78,6 +80,36 @@ pub(super) fn was_served(journal: &Journal, hosts: [HostId; 2], talk: &Talk, now
             arrived && (resets(answer) || serves(answer))
         });
         answers.next().is_some_and(|first| !resets(first))
+    })
+}
+
+/// Whether the first acknowledgment of a SYN+ACK arrived in time and before anything else of the connection, so that not even a server
+/// that keeps nothing may reset the first end.
+pub(super) fn had_its_chance(journal: &Journal, hosts: [HostId; 2], talk: &Talk) -> bool {
+    if talk.apps[0].lost() != Some(ConnectionError::Reset) {
+        return false;
+    }
+    journal.with(|entries| {
+        let case = Case {
+            entries,
+            hosts,
+            talk,
+            end: 0,
+        };
+        let is_syn = |entry: &&Entry| entry.flags.contains(TcpFlags::SYN);
+        let (Some(opened), Some(answered)) =
+            (case.sent_by(0).find(is_syn), case.sent_by(1).find(is_syn))
+        else {
+            return false;
+        };
+        let later = case.sent_by(0).filter(|entry| !is_syn(entry));
+        let first = later.min_by_key(|entry| (entry.arrived.is_none(), entry.arrived));
+        first.is_some_and(|first| {
+            let in_time = first
+                .arrived
+                .is_some_and(|arrived| arrived - answered.sent < COOKIE_AGE);
+            in_time && first.seq == opened.seq + 1
+        })
     })
 }
 

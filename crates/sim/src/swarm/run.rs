@@ -392,8 +392,11 @@ impl Run {
         for talk in &mut self.talks {
             let mut apps = talk.apps.iter();
             let is_lost = talk.listener.is_some() && apps.any(|app| app.lost().is_some());
-            if is_lost && !talk.excused && !excuse::was_served(&self.journal, self.hosts, talk, now)
-            {
+            let may_be = is_lost
+                && !talk.excused
+                && !excuse::was_served(&self.journal, self.hosts, talk, now)
+                && !excuse::had_its_chance(&self.journal, self.hosts, talk);
+            if may_be {
                 for side in 0..2 {
                     talk.start_over(side, now, self.world.stack_mut(self.hosts[side]));
                 }
