@@ -11,6 +11,7 @@ mod bulk;
 mod crowd;
 mod handshakes;
 mod idle;
+mod instructions;
 #[cfg(target_os = "linux")]
 mod live;
 mod ours;
@@ -50,7 +51,7 @@ enum Benchmark {
         #[arg(long, default_value_t = 300)]
         millis: u64,
         /// Numbers of idle connections open beside the busy one.
-        #[arg(long, value_delimiter = ',', default_value = "0,10000")]
+        #[arg(long, value_delimiter = ',', default_value = "0,40000,1000000")]
         idle: Vec<usize>,
     },
     /// Memory of a connection that is idle, half open or in TIME-WAIT, tables and timers included.
@@ -131,19 +132,49 @@ enum Benchmark {
         rounds: u32,
     },
     /// A fixed amount of work and nothing else, for profilers that count: `valgrind --tool=callgrind`, `perf record`.
-    Profile {
-        /// Megabytes to move.
-        #[arg(long, default_value_t = 64)]
-        megabytes: u64,
-        /// Hand packets over as slices instead of in one piece.
-        #[arg(long)]
-        slices: bool,
-        /// Answer so many spoofed SYNs with cookies instead.
-        #[arg(long, conflicts_with_all = ["megabytes", "slices"])]
-        syns: Option<u64>,
-    },
+    Profile(Profile),
+    /// Instructions that a segment and a handshake cost, counted by callgrind: a figure that a busy machine does not change.
+    Instructions,
     /// Everything.
     All,
+}
+
+/// What to do for a profiler.
+#[derive(Debug, clap::Args)]
+struct Profile {
+    /// Megabytes to move.
+    #[arg(long, default_value_t = 64)]
+    megabytes: u64,
+    /// Hand packets over as slices instead of in one piece.
+    #[arg(long)]
+    slices: bool,
+    /// Let smoltcp move them.
+    #[arg(long, conflicts_with = "slices")]
+    smoltcp: bool,
+    /// Answer so many spoofed SYNs with cookies instead.
+    #[arg(long, conflicts_with_all = ["megabytes", "slices", "smoltcp"])]
+    syns: Option<u64>,
+    /// Open so many connections instead.
+    #[arg(long, conflicts_with_all = ["megabytes", "slices", "smoltcp", "syns"])]
+    handshakes: Option<usize>,
+}
+
+impl Profile {
+    fn run(&self) {
+        let octets = self.megabytes << 20;
+        match *self {
+            Self {
+                syns: Some(syns), ..
+            } => syn_flood::profile(syns),
+            Self {
+                handshakes: Some(count),
+                ..
+            } => handshakes::profile(count),
+            Self { smoltcp: true, .. } => bulk::profile_smoltcp(octets),
+            Self { slices: true, .. } => bulk::profile(octets, ours::Crossing::Slices),
+            Self { .. } => bulk::profile(octets, ours::Crossing::Contiguous),
+        }
+    }
 }
 
 /// How long and how often to measure what runs over a real TUN.
@@ -234,19 +265,8 @@ fn main() {
         Benchmark::SynFlood { syns, rounds } => {
             syn_flood::run(&mut report, &syn_flood::Settings { syns, rounds });
         }
-        Benchmark::Profile {
-            syns: Some(syns), ..
-        } => return syn_flood::profile(syns),
-        Benchmark::Profile {
-            megabytes, slices, ..
-        } => {
-            let crossing = if slices {
-                ours::Crossing::Slices
-            } else {
-                ours::Crossing::Contiguous
-            };
-            return bulk::profile(megabytes << 20, crossing);
-        }
+        Benchmark::Instructions => instructions::run(&mut report),
+        Benchmark::Profile(profile) => return profile.run(),
         Benchmark::All => everything(&mut report),
     }
     report.table();
@@ -257,9 +277,10 @@ fn everything(report: &mut Report) {
     let settings = bulk::Settings {
         rounds: 7,
         span: Duration::from_millis(300),
-        idle: vec![0, 10_000],
+        idle: vec![0, 40_000, 1_000_000],
     };
     bulk::run(report, &settings);
+    instructions::run(report);
     idle::run(report, &[1_000, 10_000, 100_000, 1_000_000]);
     handshakes::run(report, 7, Duration::from_millis(300));
     let settings = scale::Settings {

@@ -1,5 +1,6 @@
 //! Two Handwave stacks in one thread, joined by queues of packets.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant as WallClock;
@@ -19,6 +20,8 @@ pub(crate) enum Crossing {
     Contiguous,
     /// Each is handed over as it is: headers and slices of the send queue.
     Slices,
+    /// Super-segments of up to 64 KiB are copied whole, as between a TUN and a kernel that take them.
+    Whole,
 }
 
 /// How the application's octets enter and leave.
@@ -28,6 +31,14 @@ pub(crate) enum Calls {
     Copy,
     /// Handed over in refcounted chunks.
     Chunks,
+}
+
+/// What the stacks are told the time is.
+#[derive(Debug)]
+enum Clock {
+    Wall(WallClock),
+    /// A microsecond more at each look: the same run does the same work, however long that takes.
+    Steps(Cell<u64>),
 }
 
 #[derive(Debug)]
@@ -44,7 +55,7 @@ pub(crate) struct Pair {
     sender: ConnectionId,
     receiver: ConnectionId,
     idle: usize,
-    started: WallClock,
+    clock: Clock,
     packets: VecDeque<PacketBuf>,
     arena: BytesMut,
     crossing: Crossing,
@@ -58,7 +69,7 @@ pub(crate) struct Pair {
 const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const SERVER: [u8; 4] = [10, 0, 0, 2];
 const PORT_MIN: u16 = 20_000;
-const LISTENERS: usize = 16;
+const LISTENERS: usize = 64;
 const ARENA: usize = 1 << 16;
 /// Packets that the wire takes before the other end runs, as many as smoltcp's wire does.
 pub(crate) const BATCH: usize = 64;
@@ -83,9 +94,11 @@ impl Pair {
             ..Config::default()
         });
         let host = |last: u8, shard| {
+            let usual = StackConfig::default();
             let config = StackConfig {
                 tcp: Arc::clone(&tcp),
-                ..StackConfig::default()
+                connections_max: usual.connections_max.max(idle + LISTENERS),
+                ..usual
             };
             let config = config.for_shard(shard);
             let mut stack = Stack::new(config, Secrets::from_seed(last.into()), Instant::ZERO);
@@ -105,7 +118,7 @@ impl Pair {
             sender: ConnectionId::from_bits(0),
             receiver: ConnectionId::from_bits(0),
             idle: 0,
-            started: WallClock::now(),
+            clock: Clock::Wall(WallClock::now()),
             packets: VecDeque::new(),
             arena: BytesMut::new(),
             crossing,
@@ -120,7 +133,19 @@ impl Pair {
     }
 
     fn now(&self) -> Instant {
-        Instant::from_nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        Instant::from_nanos(match &self.clock {
+            Clock::Wall(started) => u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            Clock::Steps(nanos) => {
+                nanos.set(nanos.get() + 1_000);
+                nanos.get()
+            }
+        })
+    }
+
+    /// Takes the pair off the wall clock: from here on time passes by the work that is done.
+    pub(crate) fn step_by_work(&mut self) {
+        let nanos = self.now().as_nanos();
+        self.clock = Clock::Steps(Cell::new(nanos));
     }
 
     fn listen(&mut self, pool: Option<&ListenerPool>) {
@@ -216,13 +241,19 @@ impl Pair {
             (&mut self.server, &mut self.client)
         };
         while self.packets.len() < BATCH
-            && let Some((_, packet)) = from.stack.poll_transmit(now)
+            && let Some((_, mut packet)) = from.stack.poll_transmit(now)
         {
+            let mtu = if self.crossing == Crossing::Whole {
+                packet.set_segment_size(None);
+                packet.len()
+            } else {
+                self.mtu
+            };
             let mut segments = split::segments(packet);
             match self.crossing {
                 Crossing::Slices => self.packets.extend(segments),
-                Crossing::Contiguous => {
-                    while let Some(frame) = next_frame(&mut self.arena, self.mtu, &mut segments) {
+                Crossing::Contiguous | Crossing::Whole => {
+                    while let Some(frame) = next_frame(&mut self.arena, mtu, &mut segments) {
                         self.packets.push_back(frame);
                     }
                 }

@@ -47,6 +47,8 @@ fn bulk_compares_with_smoltcp_and_with_idle_neighbours() {
     };
     assert!(has("mtu1500-idle0", "smoltcp"), "{figures:?}");
     assert!(has("mtu1500-idle20", "no idle connections"), "{figures:?}");
+    assert!(has("mtu1500-super-segments", "smoltcp"), "{figures:?}");
+    assert!(has("mtu1500-memcpy", "one copy"), "{figures:?}");
 }
 
 #[test]
