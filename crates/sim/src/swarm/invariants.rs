@@ -7,10 +7,12 @@ use super::laws::Known;
 use super::talk::Talk;
 use crate::HostId;
 use handwave_stack::Stack;
-use handwave_tcp::{Config, Connection, Phase};
+use handwave_tcp::{Config, Connection, Phase, Segmentation};
 
 /// A sender pins whole chunks, not octets: at most one more at each end of its queue.
 const CHUNK: usize = 64 * 1024;
+/// Text of the largest record.
+const RECORD_MAX: u32 = 64 * 1024;
 
 /// Checks all connections of the host that is the end `side` of each conversation, and the host's memory.
 pub(super) fn check(
@@ -103,6 +105,11 @@ fn check_variables(connection: &Connection, config: &Config) -> Result<(), Strin
             Err("no timer for the SYN".into())
         };
     }
+    // Where records are kept the buffer counts memory, is sized anew when the peer's segments are known, and takes a record whole.
+    let snd_buffer = match config.segmentation {
+        Segmentation::Stream => info.snd_buffer,
+        Segmentation::Records => info.snd_buffer.max(config.send_buffer.initial) + RECORD_MAX,
+    };
     // The window field counts in units of the scale; a right edge that may not move left is rounded up to one.
     let unit = 1 << info.rcv_wscale;
     let must_hold = [
@@ -120,7 +127,7 @@ fn check_variables(connection: &Connection, config: &Config) -> Result<(), Strin
         ),
         // SYN and FIN are counted in sequence space but take no room.
         (
-            info.unacked + info.notsent <= info.snd_buffer + 2,
+            info.unacked + info.notsent <= snd_buffer + 2,
             "more is unacknowledged than the send buffer holds",
         ),
         (
