@@ -9,6 +9,8 @@ use core::time::Duration;
 
 pub use buffer_size::BufferSize;
 
+use handwave_wire::OptionOrder;
+
 use crate::congestion::Algorithm;
 use crate::listener::{FloodThresholds, Limits, SynCookies};
 use crate::rate::RateLimit;
@@ -121,6 +123,8 @@ pub struct Config {
     pub dscp: u8,
     /// TTL or hop limit (RFC 9293 3.9.2 [MUST-49]).
     pub hop_limit: u8,
+    /// How the options of a SYN are written.
+    pub option_order: OptionOrder,
 }
 
 impl Config {
@@ -295,6 +299,7 @@ impl Default for Config {
             soft_icmp_aborts_opening: false,
             dscp: 0,
             hop_limit: 64,
+            option_order: OptionOrder::Linux,
         }
     }
 }
@@ -424,6 +429,7 @@ impl Profile {
             time_wait: Duration::from_secs(60),
             time_wait_ignores_rst: false,
             accept_missing_timestamps: true,
+            option_order: OptionOrder::FreeBsd,
             ..Config::default()
         };
         Self {

@@ -73,6 +73,7 @@ pub(crate) fn syn_options(
         window_scale: use_of.window_scaling.then_some(use_of.receive_shift.get()),
         sack_permitted: use_of.sack,
         timestamps: use_of.timestamps.then_some(timestamps),
+        order: config.option_order,
         ..TcpOptions::default()
     }
 }

@@ -63,5 +63,6 @@ pub use error::ParseError;
 pub use ip::{Ecn, IpProtocol};
 pub use seq::SeqNum;
 pub use tcp::{
-    FastOpenCookie, OptionsNote, SackBlock, SackBlocks, TcpFlags, TcpHeader, TcpOptions, Timestamps,
+    FastOpenCookie, OptionOrder, OptionsNote, SackBlock, SackBlocks, TcpFlags, TcpHeader,
+    TcpOptions, Timestamps,
 };

@@ -1,7 +1,7 @@
 //! Answers that leave nothing behind.
 
 use handwave_packet::Payload;
-use handwave_wire::{Ecn, SeqNum, TcpFlags, TcpOptions, Timestamps};
+use handwave_wire::{Ecn, OptionOrder, SeqNum, TcpFlags, TcpOptions, Timestamps};
 
 use super::header::{Bare, bare_header};
 use crate::config::Config;
@@ -28,6 +28,8 @@ pub struct Reply {
     pub sack_permitted: bool,
     /// Timestamps option of a SYN+ACK.
     pub timestamps: Option<Timestamps>,
+    /// How the options of a SYN+ACK are written.
+    pub order: OptionOrder,
     /// Differentiated services code point for the IP header.
     pub dscp: u8,
     /// TTL or hop limit for the IP header.
@@ -50,6 +52,7 @@ impl Reply {
             window_scale: options.window_scale,
             sack_permitted: options.sack_permitted,
             timestamps: options.timestamps,
+            order: options.order,
             ..Self::reset(config, seq, None)
         }
     }
@@ -65,6 +68,7 @@ impl Reply {
             window_scale: None,
             sack_permitted: false,
             timestamps: None,
+            order: OptionOrder::Linux,
             dscp: config.dscp,
             hop_limit: config.hop_limit,
         }
@@ -78,6 +82,7 @@ impl Reply {
             window_scale: self.window_scale,
             sack_permitted: self.sack_permitted,
             timestamps: self.timestamps,
+            order: self.order,
             ..TcpOptions::default()
         };
         let bare = Bare {

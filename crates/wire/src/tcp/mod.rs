@@ -8,4 +8,6 @@ mod options;
 
 pub use flags::TcpFlags;
 pub use header::TcpHeader;
-pub use options::{FastOpenCookie, OptionsNote, SackBlock, SackBlocks, TcpOptions, Timestamps};
+pub use options::{
+    FastOpenCookie, OptionOrder, OptionsNote, SackBlock, SackBlocks, TcpOptions, Timestamps,
+};

@@ -41,6 +41,16 @@ pub struct Timestamps {
     pub echo: u32,
 }
 
+/// The order in which the options of a SYN are written, by which a host can be told. A reader takes any order ([MUST-64]).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum OptionOrder {
+    /// `mss`, `sackOK TS` (or `nop nop TS`, or `nop nop sackOK`), `nop wscale`.
+    #[default]
+    Linux,
+    /// `mss`, `nop wscale`, `sackOK TS` (or `nop nop TS`, or `sackOK` and the end of options).
+    FreeBsd,
+}
+
 /// Whether the option octets were well-formed.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum OptionsNote {
@@ -90,6 +100,8 @@ pub struct TcpOptions {
     pub sack: SackBlocks,
     /// Fast Open cookie, or a request for one if it is empty (RFC 7413 4.1.1).
     pub fast_open: Option<FastOpenCookie>,
+    /// How they are written; what is read has the default.
+    pub order: OptionOrder,
 }
 
 impl TcpOptions {
@@ -101,6 +113,7 @@ impl TcpOptions {
         timestamps: None,
         sack: SackBlocks::new(),
         fast_open: None,
+        order: OptionOrder::Linux,
     };
 
     /// The most octets a header has room for.
@@ -214,9 +227,8 @@ impl TcpOptions {
 
     /// Writes the options into the first [`encoded_len`](Self::encoded_len) octets of `buffer`.
     ///
-    /// The order and the padding are Linux's: `mss`, `sackOK TS` (or `nop nop TS`, or `nop nop sackOK`), `nop wscale`,
-    /// `nop nop sack`, and the Fast Open cookie with `nop`s up to a whole word. An end-of-options octet is never needed, so the
-    /// zeros that would have to follow it ([MUST-69]) are not either. SACK blocks that do not fit in 40 octets are left out,
+    /// First those of a SYN in their [`order`](Self::order), then `nop nop sack`, and the Fast Open cookie with `nop`s up to a whole
+    /// word. An end-of-options octet is followed by zeros ([MUST-69]). SACK blocks that do not fit in 40 octets are left out,
     /// the last ones first: the first is the one a sender must report (RFC 2018 4).
     ///
     /// # Panics
@@ -232,6 +244,7 @@ impl TcpOptions {
                 timestamps,
                 sack,
                 fast_open: None,
+                order: _,
             } if sack.is_empty() => {
                 if let Some(timestamps) = timestamps {
                     emit_only_timestamps(timestamps, buffer);
@@ -241,10 +254,19 @@ impl TcpOptions {
         }
     }
 
+    fn emit_window_scale(&self, writer: &mut Writer<'_>) {
+        if let Some(shift) = self.window_scale {
+            writer.u32(word([NOP, WINDOW_SCALE, WINDOW_SCALE_LEN, shift]));
+        }
+    }
+
     fn emit_any(&self, buffer: &mut [u8]) {
         let mut writer = Writer::new(buffer);
         if let Some(mss) = self.mss {
             writer.u32(word([MSS, MSS_LEN, 0, 0]) | u32::from(mss));
+        }
+        if self.order == OptionOrder::FreeBsd {
+            self.emit_window_scale(&mut writer);
         }
         if let Some(Timestamps { value, echo }) = self.timestamps {
             let [first, second] = if self.sack_permitted {
@@ -256,10 +278,14 @@ impl TcpOptions {
             writer.u32(value);
             writer.u32(echo);
         } else if self.sack_permitted {
-            writer.u32(word([NOP, NOP, SACK_PERMITTED, SACK_PERMITTED_LEN]));
+            let is_last = self.sack.is_empty() && self.fast_open.is_none();
+            writer.u32(word(match self.order {
+                OptionOrder::FreeBsd if is_last => [SACK_PERMITTED, SACK_PERMITTED_LEN, END, 0],
+                _ => [NOP, NOP, SACK_PERMITTED, SACK_PERMITTED_LEN],
+            }));
         }
-        if let Some(shift) = self.window_scale {
-            writer.u32(word([NOP, WINDOW_SCALE, WINDOW_SCALE_LEN, shift]));
+        if self.order == OptionOrder::Linux {
+            self.emit_window_scale(&mut writer);
         }
         let blocks = self.sack_that_fits(self.len_without_sack());
         if blocks > 0 {

@@ -27,6 +27,42 @@ fn block(left: u32, right: u32) -> SackBlock {
 }
 
 #[test]
+fn emits_in_freebsd_order() {
+    let plain = TcpOptions {
+        mss: Some(1460),
+        window_scale: Some(6),
+        sack_permitted: true,
+        order: OptionOrder::FreeBsd,
+        ..TcpOptions::default()
+    };
+    let stamped = TcpOptions {
+        timestamps: Some(TS),
+        ..plain
+    };
+    let expected: [(TcpOptions, &[u8]); 2] = [
+        (plain, &[2, 4, 0x05, 0xb4, 1, 3, 3, 6, 4, 2, 0, 0]),
+        (
+            stamped,
+            &[
+                2, 4, 0x05, 0xb4, 1, 3, 3, 6, 4, 2, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8,
+            ],
+        ),
+    ];
+    for (options, octets) in expected {
+        assert_eq!(emitted(&options), octets);
+        let read = TcpOptions {
+            order: OptionOrder::Linux,
+            ..options
+        };
+        assert_eq!(
+            TcpOptions::parse(octets),
+            (read, OptionsNote::WellFormed),
+            "[MUST-64]"
+        );
+    }
+}
+
+#[test]
 fn emits_in_linux_order() {
     let none = TcpOptions::default();
     let table: [(TcpOptions, &[u8]); 8] = [
@@ -322,6 +358,7 @@ pub(crate) fn any_options() -> impl Strategy<Value = TcpOptions> {
                 timestamps,
                 sack,
                 fast_open,
+                order: OptionOrder::Linux,
             },
         )
 }
