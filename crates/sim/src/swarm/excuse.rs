@@ -60,12 +60,7 @@ pub(super) fn examine(
 /// any reset. One that was sent before is the answer to a segment that overtook the first acknowledgment.
 pub(super) fn was_served(journal: &Journal, hosts: [HostId; 2], talk: &Talk, now: Instant) -> bool {
     journal.with(|entries| {
-        let case = Case {
-            entries,
-            hosts,
-            talk,
-            end: 0,
-        };
+        let case = Case::of_client(entries, hosts, talk);
         let mut opened = case.sent_by(0);
         let opened = opened.find(|entry| entry.flags.contains(TcpFlags::SYN));
         let Some(opened) = opened else {
@@ -90,12 +85,7 @@ pub(super) fn had_its_chance(journal: &Journal, hosts: [HostId; 2], talk: &Talk)
         return false;
     }
     journal.with(|entries| {
-        let case = Case {
-            entries,
-            hosts,
-            talk,
-            end: 0,
-        };
+        let case = Case::of_client(entries, hosts, talk);
         let is_syn = |entry: &&Entry| entry.flags.contains(TcpFlags::SYN);
         let (Some(opened), Some(answered)) =
             (case.sent_by(0).find(is_syn), case.sent_by(1).find(is_syn))
@@ -138,7 +128,16 @@ struct Case<'a> {
     end: usize,
 }
 
-impl Case<'_> {
+impl<'a> Case<'a> {
+    fn of_client(entries: &'a [Entry], hosts: [HostId; 2], talk: &'a Talk) -> Self {
+        Self {
+            entries,
+            hosts,
+            talk,
+            end: 0,
+        }
+    }
+
     fn verdict(&self) -> Result<(), String> {
         let stuck_at = self.stuck_at().ok_or("it never sent anything")?;
         let tries: Vec<&Entry> = self
