@@ -13,8 +13,8 @@ use handwave_wire::{IpProtocol, Sum, TcpFlags};
 const IPV4_LEN_MIN: usize = 20;
 const IPV6_LEN: usize = 40;
 const TCP_LEN_MIN: usize = 20;
-/// TCP's data offset and flags, the last 16 bits before the window.
 const TCP_SEQ_OFFSET: usize = 4;
+/// TCP's data offset and flags, the last 16 bits before the window.
 const TCP_FLAGS_OFFSET: usize = 12;
 const TCP_CHECKSUM_OFFSET: usize = 16;
 const UDP_LEN: usize = 8;

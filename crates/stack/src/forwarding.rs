@@ -470,8 +470,7 @@ impl Stack {
                 id.is_some()
             }
             ControlFlow::Break(verdict) => {
-                let is_lost =
-                    matches!(verdict, ListenVerdict::Dropped(_) | ListenVerdict::Reset(_));
+                let is_lost = verdict.is_lost();
                 self.carry_out(now, way, listener.slot, hop, verdict);
                 !is_lost
             }

@@ -302,7 +302,7 @@ impl Stack {
             .listener
             .handle_segment(&mut cx, tuple, path, segment, iss_floor);
         self.listening.collect_events(slot);
-        let is_lost = matches!(verdict, ListenVerdict::Dropped(_) | ListenVerdict::Reset(_));
+        let is_lost = verdict.is_lost();
         self.carry_out(now, way, slot, hop, verdict);
         !is_lost
     }

@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 use core::fmt;
 
 use crate::error::DropReason;
-use crate::isn::Keyed;
 use crate::listener::{CookieKeys, DescribedCounter};
+use crate::siphash::{Rest, SipKey};
 use crate::time::Instant;
 use crate::trace::{TraceEntry, Tracer};
 use crate::tuple::Tuple;
@@ -45,13 +45,7 @@ impl Secrets {
     pub fn from_seed(seed: u64) -> Self {
         let key = |label: u64| {
             let mut key = [0; 16];
-            let hash = |part: u64| {
-                Keyed::new(&[0x5a; 16])
-                    .word(seed)
-                    .word(label)
-                    .word(part)
-                    .finish()
-            };
+            let hash = |part| SipKey::new(&[0x5a; 16]).hash24([seed, label, part], Rest::NONE);
             key[..8].copy_from_slice(&hash(0).to_le_bytes());
             key[8..].copy_from_slice(&hash(1).to_le_bytes());
             key
@@ -69,10 +63,8 @@ impl Secrets {
         word[..7].copy_from_slice(label);
         let half = |part: u8| {
             let word = u64::from_le_bytes(word) | u64::from(part) << 56;
-            Keyed::new(&self.table_key)
-                .word(word)
-                .finish()
-                .to_le_bytes()
+            let key = SipKey::new(&self.table_key);
+            key.hash24([word], Rest::NONE).to_le_bytes()
         };
         let mut key = [0; 16];
         key[..8].copy_from_slice(&half(0));
@@ -218,7 +210,7 @@ impl ChallengeBudget {
         let second = now.as_millis() / 1000;
         if second != self.second {
             self.second = second;
-            let draw = Keyed::new(&self.key).word(second).finish();
+            let draw = SipKey::new(&self.key).hash24([second], Rest::NONE);
             let spread = u64::from(self.per_second).max(1);
             let share = spread / 2 + draw % spread;
             self.left = u32::try_from(share).unwrap_or(u32::MAX);

@@ -1,9 +1,6 @@
 //! Initial sequence numbers nobody can guess (RFC 6528) and timestamp offsets nobody can read a clock from (RFC 7323 5.4).
 
-use core::hash::Hasher as _;
-
 use handwave_wire::SeqNum;
-use siphasher::sip::SipHasher24;
 
 use crate::siphash::SipKey;
 use crate::time::Instant;
@@ -28,24 +25,6 @@ pub(crate) fn timestamp_offset(key: &[u8; 16], tuple: &Tuple) -> u32 {
 )]
 const fn low_half(value: u64) -> u32 {
     value as u32
-}
-
-/// A keyed hash (SipHash-2-4) fed word by word.
-pub(crate) struct Keyed(SipHasher24);
-
-impl Keyed {
-    pub(crate) fn new(key: &[u8; 16]) -> Self {
-        Self(SipHasher24::new_with_key(key))
-    }
-
-    pub(crate) fn word(mut self, word: u64) -> Self {
-        self.0.write(&word.to_le_bytes());
-        self
-    }
-
-    pub(crate) fn finish(self) -> u64 {
-        self.0.finish()
-    }
 }
 
 #[cfg(test)]

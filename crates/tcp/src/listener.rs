@@ -127,6 +127,14 @@ pub enum ListenVerdict {
     Reset(Reply),
 }
 
+impl ListenVerdict {
+    /// Whether the segment led to nothing: no record, no cookie, no connection.
+    #[must_use]
+    pub const fn is_lost(&self) -> bool {
+        matches!(self, Self::Dropped(_) | Self::Reset(_))
+    }
+}
+
 impl Listener {
     /// A passive OPEN with empty queues; `secrets` key its hash tables.
     #[must_use]
