@@ -141,11 +141,6 @@ impl Records {
             .saturating_add(records.saturating_mul(OVERHEAD))
     }
 
-    /// Octets that fit behind `end`, where text ends, without a new record; none if the last one is full, or has left.
-    pub(crate) fn tail_room(&self, end: SeqNum, nxt: SeqNum, size_max: u32) -> u32 {
-        self.room(end, nxt, size_max)
-    }
-
     /// Octets that may be written: what the last record has room for, and new ones while less than `buffer` is charged.
     pub(crate) fn admits(
         &self,
@@ -191,8 +186,9 @@ impl Records {
         }
     }
 
-    /// Octets that the open record still takes after `at`; none if there is no open record.
-    fn room(&self, at: SeqNum, nxt: SeqNum, size_max: u32) -> u32 {
+    /// Octets that the open record still takes after `at`, without a new one; none if there is no open record, as when the last is full or
+    /// has left.
+    pub(crate) fn room(&self, at: SeqNum, nxt: SeqNum, size_max: u32) -> u32 {
         match self.list.back() {
             Some(tail) if !tail.sealed && tail.end == at && tail.end.after(nxt) => {
                 size_max.saturating_sub(self.tail_len(at, nxt))

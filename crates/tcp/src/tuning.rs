@@ -414,7 +414,7 @@ pub(crate) fn write_step(tcb: &Tcb, unsent_max: u32) -> Option<u32> {
     let records = tcb.records.as_deref()?;
     let size_max = records::size_max(u32::from(tcb.mss.send), tcb.snd.wnd_max);
     let (start, end) = (tcb.text_start(), tcb.text_end());
-    let room = records.tail_room(end, tcb.snd.nxt, size_max);
+    let room = records.room(end, tcb.snd.nxt, size_max);
     if room > 0 {
         return Some(room);
     }
