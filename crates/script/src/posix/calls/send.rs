@@ -148,29 +148,27 @@ impl Posix {
         }
         let mut taken = 0;
         loop {
-            let rest = data.len() - taken;
-            let room = step(self).unwrap_or(rest);
-            if rest > room {
-                // The end of what was said to be one message comes with the last of it.
-                let part = &data[taken..taken + room];
-                let part_flags = (flags & MSG_OOB) | MSG_MORE;
-                let written = match room {
-                    0 => 0,
-                    _ => self.write_once(now, id, part, part_flags)?,
-                };
-                taken += written;
-                if written == 0 || written < room {
-                    let _gone = self
-                        .stack
-                        .with_connection(now, id, |connection, _| connection.end_record());
-                    return Ok(taken);
-                }
-                let connection = self.stack.connection(id);
-                let all = connection.is_some_and(Connection::pushes_record);
-                self.send_early(now, all);
-                continue;
+            let rest = &data[taken..];
+            let room = step(self).unwrap_or(rest.len());
+            if rest.len() <= room {
+                return Ok(taken + self.write_once(now, id, rest, flags)?);
             }
-            return Ok(taken + self.write_once(now, id, &data[taken..], flags)?);
+            // The end of what was said to be one message comes with the last of it.
+            let part_flags = (flags & MSG_OOB) | MSG_MORE;
+            let written = match room {
+                0 => 0,
+                _ => self.write_once(now, id, &rest[..room], part_flags)?,
+            };
+            taken += written;
+            if written == 0 || written < room {
+                let _gone = self
+                    .stack
+                    .with_connection(now, id, |connection, _| connection.end_record());
+                return Ok(taken);
+            }
+            let connection = self.stack.connection(id);
+            let all = connection.is_some_and(Connection::pushes_record);
+            self.send_early(now, all);
         }
     }
 
