@@ -8,6 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::task::Waker;
 
 use handwave_packet::PacketBuf;
+use handwave_wire::ethernet::MacAddr;
 
 /// What the first octets of a device's packets are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +34,11 @@ pub trait Device {
     /// The largest IP packet the link carries, in octets; an Ethernet header comes on top.
     fn mtu(&self) -> u16;
 
+    /// The link address of the station that the device receives for, if it receives for one only.
+    fn mac(&self) -> Option<MacAddr> {
+        None
+    }
+
     /// Appends what has arrived to `out`, at most `max` packets, and returns how many.
     ///
     /// Fewer than `max`, and zero in particular, means that nothing more is there at the moment.
@@ -49,9 +55,8 @@ pub trait Device {
     /// What was not sent stays in `packets`, in order: a queue that is not empty afterwards is what other interfaces call
     /// "would block".
     ///
-    /// On [`Medium::Ip`] any packet may be a super-segment or bear a partial checksum. A device that cannot hand these on
-    /// replaces such a packet in the queue by the segments it stands for, and counts these. An Ethernet frame has to be what
-    /// goes on the wire.
+    /// Any packet, and the one in any frame, may be a super-segment or bear a partial checksum. A device that cannot hand these on
+    /// replaces such a packet in the queue by the segments it stands for, and counts these.
     ///
     /// # Errors
     ///
@@ -119,6 +124,10 @@ impl<D: Device + ?Sized> Device for Box<D> {
 
     fn mtu(&self) -> u16 {
         (**self).mtu()
+    }
+
+    fn mac(&self) -> Option<MacAddr> {
+        (**self).mac()
     }
 
     fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {

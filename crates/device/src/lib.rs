@@ -6,6 +6,7 @@
 //! | device | what is at the other end |
 //! |---|---|
 //! | [`Tun`] | the kernel: a TUN interface created or attached to on Linux, or a descriptor that somebody else opened (Android's `VpnService`, iOS's packet tunnel) |
+//! | [`PacketSocket`] | the network of an Ethernet interface of this machine (Linux) |
 //! | [`pair`] | another device in memory |
 //! | [`channel`] | the program itself, for instance a VPN client with its own tunnel |
 //! | [`Tap`] | any of these, with a pcapng file that records what passes |
@@ -44,8 +45,16 @@
 mod channel;
 mod device;
 mod edge;
+#[cfg(unix)]
+mod exchange;
 mod line;
 mod memory;
+#[cfg(target_os = "linux")]
+mod netlink;
+#[cfg(target_os = "linux")]
+mod packet_socket;
+#[cfg(target_os = "linux")]
+mod shell_word;
 mod tap;
 #[cfg(test)]
 mod testing;
@@ -54,9 +63,13 @@ mod tun;
 
 pub use channel::{PacketReceiver, PacketSender, TryReceiveError, TrySendError, channel};
 pub use device::{Counters, Device, Medium, Readiness, Wakers};
+#[cfg(unix)]
+pub use exchange::Framing;
 pub use memory::{MemoryDevice, pair};
+#[cfg(target_os = "linux")]
+pub use packet_socket::{PacketSocket, PacketSocketBuilder, PacketSocketError};
 pub use tap::Tap;
+#[cfg(unix)]
+pub use tun::Tun;
 #[cfg(target_os = "linux")]
 pub use tun::linux::{InterfaceAddress, Offload, TunBuilder, TunError};
-#[cfg(unix)]
-pub use tun::{Framing, Tun};

@@ -6,9 +6,10 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use handwave_capture::{CaptureError, Direction, LinkType, Packet, Writer};
-use handwave_packet::{ChecksumMark, PacketBuf, split};
+use handwave_packet::{ChecksumMark, PacketBuf};
+use handwave_wire::ethernet::MacAddr;
 
-use crate::edge::wire_front;
+use crate::edge::{self, wire_front};
 use crate::{Counters, Device, Medium, Readiness};
 
 /// A device that records every packet it hands on, in both directions.
@@ -26,7 +27,7 @@ use crate::{Counters, Device, Medium, Readiness};
 /// use std::time::Duration;
 /// use handwave_capture::{Direction, Reader};
 /// use handwave_device::{Device, Tap, pair};
-/// use handwave_packet::{ChecksumMark, PacketBuf, split};
+/// use handwave_packet::PacketBuf;
 ///
 /// let (device, _other_end) = pair(1_500, 8);
 /// let mut tap = Tap::new(device, Vec::new(), "client", || Duration::from_secs(1))?;
@@ -46,6 +47,7 @@ pub struct Tap<D, W: Write, C> {
 }
 
 struct Recorder<W: Write> {
+    medium: Medium,
     writer: Writer<W>,
     failed: Option<CaptureError>,
     octets: Vec<u8>,
@@ -61,7 +63,8 @@ impl<D: Device, W: Write, C: FnMut() -> Duration> Tap<D, W, C> {
     ///
     /// [`CaptureError::Io`] when the head of the file cannot be written.
     pub fn new(device: D, output: W, name: &str, clock: C) -> Result<Self, CaptureError> {
-        let link_type = match device.medium() {
+        let medium = device.medium();
+        let link_type = match medium {
             Medium::Ip => LinkType::RawIp,
             Medium::Ethernet => LinkType::Ethernet,
         };
@@ -69,6 +72,7 @@ impl<D: Device, W: Write, C: FnMut() -> Duration> Tap<D, W, C> {
             device,
             clock,
             recorder: Recorder {
+                medium,
                 writer: Writer::new(output, link_type, name)?,
                 failed: None,
                 octets: Vec::new(),
@@ -107,7 +111,7 @@ impl<W: Write> Recorder<W> {
         if self.failed.is_some() || plain {
             return self.record(time, Direction::Inbound, packet);
         }
-        for segment in split::segments(packet.clone()) {
+        for segment in edge::segments(self.medium, packet.clone()) {
             self.record(time, Direction::Inbound, &segment);
         }
     }
@@ -130,6 +134,10 @@ impl<D: Device, W: Write, C: FnMut() -> Duration> Device for Tap<D, W, C> {
 
     fn mtu(&self) -> u16 {
         self.device.mtu()
+    }
+
+    fn mac(&self) -> Option<MacAddr> {
+        self.device.mac()
     }
 
     fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {

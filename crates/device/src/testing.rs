@@ -1,5 +1,8 @@
 //! What the tests of several modules share: packets to send, and a waker that counts.
 
+#[cfg(target_os = "linux")]
+pub(crate) mod kernel;
+
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -103,7 +103,7 @@ impl Builder {
         self
     }
 
-    /// The link address, on an Ethernet device.
+    /// The link address, on an Ethernet device that has none of its own to receive for.
     #[must_use]
     pub fn mac(mut self, mac: MacAddr) -> Self {
         self.mac = Some(mac);
@@ -256,21 +256,21 @@ impl Builder {
 
     fn interface(&self, device: &dyn Device) -> io::Result<InterfaceConfig> {
         let addresses = self.addresses.iter().copied();
-        let mut interface = match device.medium() {
-            // On such a device any packet may be a super-segment, cut by whoever can do it best.
-            Medium::Ip => InterfaceConfig {
-                super_segment_max: SUPER_SEGMENT_MAX,
-                checksum_offload: true,
-                ..InterfaceConfig::ip(device.mtu(), addresses)
-            },
+        let medium = match device.medium() {
+            Medium::Ip => InterfaceConfig::ip(device.mtu(), addresses),
             Medium::Ethernet => {
-                let mac = self.mac;
+                let mac = self.mac.or_else(|| device.mac());
                 let mac = mac.ok_or_else(|| invalid("a stack on Ethernet needs a link address"))?;
                 InterfaceConfig::ethernet(mac, addresses)
             }
         };
-        interface.mtu = device.mtu();
-        Ok(interface)
+        // Any packet may be a super-segment, cut by whoever can do it best.
+        Ok(InterfaceConfig {
+            mtu: device.mtu(),
+            super_segment_max: SUPER_SEGMENT_MAX,
+            checksum_offload: true,
+            ..medium
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 
-use handwave_packet::PacketBuf;
+use handwave_packet::{ChecksumMark, PacketBuf};
 
 use super::*;
 use crate::testing::{Count, octets, packet, super_segment, tcp_payload};
@@ -229,4 +229,36 @@ fn a_device_works_behind_a_pointer() {
     let mut batch = Vec::new();
     assert_eq!(devices[1].receive(8, &mut batch).unwrap(), 1);
     assert_eq!(devices[1].counters().received, 1);
+}
+
+#[test]
+fn a_super_segment_in_a_frame_is_cut_behind_the_ethernet_header() {
+    let (left, mut right) = pair(1_500, 64);
+    let mut left = left.with_medium(Medium::Ethernet);
+    let mut packet = super_segment(4_000, 1_460);
+    let payload = packet.payload().to_vec();
+    let header: [u8; 14] = std::array::from_fn(|index| index.to_le_bytes()[0]);
+    packet.prepend(14).copy_from_slice(&header);
+    let mut whole = super_segment(100, 1_460);
+    whole.set_segment_size(None);
+    whole.prepend(14).copy_from_slice(&header);
+    let before = whole.to_vec();
+    assert_eq!(left.send(&mut queue([packet, whole])).unwrap(), 4);
+    let mut batch = Vec::new();
+    right.receive(64, &mut batch).unwrap();
+    assert!(
+        batch
+            .iter()
+            .all(|frame| frame.checksum() == ChecksumMark::Unknown)
+    );
+    let frames = octets(batch);
+    assert!(frames.iter().all(|frame| frame[..14] == header));
+    let cut = frames[..3].iter();
+    let text: Vec<u8> = cut.flat_map(|frame| tcp_payload(&frame[14..])).collect();
+    assert_eq!(text, payload);
+    let differing = (0..before.len()).filter(|at| before[*at] != frames[3][*at]);
+    assert!(
+        differing.eq([50, 51]),
+        "its TCP checksum is completed, and nothing else"
+    );
 }

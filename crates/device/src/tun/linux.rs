@@ -5,7 +5,6 @@
 
 mod error;
 mod ioctl;
-mod netlink;
 mod queues;
 
 use std::fmt;
@@ -17,7 +16,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::Tun;
-use netlink::{Link, Netlink};
+use crate::netlink::{Link, Netlink};
 
 pub use error::TunError;
 pub(super) use queues::Attachment;

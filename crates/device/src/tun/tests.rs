@@ -4,6 +4,7 @@ use bytes::Bytes;
 use handwave_packet::Payload;
 
 use super::*;
+use crate::exchange::{GATHER_MAX, vnet};
 use crate::testing::{octets, packet, super_segment, tcp_payload};
 
 /// A device over a socket, which keeps packets apart just as a TUN does.
@@ -56,7 +57,7 @@ fn small_packets_share_a_chunk_and_are_charged_for_all_of_it() {
     }
     let mut batch = Vec::new();
     tun.receive(20, &mut batch).unwrap();
-    assert_eq!(tun.chunks.stats().allocated, 1);
+    assert_eq!(tun.exchange.pool_stats().allocated, 1);
     assert!(batch.iter().all(|packet| packet.held() == 2 * 1_501));
 }
 
@@ -75,7 +76,7 @@ fn chunks_are_used_again_once_nobody_refers_to_their_packets() {
         kept.extend(batch.pop().filter(|_| round % 10 == 0));
         batch.clear();
     }
-    let stats = tun.chunks.stats();
+    let stats = tun.exchange.pool_stats();
     assert_eq!(stats.allocated + stats.reused, 400);
     assert!(stats.allocated < 40, "{stats:?}");
     let expected = (0..10).map(|index| packet(7 ^ (index * 10), 1_500));
@@ -307,5 +308,5 @@ fn a_small_packet_keeps_no_chunk_meant_for_a_large_one() {
     assert!(batch[..20].iter().all(|packet| packet.held() == 4_096));
     assert!(batch[20].held() > 65_535);
     // One for all of these, and one for what may come next.
-    assert_eq!(tun.chunks.stats().allocated, 2);
+    assert_eq!(tun.exchange.pool_stats().allocated, 2);
 }

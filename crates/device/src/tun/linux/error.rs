@@ -4,7 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::netlink::Link;
+use crate::netlink::Link;
+use crate::shell_word::shell_word;
 
 /// Why a TUN interface could not be created or attached to.
 ///
@@ -219,17 +220,6 @@ fn no_privilege(
          you to attach to (`sudo ip tuntap add dev {} mode tun user $USER`)",
         name.replace("%d", "0")
     )
-}
-
-/// The path as a shell takes it for one word.
-fn shell_word(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@".contains(c);
-    if text.chars().all(is_plain) {
-        text.into_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 impl std::error::Error for TunError {

@@ -13,8 +13,9 @@ use rustix::io::Errno;
 use super::ioctl::{
     self, IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TUN, IFF_TUN_EXCL, IFF_VNET_HDR, OFFLOAD_TCP, OFFLOAD_UDP,
 };
-use super::{Link, Offload, Tun, TunBuilder, TunError, check_name, find};
-use crate::tun::Framing;
+use super::{Offload, Tun, TunBuilder, TunError, check_name, find};
+use crate::exchange::Framing;
+use crate::netlink::Link;
 
 pub(super) const DEVICE: &str = "/dev/net/tun";
 /// `MAX_TAP_QUEUES`.

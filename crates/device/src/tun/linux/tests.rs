@@ -1,7 +1,5 @@
 //! Against the kernel, each test in a network namespace of its own that ends with the thread that made it.
 
-mod kernel;
-
 use std::collections::VecDeque;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
@@ -17,9 +15,9 @@ use rustix::thread::CapabilitySet;
 
 use super::ioctl::{IFF_NO_PI, IFF_TUN, IFF_VNET_HDR};
 use super::*;
+use crate::testing::kernel::{self, in_namespace, ip, ip_address, ip_link, receive_one, without};
 use crate::testing::packet;
 use crate::{Device, Framing};
-use kernel::{in_namespace, ip, ip_address, ip_link, receive_one, without};
 
 const OURS_V4: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 2);
 const KERNELS_V4: Ipv4Addr = Ipv4Addr::new(10, 7, 0, 1);

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -17,7 +17,7 @@ use rustix::net::{
 };
 use rustix::thread::{CapabilitySet, UnshareFlags, capabilities, set_capabilities, unshare_unsafe};
 
-use crate::{Device, Tun};
+use crate::Device;
 
 /// Longer than any answer of the kernel takes, on a machine however busy.
 const PATIENCE_SECONDS: i64 = 30;
@@ -29,11 +29,11 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// Runs a test on a thread in a network namespace of its own, which goes when the thread and its descriptors have gone.
 ///
 /// Where that is not possible the test is skipped, and says so on standard error.
-pub(super) fn in_namespace(test: impl FnOnce() + Send + 'static) {
+pub(crate) fn in_namespace(test: impl FnOnce() + Send + 'static) {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let missing = if !rustix::process::geteuid().is_root() {
         Some("this needs root")
-    } else if !std::path::Path::new(super::super::queues::DEVICE).exists() {
+    } else if !std::path::Path::new("/dev/net/tun").exists() {
         Some("there is no /dev/net/tun")
     } else if Command::new("ip").arg("-V").output().is_err() {
         Some("there is no program `ip`")
@@ -72,14 +72,14 @@ fn new_namespace() -> rustix::io::Result<()> {
 }
 
 /// Runs something on another thread; a thread inherits its maker's namespace.
-pub(super) fn on_thread_of_namespace<T: Send + 'static>(
+pub(crate) fn on_thread_of_namespace<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> JoinHandle<T> {
     thread::spawn(work)
 }
 
 /// Runs something on a thread that lacks capabilities.
-pub(super) fn without(missing: CapabilitySet, work: impl FnOnce() + Send + 'static) {
+pub(crate) fn without(missing: CapabilitySet, work: impl FnOnce() + Send + 'static) {
     let thread = thread::spawn(move || {
         let mut sets = capabilities(None).unwrap();
         sets.effective.remove(missing);
@@ -94,7 +94,7 @@ pub(super) fn without(missing: CapabilitySet, work: impl FnOnce() + Send + 'stat
 }
 
 /// Runs `ip`; what it says on standard error is the error.
-pub(super) fn ip(arguments: &[&str]) -> Result<String, String> {
+pub(crate) fn ip(arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("ip")
         .args(arguments)
         .output()
@@ -106,32 +106,32 @@ pub(super) fn ip(arguments: &[&str]) -> Result<String, String> {
     }
 }
 
-pub(super) fn ip_address(name: &str) -> String {
+pub(crate) fn ip_address(name: &str) -> String {
     ip(&["addr", "show", "dev", name]).unwrap()
 }
 
-pub(super) fn ip_link(name: &str) -> String {
+pub(crate) fn ip_link(name: &str) -> String {
     ip(&["link", "show", "dev", name]).unwrap()
 }
 
 /// Waits for a packet as a driver would.
-pub(super) fn receive_one(tun: &mut Tun) -> PacketBuf {
+pub(crate) fn receive_one(device: &mut (impl Device + AsFd)) -> PacketBuf {
     let mut batch = Vec::new();
     loop {
-        if tun.receive(1, &mut batch).unwrap() == 1 {
+        if device.receive(1, &mut batch).unwrap() == 1 {
             return batch.remove(0);
         }
         let timeout = Timespec {
             tv_sec: PATIENCE_SECONDS,
             tv_nsec: 0,
         };
-        let ready = poll(&mut [PollFd::new(tun, PollFlags::IN)], Some(&timeout)).unwrap();
+        let ready = poll(&mut [PollFd::new(device, PollFlags::IN)], Some(&timeout)).unwrap();
         assert_eq!(ready, 1, "no packet in {PATIENCE_SECONDS} seconds");
     }
 }
 
 /// Sends echo requests from the kernel.
-pub(super) struct Pinger {
+pub(crate) struct Pinger {
     socket: OwnedFd,
     target: IpAddr,
 }
@@ -141,7 +141,7 @@ const ECHO_REQUEST_V6: u8 = 128;
 const ECHO_REPLY_V6: u8 = 129;
 
 impl Pinger {
-    pub(super) fn new(target: IpAddr) -> Self {
+    pub(crate) fn new(target: IpAddr) -> Self {
         let (family, protocol) = match target {
             IpAddr::V4(_) => (AddressFamily::INET, ipproto::ICMP),
             IpAddr::V6(_) => (AddressFamily::INET6, ipproto::ICMPV6),
@@ -153,7 +153,7 @@ impl Pinger {
         Self { socket, target }
     }
 
-    pub(super) fn ping(&self, data: &[u8]) {
+    pub(crate) fn ping(&self, data: &[u8]) {
         let request = Icmpv4Message::EchoRequest(Echo {
             identifier: 1,
             sequence: 2,
@@ -170,7 +170,7 @@ impl Pinger {
     }
 
     /// The data of the next echo reply.
-    pub(super) fn pong(&self) -> Vec<u8> {
+    pub(crate) fn pong(&self) -> Vec<u8> {
         loop {
             let mut octets = vec![0; 2_000];
             let (len, _) = recv(&self.socket, &mut octets[..], RecvFlags::empty()).unwrap();

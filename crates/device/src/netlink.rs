@@ -6,6 +6,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
+use handwave_wire::ethernet::MacAddr;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with,
 };
@@ -20,6 +21,7 @@ const NLM_F_ACK: u16 = 0x0004;
 /// An address given twice is one address.
 const NLM_F_CREATE_OR_REPLACE: u16 = 0x0500;
 
+const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_LINKINFO: u16 = 18;
@@ -35,6 +37,8 @@ const IFA_F_NODAD: u8 = 0x02;
 const RTA_DST: u16 = 1;
 const RTN_LOCAL: u8 = 2;
 const IFF_UP: u32 = 1;
+/// `ARPHRD_ETHER`.
+const HARDWARE_ETHERNET: u16 = 1;
 const TUN_TYPE_TAP: u8 = 2;
 
 const AF_UNSPEC: u8 = 0;
@@ -48,31 +52,33 @@ const ANSWER_MAX: usize = 64 * 1024;
 
 /// A netlink socket of the calling thread's network namespace.
 #[derive(Debug)]
-pub(super) struct Netlink(OwnedFd);
+pub(crate) struct Netlink(OwnedFd);
 
 /// An interface, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Link {
-    pub(super) index: u32,
-    pub(super) name: String,
-    pub(super) mtu: u32,
+pub(crate) struct Link {
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    pub(crate) mtu: u32,
+    /// The link address, where Ethernet frames pass.
+    pub(crate) mac: Option<MacAddr>,
     /// The driver's name, for a virtual interface.
-    pub(super) kind: Option<String>,
+    pub(crate) kind: Option<String>,
     /// For a TUN or TAP, what kernels since 4.20 tell about it.
-    pub(super) tun: Option<TunLink>,
+    pub(crate) tun: Option<TunLink>,
 }
 
 /// What the kernel tells about a TUN or TAP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct TunLink {
-    pub(super) is_tap: bool,
-    pub(super) multi_queue: bool,
+pub(crate) struct TunLink {
+    pub(crate) is_tap: bool,
+    pub(crate) multi_queue: bool,
     /// Descriptors attached to it; told only of an interface with several queues.
-    pub(super) queues: u32,
+    pub(crate) queues: u32,
 }
 
 impl Netlink {
-    pub(super) fn open() -> io::Result<Self> {
+    pub(crate) fn open() -> io::Result<Self> {
         // Protocol 0 is NETLINK_ROUTE. Unbound: the kernel picks a port at the first message.
         let socket = socket_with(
             AddressFamily::NETLINK,
@@ -84,7 +90,7 @@ impl Netlink {
     }
 
     /// Looks an interface up by its name.
-    pub(super) fn link(&self, name: &str) -> io::Result<Option<Link>> {
+    pub(crate) fn link(&self, name: &str) -> io::Result<Option<Link>> {
         let mut message = Message::new(RTM_GETLINK, NLM_F_REQUEST);
         message.link_header(0, 0, 0);
         message.attribute(IFLA_IFNAME, &[name.as_bytes(), &[0]].concat());
@@ -96,7 +102,7 @@ impl Netlink {
     }
 
     /// Sets the MTU if one is given, and brings the link up if asked to.
-    pub(super) fn set_link(&self, index: u32, mtu: Option<u32>, up: bool) -> io::Result<()> {
+    pub(crate) fn set_link(&self, index: u32, mtu: Option<u32>, up: bool) -> io::Result<()> {
         let mut message = Message::new(RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK);
         let flags = if up { IFF_UP } else { 0 };
         message.link_header(index, flags, flags);
@@ -106,7 +112,7 @@ impl Netlink {
         self.ask(message).map(drop)
     }
 
-    pub(super) fn add_address(
+    pub(crate) fn add_address(
         &self,
         index: u32,
         address: IpAddr,
@@ -124,7 +130,7 @@ impl Netlink {
     }
 
     /// Whether the kernel takes packets for this address.
-    pub(super) fn is_local(&self, address: IpAddr) -> io::Result<bool> {
+    pub(crate) fn is_local(&self, address: IpAddr) -> io::Result<bool> {
         let (family, octets) = family_and_octets(address);
         let mut message = Message::new(RTM_GETROUTE, NLM_F_REQUEST);
         let bits = u8::try_from(octets.len() * 8).unwrap_or(u8::MAX);
@@ -172,7 +178,10 @@ impl Link {
         let info = attribute(attributes, IFLA_LINKINFO).unwrap_or_default();
         let kind = attribute(info, IFLA_INFO_KIND).map(text);
         let data = attribute(info, IFLA_INFO_DATA).filter(|_| kind.as_deref() == Some("tun"));
+        let is_ethernet = u16_at(body, 2) == Some(HARDWARE_ETHERNET);
+        let mac = attribute(attributes, IFLA_ADDRESS).filter(|_| is_ethernet);
         Some(Self {
+            mac: mac.and_then(|octets| octets.try_into().ok()).map(MacAddr),
             index: u32_at(body, 4)?,
             name: attribute(attributes, IFLA_IFNAME).map(text)?,
             mtu: u32_at(attribute(attributes, IFLA_MTU)?, 0)?,
