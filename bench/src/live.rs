@@ -11,6 +11,8 @@ mod floor;
 mod handwave_async;
 mod http;
 mod namespace;
+mod peers;
+mod services;
 mod smoltcp_tun;
 mod spoofer;
 mod two_tuns;
@@ -44,43 +46,66 @@ fn contestants(settings: &Settings, mode: Mode) -> Vec<Box<dyn Contestant>> {
     if mode == Mode::Plain {
         all.push(Box::new(smoltcp_tun::Smoltcp));
     }
+    all.extend(peers::all(mode));
     if let Some(only) = &settings.only {
         all.retain(|one| one.name().contains(only.as_str()));
     }
     all
 }
 
-/// One figure of each contestant: the median of its turns. The floor's variants count as one, with its best.
-fn measure(
+/// What one contestant's turns gave.
+struct Turns<T> {
+    name: &'static str,
+    variant: &'static str,
+    taken: Vec<T>,
+}
+
+/// Gives everybody a turn in each round. Who misses one is not asked again: waiting for somebody who hangs takes long.
+fn take_turns<T>(
     settings: &Settings,
     mode: Mode,
-    better: Better,
-    take: impl Fn(Duration) -> io::Result<f64>,
-) -> Vec<(&'static str, f64)> {
-    let all = contestants(settings, mode);
-    let mut samples = vec![Vec::new(); all.len()];
+    take: impl Fn(Duration) -> io::Result<T>,
+) -> Vec<Turns<T>> {
+    let mut all: Vec<_> = contestants(settings, mode)
+        .into_iter()
+        .map(|one| {
+            let turns = Turns {
+                name: one.name(),
+                variant: one.variant(),
+                taken: Vec::new(),
+            };
+            (one, turns)
+        })
+        .collect();
     for _ in 0..settings.rounds {
-        for (one, sample) in all.iter().zip(&mut samples) {
+        all.retain_mut(|(one, turns)| {
             let turn = one.start(mode).and_then(|running| {
                 let taken = take(settings.span);
                 drop(running);
                 taken
             });
             match turn {
-                Ok(figure) => sample.push(figure),
-                Err(error) => eprintln!("{} missed a turn: {error}", one.name()),
+                Ok(taken) => turns.taken.push(taken),
+                Err(ref error) => eprintln!("{} missed its turn: {error}", turns.name),
             }
-        }
+            !turns.taken.is_empty()
+        });
     }
+    all.into_iter().map(|(_, turns)| turns).collect()
+}
+
+/// One figure of each contestant: the median of its turns. The floor's variants count as one, with its best.
+fn figures<T>(
+    all: &[Turns<T>],
+    better: Better,
+    of: impl Fn(&T) -> f64,
+) -> Vec<(&'static str, f64)> {
     let mut figures: Vec<(&'static str, f64)> = Vec::new();
-    for (one, mut sample) in all.iter().zip(samples) {
-        let figure = median(&mut sample);
-        eprintln!("{} ({}): {figure:.3}", one.name(), one.variant());
-        if figure.is_nan() {
-            continue;
-        }
-        let Some(known) = figures.iter_mut().find(|(name, _)| *name == one.name()) else {
-            figures.push((one.name(), figure));
+    for turns in all {
+        let figure = median(&mut turns.taken.iter().map(&of).collect::<Vec<_>>());
+        eprintln!("{} ({}): {figure:.3}", turns.name, turns.variant);
+        let Some(known) = figures.iter_mut().find(|(name, _)| *name == turns.name) else {
+            figures.push((turns.name, figure));
             continue;
         };
         known.1 = match better {
@@ -89,6 +114,16 @@ fn measure(
         };
     }
     figures
+}
+
+/// The same of what is a figure already.
+fn measure(
+    settings: &Settings,
+    mode: Mode,
+    better: Better,
+    take: impl Fn(Duration) -> io::Result<f64>,
+) -> Vec<(&'static str, f64)> {
+    figures(&take_turns(settings, mode, take), better, |taken| *taken)
 }
 
 fn add(
@@ -146,41 +181,15 @@ pub(crate) fn rr(report: &mut Report, settings: &Settings) {
     }
     for mode in [Mode::Plain, Mode::Offload] {
         let name = mode.name();
-        let each = std::cell::RefCell::new(Vec::<Latencies>::new());
-        let figures = measure(settings, mode, Better::More, |span| {
-            let taken = clients::ping_pong(span)?;
-            let rate = taken.rate;
-            each.borrow_mut().push(taken);
-            Ok(rate)
-        });
-        add(report, "rr", (name, "trans/s", Better::More), &figures);
-        let each = each.into_inner();
+        let all = take_turns(settings, mode, clients::ping_pong);
+        let rates = figures(&all, Better::More, |taken| taken.rate);
+        add(report, "rr", (name, "trans/s", Better::More), &rates);
         for (quantile, of) in Latencies::QUANTILES {
-            let figures = latencies(settings, &each, mode, of);
+            let figures = figures(&all, Better::Less, of);
             let case = format!("{name}-{quantile}");
             add(report, "rr", (&case, "us", Better::Less), &figures);
         }
     }
-}
-
-/// The median of one quantile for each contestant, from samples taken in turns.
-fn latencies(
-    settings: &Settings,
-    each: &[Latencies],
-    mode: Mode,
-    of: fn(&Latencies) -> f64,
-) -> Vec<(&'static str, f64)> {
-    let all = contestants(settings, mode);
-    let mut figures: Vec<(&'static str, f64)> = Vec::new();
-    for (index, one) in all.iter().enumerate() {
-        let turns = each.iter().skip(index).step_by(all.len());
-        let figure = median(&mut turns.map(of).collect::<Vec<_>>());
-        match figures.iter_mut().find(|(name, _)| *name == one.name()) {
-            Some(known) => known.1 = known.1.min(figure),
-            None => figures.push((one.name(), figure)),
-        }
-    }
-    figures
 }
 
 /// Connect, one octet, close.

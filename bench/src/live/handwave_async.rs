@@ -2,15 +2,14 @@
 
 use std::io;
 
-use handwave::{Stack, TcpListener, TcpStream};
+use handwave::{Stack, TcpListener};
 use handwave_device::Tun;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 
 use super::contestant::{
-    APPLICATION_BUFFER, CHARGEN, Contestant, DISCARD, ECHO, Mode, ONE_OCTET, PREFIX_LEN, Running,
-    SERVER, client_tun,
+    CHARGEN, Contestant, DISCARD, ECHO, Mode, ONE_OCTET, PREFIX_LEN, Running, SERVER, client_tun,
 };
+use super::services;
 
 pub(super) struct Handwave;
 
@@ -30,9 +29,18 @@ pub(super) fn run<F, T>(start: impl FnOnce() -> F + Send + 'static) -> io::Resul
 where
     F: Future<Output = io::Result<T>>,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    run_on(tokio::runtime::Builder::new_current_thread(), start)
+}
+
+/// The same on a runtime of the caller's choice.
+pub(super) fn run_on<F, T>(
+    mut runtime: tokio::runtime::Builder,
+    start: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<Running>
+where
+    F: Future<Output = io::Result<T>>,
+{
+    let runtime = runtime.enable_all().build()?;
     let mut running = Running::default();
     let (shutdown, over) = oneshot::channel::<()>();
     running.shutdown = Some(shutdown);
@@ -68,49 +76,21 @@ pub(super) fn stack(tun: Tun) -> io::Result<Stack> {
 fn serve(tun: Tun) -> io::Result<Stack> {
     let stack = stack(tun)?;
     let listen = |port: u16| TcpListener::bind(&stack, (SERVER, port).into());
-    accept(listen(DISCARD)?, discard);
-    accept(listen(CHARGEN)?, chargen);
-    accept(listen(ECHO)?, echo);
-    accept(listen(ONE_OCTET)?, one_octet);
+    for port in [DISCARD, CHARGEN, ECHO, ONE_OCTET] {
+        accept(port, listen(port)?);
+    }
     Ok(stack)
 }
 
-fn accept<F>(listener: TcpListener, serve: fn(TcpStream) -> F)
-where
-    F: Future<Output = io::Result<()>> + Send + 'static,
-{
+fn accept(port: u16, listener: TcpListener) {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
+            if port == ECHO {
+                stream.set_nodelay(true)?;
+            }
             // How a client leaves is the client's business.
-            drop(tokio::spawn(serve(stream)));
+            drop(tokio::spawn(services::serve(port, stream)));
         }
+        io::Result::Ok(())
     });
-}
-
-async fn discard(mut stream: TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; APPLICATION_BUFFER];
-    while stream.read(&mut buffer).await? > 0 {}
-    Ok(())
-}
-
-async fn chargen(mut stream: TcpStream) -> io::Result<()> {
-    let data = vec![0x5A; APPLICATION_BUFFER];
-    loop {
-        stream.write_all(&data).await?;
-    }
-}
-
-async fn echo(mut stream: TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut buffer = [0; 4_096];
-    loop {
-        match stream.read(&mut buffer).await? {
-            0 => return Ok(()),
-            count => stream.write_all(&buffer[..count]).await?,
-        }
-    }
-}
-
-async fn one_octet(mut stream: TcpStream) -> io::Result<()> {
-    stream.write_all(b"x").await
 }
