@@ -18,6 +18,7 @@ mod log;
 mod look;
 #[cfg(target_os = "linux")]
 mod metrics;
+mod packet;
 mod path;
 #[cfg(target_os = "linux")]
 mod place;
@@ -49,6 +50,7 @@ pub(crate) use log::LogArgs;
 pub(crate) use look::LookArgs;
 #[cfg(target_os = "linux")]
 pub(crate) use metrics::MetricsArgs;
+pub(crate) use packet::PacketArgs;
 pub(crate) use path::PathArgs;
 #[cfg(target_os = "linux")]
 pub(crate) use place::{HostPort, Port};
@@ -62,7 +64,7 @@ pub(crate) use stats::StatsArgs;
 #[cfg(target_os = "linux")]
 pub(crate) use top::TopArgs;
 #[cfg(target_os = "linux")]
-pub(crate) use tun::{TunArgs, TunName};
+pub(crate) use tun::{InterfaceName, OffloadArg, TunArgs};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use handwave_story::Language;
@@ -151,7 +153,7 @@ pub(crate) enum Command {
     #[cfg(target_os = "linux")]
     /// Serve files, echoes and more to real programs over a TUN interface (root or CAP_NET_ADMIN)
     #[command(long_about = serve::ABOUT, after_long_help = serve::EXAMPLES, after_help = serve::SHORT)]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     #[cfg(target_os = "linux")]
     /// Connect to a server and copy standard input and output, as nc does, over a TUN interface
     #[command(long_about = connect::ABOUT, after_long_help = connect::EXAMPLES, after_help = connect::SHORT)]

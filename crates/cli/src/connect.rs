@@ -12,9 +12,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use crate::args::{Common, ConnectArgs, HostPort};
 use crate::control::Wish;
 use crate::failure::{Failure, Kind};
+use crate::interface::Interface;
 use crate::live::Live;
 use crate::tuning::Tuning;
-use crate::{live, log, tun};
+use crate::{live, log};
 
 /// Octets copied at a time.
 const BUFFER: usize = 64 * 1024;
@@ -25,9 +26,9 @@ pub(crate) fn run(args: &ConnectArgs, common: &Common) -> Result<ExitCode, Failu
     let tuning = Tuning::from_env()?;
     let done = live::block_on(async {
         let server = resolve(&args.server, &args.addresses).await?;
-        let tun = tun::open(&args.tun, &args.addresses)?;
+        let interface = Interface::open(&args.tun, &args.packet, &args.addresses)?;
         let control = Wish::new("handwave connect", &args.control);
-        let live = Live::start(tun, &args.addresses, &tuning, &control)?;
+        let live = Live::start(interface, &args.addresses, &tuning, &control)?;
         live.until(async |stack| talk(&stack, server).await).await
     })?;
     Ok(match done {

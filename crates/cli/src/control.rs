@@ -10,7 +10,7 @@ use std::path::Path;
 use handwave::Stack;
 use handwave::control::{Control, ControlOptions};
 
-use crate::args::{ControlArgs, TunName};
+use crate::args::{ControlArgs, InterfaceName};
 use crate::failure::{Failure, Kind};
 
 /// Which control socket a command is to have.
@@ -26,7 +26,11 @@ impl<'a> Wish<'a> {
     }
 
     /// Opens it. Where nobody asked for a certain one, a program goes on without, and says so.
-    pub(crate) fn open(&self, stack: &Stack, tun: &TunName) -> Result<Option<Control>, Failure> {
+    pub(crate) fn open(
+        &self,
+        stack: &Stack,
+        tun: &InterfaceName,
+    ) -> Result<Option<Control>, Failure> {
         if self.args.no_control {
             return Ok(None);
         }

@@ -14,6 +14,7 @@ use self::ours::Ours;
 use crate::args::{Common, ForwardArgs};
 use crate::control::Wish;
 use crate::failure::{Failure, Kind};
+use crate::interface::Interface;
 use crate::live::{Live, Tasks};
 use crate::screen::Screen;
 use crate::tun::OpenTun;
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &ForwardArgs, common: &Common) -> Result<ExitCode, Failu
         let tun = tun::open(&args.tun, &args.addresses)?;
         let banner = banner(&tun);
         let control = Wish::new("handwave forward", &args.control);
-        let live = Live::start(tun, &args.addresses, &tuning, &control)?;
+        let live = Live::start(Interface::Tun(tun), &args.addresses, &tuning, &control)?;
         let forwarder = Forwarder::new(&live.stack, ForwarderConfig::default())
             .map_err(|error| Failure::new(Kind::Failed, "cannot forward").because(error))?;
         live.tasks.spawn(forward(forwarder, live.tasks.clone()));

@@ -1,4 +1,4 @@
-//! A stack that talks to the outside world: from an open TUN interface to the end, asked for by Ctrl-C or not.
+//! A stack that talks to the outside world: from an open interface to the end, asked for by Ctrl-C or not.
 
 use std::future::Future;
 use std::io;
@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::control::Wish;
 use crate::failure::{Failure, Kind};
-use crate::tun::OpenTun;
+use crate::interface::Interface;
 use crate::tuning::Tuning;
 
 /// How long connections may take to close in order.
@@ -35,12 +35,12 @@ pub(crate) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> 
     outcome
 }
 
-/// A stack on a TUN interface, and everything that runs on it.
+/// A stack on an interface, and everything that runs on it.
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) stack: Stack,
     pub(crate) tasks: Tasks,
-    tun: String,
+    interface: String,
     driver: JoinHandle<io::Result<()>>,
     /// Of the queues beyond the first: when one driver ends, all do.
     others: Vec<JoinHandle<io::Result<()>>>,
@@ -52,7 +52,7 @@ pub(crate) struct Live {
 impl Live {
     /// Starts a stack with these addresses, and a control socket for it if that is wished.
     pub(crate) fn start(
-        tun: OpenTun,
+        interface: Interface,
         addresses: &[InterfaceAddress],
         tuning: &Tuning,
         control: &Wish<'_>,
@@ -60,15 +60,16 @@ impl Live {
         let failed =
             |error: io::Error| Failure::new(Kind::Failed, "cannot start the stack").because(error);
         let interrupts = Interrupts::new().map_err(failed)?;
-        let builder = Stack::builder()
-            .queues(tun.queues)
+        let name = interface.name().clone();
+        let builder = interface
+            .stack()
             .config(StackConfig::default())
             .tcp(tuning.tcp.clone());
         let builder = addresses.iter().fold(builder, |builder, one| {
             builder.address(one.address(), one.prefix_len())
         });
         let (stack, drivers) = builder.build_queues().map_err(failed)?;
-        let control = control.open(&stack, &tun.name)?;
+        let control = control.open(&stack, &name)?;
         let mut drivers = drivers.into_iter().map(tokio::spawn);
         let no_queue = || failed(io::ErrorKind::NotFound.into());
         Ok(Self {
@@ -76,7 +77,7 @@ impl Live {
             driver: drivers.next().ok_or_else(no_queue)?,
             others: drivers.collect(),
             tasks: Tasks::default(),
-            tun: tun.name.to_string(),
+            interface: name.to_string(),
             interrupts,
             _control: control,
         })
@@ -86,7 +87,7 @@ impl Live {
     pub(crate) async fn serve(mut self) -> Result<ExitCode, Failure> {
         tokio::select! {
             () = self.interrupts.next() => {}
-            end = &mut self.driver => return Err(lost(&self.tun, end)),
+            end = &mut self.driver => return Err(lost(&self.interface, end)),
         }
         self.close().await;
         Ok(ExitCode::SUCCESS)
@@ -104,7 +105,7 @@ impl Live {
             tokio::select! {
                 done = &mut work => done.map(Some),
                 () = self.interrupts.next() => Ok(None),
-                end = &mut self.driver => return Err(lost(&self.tun, end)),
+                end = &mut self.driver => return Err(lost(&self.interface, end)),
             }
         };
         self.close().await;
@@ -150,10 +151,10 @@ impl Live {
     }
 }
 
-fn lost(tun: &str, end: Result<io::Result<()>, tokio::task::JoinError>) -> Failure {
+fn lost(interface: &str, end: Result<io::Result<()>, tokio::task::JoinError>) -> Failure {
     let failure = Failure::new(
         Kind::Failed,
-        format!("the TUN interface {tun} does not work any more"),
+        format!("the interface {interface} does not work any more"),
     );
     match end {
         Ok(Ok(())) => failure,

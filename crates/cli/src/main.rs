@@ -13,6 +13,8 @@ mod control;
 mod failure;
 #[cfg(target_os = "linux")]
 mod forward;
+#[cfg(target_os = "linux")]
+mod interface;
 mod lab;
 #[cfg(target_os = "linux")]
 mod link;

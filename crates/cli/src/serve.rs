@@ -21,10 +21,11 @@ use self::banner::Banner;
 use crate::args::{Backend, Common, Protocol, ServeArgs};
 use crate::control::Wish;
 use crate::failure::{Failure, Kind};
+use crate::interface::Interface;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::tuning::Tuning;
-use crate::{live, log, tun};
+use crate::{live, log};
 
 /// Runs the subcommand.
 pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<ExitCode, Failure> {
@@ -44,10 +45,10 @@ pub(crate) fn run(args: &ServeArgs, common: &Common) -> Result<ExitCode, Failure
             Some(at) => Some(Metrics::bind(at).await?),
             None => None,
         };
-        let tun = tun::open(&args.tun, &args.addresses)?;
-        let mut banner = Banner::new(&tun, &args.addresses);
+        let interface = Interface::open(&args.tun, &args.packet, &args.addresses)?;
+        let mut banner = Banner::new(&interface, &args.addresses);
         let control = Wish::new("handwave serve", &args.control);
-        let live = Live::start(tun, &args.addresses, &tuning, &control)?;
+        let live = Live::start(interface, &args.addresses, &tuning, &control)?;
         let listeners = Listeners {
             live: &live,
             tuning: &tuning,

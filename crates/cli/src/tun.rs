@@ -2,12 +2,14 @@
 
 mod namespace;
 
+pub(crate) use namespace::within;
+
 use std::ffi::OsStr;
 use std::net::IpAddr;
 
 use handwave_device::{InterfaceAddress, Offload, Tun, TunBuilder, TunError};
 
-use crate::args::{TunArgs, TunName};
+use crate::args::{InterfaceName, TunArgs};
 use crate::failure::{Failure, Kind};
 
 /// What IPv6 demands of a link (RFC 8200 5).
@@ -20,7 +22,7 @@ const CANDIDATES_MAX: u128 = 1_024;
 pub(crate) struct OpenTun {
     /// One device for each queue.
     pub(crate) queues: Vec<Tun>,
-    pub(crate) name: TunName,
+    pub(crate) name: InterfaceName,
     /// The addresses of the kernel's end, if it was created by us.
     pub(crate) created: Option<Vec<InterfaceAddress>>,
 }
@@ -72,7 +74,7 @@ pub(crate) fn open(args: &TunArgs, ours: &[InterfaceAddress]) -> Result<OpenTun,
 
 /// Attaches to an interface, or creates it with these addresses, in the namespace that its name says.
 pub(crate) fn open_with(
-    tun: &TunName,
+    tun: &InterfaceName,
     mtu: u16,
     offload: Offload,
     queues: u16,
@@ -90,7 +92,7 @@ pub(crate) fn open_with(
     };
     let opened = match &tun.namespace {
         None => open(),
-        Some(namespace) => namespace::within(namespace, open)?,
+        Some(namespace) => within(namespace, open)?,
     };
     let (queues, created) = opened.map_err(|error| failure(tun, &error))?;
     Ok(OpenTun {
@@ -100,7 +102,7 @@ pub(crate) fn open_with(
     })
 }
 
-fn check(args: &TunArgs, ours: &[InterfaceAddress]) -> Result<(), Failure> {
+pub(crate) fn check(args: &TunArgs, ours: &[InterfaceAddress]) -> Result<(), Failure> {
     for address in ours {
         if let Some(why) = unusable(address) {
             return Err(Failure::new(Kind::Usage, format!("--addr {address} cannot be the address of a host"))
@@ -218,7 +220,7 @@ impl Network {
 }
 
 /// What a user needs to know, and to do, when an interface cannot be had.
-fn failure(name: &TunName, error: &TunError) -> Failure {
+fn failure(name: &InterfaceName, error: &TunError) -> Failure {
     let kind = match error {
         TunError::NoPrivilege { .. } => return no_privilege(error),
         TunError::TunDeviceForbidden => Kind::Privilege,
@@ -254,7 +256,7 @@ fn no_privilege(error: &TunError) -> Failure {
 }
 
 /// The command that runs this very program again, as root.
-fn sudo_again() -> String {
+pub(crate) fn sudo_again() -> String {
     let program = std::env::current_exe().unwrap_or_else(|_| "handwave".into());
     let arguments = std::env::args_os().skip(1);
     let words = std::iter::once(program.into_os_string()).chain(arguments);
@@ -262,7 +264,7 @@ fn sudo_again() -> String {
     format!("sudo {}", words.join(" "))
 }
 
-fn shell_word(word: &OsStr) -> String {
+pub(crate) fn shell_word(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     shlex::try_quote(&word).map_or_else(|_| word.to_string(), std::borrow::Cow::into_owned)
 }

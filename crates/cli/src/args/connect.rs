@@ -2,7 +2,7 @@
 
 use handwave_device::InterfaceAddress;
 
-use super::{ControlArgs, HostPort, LogArgs, TunArgs};
+use super::{ControlArgs, HostPort, LogArgs, PacketArgs, TunArgs};
 
 pub(super) const ABOUT: &str = "\
 Connects to a server through a TUN interface and copies standard input to it, and what it sends to standard output. The \
@@ -31,6 +31,8 @@ pub(crate) struct ConnectArgs {
     pub(crate) addresses: Vec<InterfaceAddress>,
     #[command(flatten)]
     pub(crate) tun: TunArgs,
+    #[command(flatten)]
+    pub(crate) packet: PacketArgs,
     #[command(flatten)]
     pub(crate) control: ControlArgs,
     #[command(flatten)]

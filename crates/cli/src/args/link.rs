@@ -2,7 +2,7 @@
 
 use handwave_sim::LinkConfig;
 
-use super::{LogArgs, PathArgs, TunName};
+use super::{InterfaceName, LogArgs, PathArgs};
 use crate::units;
 
 pub(super) const ABOUT: &str = "\
@@ -28,7 +28,7 @@ Exit codes: 0 ended by Ctrl-C or SIGTERM, 1 failure, 2 usage, 3 bad input, 4 mis
 pub(crate) struct LinkArgs {
     /// One of the two TUN interfaces, attached to if it exists and created without an address otherwise; NAME@NETNS in another network namespace
     #[arg(long = "tun", value_name = "NAME", required = true)]
-    pub(crate) tuns: Vec<TunName>,
+    pub(crate) tuns: Vec<InterfaceName>,
     /// Largest packet on an interface that is created, in octets: 576 to 65535
     #[arg(long, value_name = "OCTETS", value_parser = clap::value_parser!(u16).range(576..), default_value_t = 1500)]
     pub(crate) mtu: u16,

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use handwave_device::InterfaceAddress;
 
 use super::defence::DefenceArgs;
-use super::{ControlArgs, HostPort, LogArgs, MetricsArgs, Port, TunArgs};
+use super::{ControlArgs, HostPort, LogArgs, MetricsArgs, PacketArgs, Port, TunArgs};
 
 pub(super) const ABOUT: &str = "\
 Serves real programs: opens a TUN interface, runs a Handwave stack on it, and offers the services asked for on its \
@@ -23,6 +23,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   handwave serve --addr 10.7.0.1/24 --http 80=.                then: curl -T FILE http://10.7.0.1/
   handwave serve --addr 10.7.0.1/24 --addr fd07::1/64 --echo 7
+  handwave serve --packet eth0 --addr 192.0.2.7/24 --gateway 192.0.2.1 --http-hello 80
   handwave serve --tun tun5 --addr 10.7.0.1/24 --forward 22=127.0.0.1:22 --forward 53=127.0.0.1:53/udp
 
 Environment: HANDWAVE_RXBUF and HANDWAVE_TXBUF limit the octets buffered per connection in each direction, \
@@ -38,6 +39,8 @@ pub(crate) struct ServeArgs {
     pub(crate) addresses: Vec<InterfaceAddress>,
     #[command(flatten)]
     pub(crate) tun: TunArgs,
+    #[command(flatten)]
+    pub(crate) packet: PacketArgs,
     #[command(flatten)]
     pub(crate) services: ServiceArgs,
     #[command(flatten)]

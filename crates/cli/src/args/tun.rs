@@ -13,7 +13,7 @@ use handwave_device::{InterfaceAddress, Offload};
 pub(crate) struct TunArgs {
     /// The TUN interface: attached to and left as it is if it exists, created for this run otherwise; NAME@NETNS in another network namespace
     #[arg(long = "tun", value_name = "NAME", default_value = "hw0")]
-    pub(crate) tun: TunName,
+    pub(crate) tun: InterfaceName,
     /// The kernel's address on an interface that is created; repeatable [default: the first one of each --addr's network that is free]
     #[arg(long = "host-addr", value_name = "CIDR")]
     pub(crate) host_addresses: Vec<InterfaceAddress>,
@@ -48,13 +48,13 @@ impl From<OffloadArg> for Offload {
 
 /// `NAME` or `NAME@NETNS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TunName {
+pub(crate) struct InterfaceName {
     pub(crate) name: String,
     /// The network namespace it is in, if that is not ours: a name as `ip netns` has it, the number of a process, or a path.
     pub(crate) namespace: Option<String>,
 }
 
-impl FromStr for TunName {
+impl FromStr for InterfaceName {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
@@ -69,7 +69,7 @@ impl FromStr for TunName {
     }
 }
 
-impl fmt::Display for TunName {
+impl fmt::Display for InterfaceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
         match &self.namespace {

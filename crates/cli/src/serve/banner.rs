@@ -8,8 +8,8 @@ use handwave_device::InterfaceAddress;
 use super::http::Directory;
 use crate::args::{Common, Protocol};
 use crate::failure::Failure;
+use crate::interface::Interface;
 use crate::screen::Screen;
-use crate::tun::OpenTun;
 
 /// The text as far as it is known.
 #[derive(Debug)]
@@ -21,22 +21,10 @@ pub(super) struct Banner {
 }
 
 impl Banner {
-    pub(super) fn new(tun: &OpenTun, ours: &[InterfaceAddress]) -> Self {
+    pub(super) fn new(interface: &Interface, ours: &[InterfaceAddress]) -> Self {
         let addresses: Vec<_> = ours.iter().map(InterfaceAddress::address).collect();
-        let mut text = format!("handwave serves on {}{}\n", tun.name, tun.origin());
-        let on_link = tun
-            .created
-            .as_ref()
-            .is_some_and(|kernel| !kernel.is_empty());
-        if !on_link {
-            for address in &addresses {
-                let _ = writeln!(
-                    text,
-                    "  the kernel needs a route: ip route add {address} dev {}",
-                    tun.name.name
-                );
-            }
-        }
+        let (name, origin) = (interface.name(), interface.origin(ours));
+        let text = format!("handwave serves on {name}{origin}");
         Self {
             addresses,
             text,

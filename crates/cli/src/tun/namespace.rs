@@ -13,7 +13,7 @@ use crate::failure::{Failure, Kind};
 /// Runs `work` on a thread that has moved into a namespace: its name as `ip netns` has it, the number of a process, or a path.
 ///
 /// A descriptor that is opened there works everywhere.
-pub(super) fn within<T: Send>(
+pub(crate) fn within<T: Send>(
     namespace: &str,
     work: impl FnOnce() -> T + Send,
 ) -> Result<T, Failure> {

@@ -16,6 +16,7 @@ mod errors;
 mod forward;
 mod link;
 mod metrics;
+mod packet;
 mod readme;
 mod serve;
 mod transfers;

@@ -1,0 +1,120 @@
+//! What a stack of a command stands on: a TUN interface, or a packet socket on an interface of this machine.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use handwave::{Builder, Stack};
+use handwave_device::{InterfaceAddress, PacketSocket, PacketSocketBuilder, PacketSocketError};
+
+use crate::args::{InterfaceName, OffloadArg, PacketArgs, TunArgs};
+use crate::failure::{Failure, Kind};
+use crate::tun::{self, OpenTun};
+
+/// An interface, open.
+#[derive(Debug)]
+pub(crate) enum Interface {
+    Tun(OpenTun),
+    Packet(Box<OpenPacketSocket>),
+}
+
+/// A packet socket, open.
+#[derive(Debug)]
+pub(crate) struct OpenPacketSocket {
+    socket: PacketSocket,
+    name: InterfaceName,
+    gateways: Vec<IpAddr>,
+}
+
+impl Interface {
+    /// Opens what the command line asks for; `ours` are the addresses of Handwave's end.
+    pub(crate) fn open(
+        tun: &TunArgs,
+        packet: &PacketArgs,
+        ours: &[InterfaceAddress],
+    ) -> Result<Self, Failure> {
+        let Some(name) = &packet.packet else {
+            return Ok(Self::Tun(tun::open(tun, ours)?));
+        };
+        tun::check(tun, ours)?;
+        let mut builder =
+            PacketSocketBuilder::new(&name.name).offload(!matches!(tun.offload, OffloadArg::Off));
+        if let Some(mac) = packet.mac {
+            builder = builder.mac(mac.0);
+        }
+        let open = || builder.open();
+        let opened = match &name.namespace {
+            None => open(),
+            Some(namespace) => tun::within(namespace, open)?,
+        };
+        Ok(Self::Packet(Box::new(OpenPacketSocket {
+            socket: opened.map_err(|error| failure(name, &error))?,
+            name: name.clone(),
+            gateways: packet.gateways.clone(),
+        })))
+    }
+
+    pub(crate) const fn name(&self) -> &InterfaceName {
+        match self {
+            Self::Tun(tun) => &tun.name,
+            Self::Packet(packet) => &packet.name,
+        }
+    }
+
+    /// How it came to be and how it is reached, as the rest of a text that has named it.
+    pub(crate) fn origin(&self, ours: &[InterfaceAddress]) -> String {
+        match self {
+            Self::Tun(tun) => {
+                let mut text = format!("{}\n", tun.origin());
+                let kernel = tun.created.as_ref();
+                if kernel.is_none_or(Vec::is_empty) {
+                    let name = &tun.name.name;
+                    for address in ours.iter().map(InterfaceAddress::address) {
+                        let _ = writeln!(
+                            text,
+                            "  the kernel needs a route: ip route add {address} dev {name}"
+                        );
+                    }
+                }
+                text
+            }
+            Self::Packet(packet) => format!(
+                " as {}, beside this machine, which does not reach it there\n",
+                packet.socket.mac()
+            ),
+        }
+    }
+
+    /// A stack that stands on it.
+    pub(crate) fn stack(self) -> Builder {
+        match self {
+            Self::Tun(tun) => Stack::builder().queues(tun.queues),
+            Self::Packet(packet) => {
+                let builder = Stack::builder().device(packet.socket);
+                packet.gateways.into_iter().fold(builder, Builder::gateway)
+            }
+        }
+    }
+}
+
+/// What a user needs to know, and to do, when a packet socket cannot be had.
+fn failure(name: &InterfaceName, error: &PacketSocketError) -> Failure {
+    let what = format!("cannot be a station on {name}");
+    match error {
+        PacketSocketError::NoPrivilege { program, .. } => {
+            let program = tun::shell_word(program.as_os_str());
+            Failure::new(
+                Kind::Privilege,
+                format!("no privilege to open a packet socket on {name}"),
+            )
+            .because("that takes root or CAP_NET_RAW")
+            .hint(tun::sudo_again())
+            .hint(format!(
+                "sudo setcap cap_net_raw+ep {program}   (once; then without sudo)"
+            ))
+        }
+        PacketSocketError::BadMac { .. } | PacketSocketError::NotEthernet { .. } => {
+            Failure::new(Kind::Usage, what).because(error)
+        }
+        _ => Failure::new(Kind::Failed, what).because(error),
+    }
+}
