@@ -34,6 +34,10 @@ impl<T> Default for Arena<T> {
 }
 
 impl<T> Arena<T> {
+    /// Octets that a tenant takes.
+    #[cfg(test)]
+    pub(crate) const COST: usize = size_of::<(u32, Slot<T>)>();
+
     /// An empty table with room for `capacity` tenants.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self {

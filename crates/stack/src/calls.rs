@@ -459,9 +459,9 @@ impl Stack {
         let time_waits = self
             .time_waits
             .iter()
-            .map(|record| SocketSummary::TimeWait {
+            .map(|(record, deadline)| SocketSummary::TimeWait {
                 tuple: *record.tuple(),
-                deadline: record.deadline(),
+                deadline,
             });
         let udp = self.udp.iter().map(|(id, socket)| SocketSummary::Udp {
             id,

@@ -53,6 +53,10 @@ pub(crate) struct Demux {
 }
 
 impl Demux {
+    /// Octets that an entry takes just after the table has grown, when it is filled least: to 7/16. An entry has an octet of tag.
+    #[cfg(test)]
+    pub(crate) const COST: usize = ((size_of::<Tagged>() + 1) * 16).div_ceil(7);
+
     /// A table hashed with `key` that has room for `capacity` tuples.
     pub(crate) fn new(key: Key, capacity: usize) -> Self {
         Self {

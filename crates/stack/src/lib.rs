@@ -30,6 +30,8 @@ extern crate std;
 mod addresses;
 mod aging;
 mod arena;
+#[cfg(all(test, target_pointer_width = "64"))]
+mod budgets;
 mod calls;
 mod config;
 mod connections;
@@ -51,6 +53,7 @@ mod rate;
 mod ready;
 mod routes;
 mod setup;
+mod slots;
 mod snapshot;
 mod stack;
 mod steering;

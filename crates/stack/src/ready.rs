@@ -28,6 +28,10 @@ impl Default for ReadyList {
 }
 
 impl ReadyList {
+    /// Octets that a key takes.
+    #[cfg(test)]
+    pub(crate) const COST: usize = size_of::<(u32, u32)>();
+
     /// An empty list with room for the keys below `capacity`.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self {

@@ -278,7 +278,7 @@ impl Stack {
         let record = self.time_waits.at(slot)?;
         Some(TimeWaitSnapshot {
             tuple: *record.tuple(),
-            deadline: record.deadline(),
+            deadline: self.time_waits.deadline(slot),
         })
     }
 

@@ -1,11 +1,11 @@
 //! Connections in TIME-WAIT that the application has let go of: a compact record each (RFC 9293 3.10.7.4, RFC 6191).
 
-use crate::arena::Arena;
 use crate::config::TimeWaitOverflow;
 use crate::demux::Owner;
 use crate::id::InterfaceId;
 use crate::input::Way;
 use crate::ready::ReadyList;
+use crate::slots::Slots;
 use crate::stack::Stack;
 use crate::timers::TimerWheel;
 use handwave_tcp::{Context, Instant, SegmentIn, TimeWait, TimeWaitVerdict, Tuple};
@@ -13,7 +13,8 @@ use handwave_tcp::{Context, Instant, SegmentIn, TimeWait, TimeWaitVerdict, Tuple
 /// All TIME-WAIT records of a stack.
 #[derive(Debug)]
 pub(crate) struct TimeWaits {
-    records: Arena<TimeWait>,
+    records: Slots<TimeWait>,
+    /// When each wait is over: nobody else knows.
     pub(crate) timers: TimerWheel,
     /// The records from the oldest to the youngest, if the oldest is ever to be thrown out.
     order: Option<ReadyList>,
@@ -26,7 +27,7 @@ impl TimeWaits {
             TimeWaitOverflow::EvictOldest => Some(ReadyList::default()),
         };
         Self {
-            records: Arena::default(),
+            records: Slots::default(),
             timers: TimerWheel::new(now),
             order,
         }
@@ -56,16 +57,22 @@ impl TimeWaits {
         self.records.at(slot)
     }
 
-    /// All records in slot order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &TimeWait> {
-        self.records.iter().map(|(_, _, record)| record)
+    /// When the wait of the record in `slot` is over, to the microsecond.
+    pub(crate) fn deadline(&self, slot: u32) -> Instant {
+        self.timers.deadline(slot).unwrap_or_default()
+    }
+
+    /// All records in slot order, each with the moment at which it is forgotten.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&TimeWait, Instant)> {
+        let records = self.records.iter();
+        records.map(|(slot, record)| (record, self.deadline(slot)))
     }
 }
 
 impl Stack {
-    pub(crate) fn insert_time_wait(&mut self, record: TimeWait) {
-        let (tuple, deadline) = (*record.tuple(), record.deadline());
-        let (slot, _) = self.time_waits.records.insert(record);
+    pub(crate) fn insert_time_wait(&mut self, record: TimeWait, deadline: Instant) {
+        let tuple = *record.tuple();
+        let slot = self.time_waits.records.insert(record);
         self.time_waits.timers.arm(slot, deadline);
         if let Some(order) = &mut self.time_waits.order {
             order.push(slot);
@@ -81,14 +88,20 @@ impl Stack {
         slot: u32,
         segment: SegmentIn,
     ) {
-        let Some(record) = self.time_waits.records.at_mut(slot) else {
+        let Some(record) = self.time_waits.records.at(slot) else {
             return;
         };
         let tuple = *record.tuple();
         match record.handle_segment(&mut Context::new(now, &mut self.host), &segment) {
             TimeWaitVerdict::Dropped(_) => {}
-            TimeWaitVerdict::Reply { segment: reply, .. } => {
-                // A later deadline is found when the earlier one has passed.
+            TimeWaitVerdict::Reply {
+                segment: reply,
+                until,
+                ..
+            } => {
+                if let Some(until) = until {
+                    self.time_waits.timers.rearm(slot, until);
+                }
                 self.send_segment(now, interface, &tuple, reply);
             }
             TimeWaitVerdict::Reopen { iss_floor, reason } => {
@@ -138,13 +151,7 @@ impl Stack {
     /// Forgets the records whose time is over.
     pub(crate) fn time_waits_timeout(&mut self, now: Instant) {
         while let Some(slot) = self.time_waits.timers.pop_expired(now) {
-            let Some(record) = self.time_waits.records.at(slot) else {
-                continue;
-            };
-            let deadline = record.deadline();
-            if deadline > now {
-                self.time_waits.timers.arm(slot, deadline);
-            } else {
+            if let Some(record) = self.time_waits.records.at(slot) {
                 record.expire(&mut Context::new(now, &mut self.host));
                 self.remove_time_wait(slot);
             }

@@ -75,6 +75,10 @@ pub(crate) struct TimerWheel {
 const EXPIRED: u32 = LEVELS << BITS;
 
 impl TimerWheel {
+    /// Octets that a key takes.
+    #[cfg(test)]
+    pub(crate) const COST: usize = size_of::<Entry>();
+
     /// A wheel that stands at `now`.
     pub(crate) fn new(now: Instant) -> Self {
         Self {
@@ -115,6 +119,19 @@ impl TimerWheel {
         }
         self.armed += 1;
         self.link(key, due);
+    }
+
+    /// Makes `key` fire at `deadline`, earlier or later than it would have.
+    pub(crate) fn rearm(&mut self, key: u32, deadline: Instant) {
+        self.cancel(key);
+        self.arm(key, deadline);
+    }
+
+    /// When `key` fires, if it is armed.
+    pub(crate) fn deadline(&self, key: u32) -> Option<Instant> {
+        let entry = self.entries.get(key as usize)?;
+        let due = Instant::from_nanos(entry.due.saturating_mul(NANOS_PER_TICK));
+        (entry.prev != IDLE).then_some(due)
     }
 
     /// Makes `key` fire no more.

@@ -507,13 +507,15 @@ impl Connection {
         core::mem::replace(events, Events::NONE)
     }
 
-    /// In TIME-WAIT, takes over the wait as a compact record and leaves this connection CLOSED, its text still readable.
+    /// In TIME-WAIT, takes over the wait as a compact record and the moment at which it is over, and leaves this connection
+    /// CLOSED, its text still readable.
     ///
     /// `None` in any other state, and while segments are still to be polled.
-    pub fn take_time_wait(&mut self, cx: &mut Context<'_>) -> Option<TimeWait> {
+    pub fn take_time_wait(&mut self, cx: &mut Context<'_>) -> Option<(TimeWait, Instant)> {
         match &mut self.state {
             State::Known(tcb) if tcb.phase() == Phase::TimeWait && !tcb.intents.is_pending() => {
-                let record = TimeWait::of(tcb);
+                let deadline = tcb.timers.deadline(Timer::TimeWait).unwrap_or_default();
+                let record = (TimeWait::of(tcb), deadline);
                 tcb.advance(cx, crate::phase::Cause::TimeWaitElapsed);
                 Some(record)
             }
@@ -747,11 +749,16 @@ impl Connection {
 
 /// TIME-WAIT while the application has not let go: the record's rules, applied to the TCB.
 fn time_wait_segment(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -> Verdict {
-    let mut record = TimeWait::of(tcb);
-    match record.judge(cx, segment) {
+    let verdict = TimeWait::of(tcb).judge(cx, segment);
+    if let TimeWaitVerdict::Reply {
+        until: Some(until), ..
+    } = verdict
+    {
+        tcb.timers.set(Timer::TimeWait, until);
+    }
+    match verdict {
         TimeWaitVerdict::Dropped(reason) => Verdict::Dropped(reason),
         TimeWaitVerdict::Reply { reason, .. } | TimeWaitVerdict::Reopen { reason, .. } => {
-            tcb.timers.set(Timer::TimeWait, record.deadline());
             tcb.intents.ack = true;
             Verdict::Acknowledged(reason)
         }

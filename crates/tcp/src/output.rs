@@ -112,8 +112,9 @@ pub(crate) fn poll(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
     }
     match reason {
         SendReason::Retransmission => {
-            tcb.stats.bytes_retransmitted += text;
-            tcb.stats.retransmissions += 1;
+            let totals = tcb.rare_mut();
+            totals.bytes_retransmitted += text;
+            totals.retransmissions += 1;
             cx.host.counters.segments_retransmitted += 1;
         }
         SendReason::Challenge => cx.host.counters.challenge_acks += 1,

@@ -4,11 +4,11 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use handwave_wire::SeqNum;
+use handwave_wire::{SackBlock, SeqNum};
 
 use crate::buffer::{ReceiveBuffer, SendBuffer};
 use crate::config::{Acknowledging, Config, Segmentation};
-use crate::congestion::{CongestionControl, initial_window};
+use crate::congestion::{Controller, initial_window};
 use crate::delayed_ack::DelayedAck;
 use crate::error::ConnectionError;
 use crate::events::icmp::IcmpKind;
@@ -55,7 +55,7 @@ pub(crate) struct Tcb {
     pub(crate) loss: LossState,
     /// SND.NXT when the last loss was noticed, ISS before any (RFC 6582 3.2).
     pub(crate) recover: SeqNum,
-    pub(crate) congestion: Box<dyn CongestionControl>,
+    pub(crate) congestion: Controller,
     pub(crate) timers: Timers,
     pub(crate) intents: Intents,
     pub(crate) ack: AckState,
@@ -63,9 +63,46 @@ pub(crate) struct Tcb {
     pub(crate) app: AppState,
     pub(crate) events: Events,
     pub(crate) error: Option<ConnectionError>,
+    pub(crate) stats: Stats,
+    rare: Option<Box<Rare>>,
+}
+
+/// What most connections never come to know: it takes memory from the first time on that there is something to say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rare {
+    /// SND.UP: the octet after the last urgent one, while urgent text is unacknowledged.
+    pub(crate) snd_up: Option<SeqNum>,
+    /// RCV.UP: the octet after the peer's last urgent one.
+    pub(crate) rcv_up: Option<SeqNum>,
+    /// A block that arrived a second time, to be reported once (RFC 2883).
+    pub(crate) duplicate_block: Option<SackBlock>,
     /// What a router or the peer's host last said against a segment, until an acknowledgment says that all is well.
     pub(crate) soft_error: Option<IcmpKind>,
-    pub(crate) stats: Stats,
+    pub(crate) bytes_retransmitted: u64,
+    pub(crate) retransmissions: u32,
+    pub(crate) timeouts: u32,
+}
+
+impl Rare {
+    const NOTHING: &Self = &Self {
+        snd_up: None,
+        rcv_up: None,
+        duplicate_block: None,
+        soft_error: None,
+        bytes_retransmitted: 0,
+        retransmissions: 0,
+        timeouts: 0,
+    };
+
+    /// What a handshake in which a SYN or SYN+ACK was repeated so often leaves behind.
+    fn after_handshake(repeats: u8) -> Option<Box<Self>> {
+        (repeats > 0).then(|| {
+            Box::new(Self {
+                retransmissions: u32::from(repeats),
+                ..Self::default()
+            })
+        })
+    }
 }
 
 /// Whether lost segments are being repaired (RFC 6675 5, RFC 6582 3).
@@ -93,8 +130,6 @@ pub(crate) struct AckState {
     pub(crate) duplicates: u8,
     /// The last challenge or out-of-window acknowledgment, for the limit per connection.
     pub(crate) last_challenge: Option<Instant>,
-    /// A block that arrived a second time, to be reported once (RFC 2883).
-    pub(crate) duplicate_block: Option<handwave_wire::SackBlock>,
 }
 
 /// How long the peer has been silent about what it owes us.
@@ -152,9 +187,6 @@ pub(crate) struct Stats {
     pub(crate) data_segments_in: u64,
     pub(crate) data_segments_out: u64,
     pub(crate) bytes_sent: u64,
-    pub(crate) bytes_retransmitted: u64,
-    pub(crate) retransmissions: u32,
-    pub(crate) timeouts: u32,
 }
 
 /// What a new TCB starts from; the handshake knows it all.
@@ -207,7 +239,7 @@ impl Tcb {
             (config.segmentation == Segmentation::Records).then(|| Box::new(Records::new(iss + 1)));
         let repairs = records.is_some().then(|| Box::new(Repairs::new(iss)));
         let window = first_window(&config, mss.send, handshake_repeats);
-        let congestion = config.congestion.build(window);
+        let congestion = config.congestion.controller(window);
         Self {
             phase: Phase::SynReceived,
             ack: AckState {
@@ -239,13 +271,12 @@ impl Tcb {
             app: AppState::default(),
             events: Events::NONE,
             error: None,
-            soft_error: None,
             stats: Stats {
-                retransmissions: u32::from(handshake_repeats),
                 // The peer's SYN.
                 segments_in: 1,
                 ..Stats::default()
             },
+            rare: Rare::after_handshake(handshake_repeats),
         }
         .with_send_buffer()
     }
@@ -331,6 +362,21 @@ impl Tcb {
         }
         self.error = Some(error);
         self.advance(cx, cause);
+    }
+
+    /// What is seldom known.
+    pub(crate) fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(Rare::NOTHING)
+    }
+
+    /// The same, to note something.
+    pub(crate) fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// The same, to forget something if it was ever noted.
+    pub(crate) fn rare_if_any(&mut self) -> Option<&mut Rare> {
+        self.rare.as_deref_mut()
     }
 
     /// Whether our SYN still takes a sequence number before the text.

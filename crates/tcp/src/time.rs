@@ -7,6 +7,7 @@
 //! reached only by sentinels such as [`Instant::MAX`].
 
 use core::fmt;
+use core::num::NonZero;
 use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
 
@@ -23,67 +24,70 @@ use core::time::Duration;
 /// assert_eq!(sent - acked, Duration::ZERO);
 /// assert_eq!(acked.to_string(), "1.540000000");
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Instant(u64);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(
+    /// Nanoseconds and one, so that `Option<Instant>` takes eight octets.
+    NonZero<u64>,
+);
 
 impl Instant {
     /// The start of the caller's clock.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self(NonZero::<u64>::MIN);
     /// The last representable point: later than anything that happens.
-    pub const MAX: Self = Self(u64::MAX);
+    pub const MAX: Self = Self(NonZero::<u64>::MAX);
 
-    /// The point `nanos` nanoseconds after the start.
+    /// The point `nanos` nanoseconds after the start, at most [`Instant::MAX`].
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
-        Self(nanos)
+        Self(NonZero::<u64>::MIN.saturating_add(nanos))
     }
 
     /// The point `micros` microseconds after the start.
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
-        Self(micros.saturating_mul(1_000))
+        Self::from_nanos(micros.saturating_mul(1_000))
     }
 
     /// The point `millis` milliseconds after the start.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis.saturating_mul(1_000_000))
+        Self::from_nanos(millis.saturating_mul(1_000_000))
     }
 
     /// The point `secs` seconds after the start.
     #[must_use]
     pub const fn from_secs(secs: u64) -> Self {
-        Self(secs.saturating_mul(1_000_000_000))
+        Self::from_nanos(secs.saturating_mul(1_000_000_000))
     }
 
     /// Nanoseconds since the start.
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// Whole microseconds since the start.
     #[must_use]
     pub const fn as_micros(self) -> u64 {
-        self.0 / 1_000
+        self.as_nanos() / 1_000
     }
 
     /// Whole milliseconds since the start.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
-        self.0 / 1_000_000
+        self.as_nanos() / 1_000_000
     }
 
     /// Whole seconds since the start.
     #[must_use]
     pub const fn as_secs(self) -> u64 {
-        self.0 / 1_000_000_000
+        self.as_nanos() / 1_000_000_000
     }
 
     /// The span from `earlier` to `self`; `None` if `earlier` is in fact later.
     #[must_use]
     pub const fn checked_since(self, earlier: Self) -> Option<Duration> {
-        match self.0.checked_sub(earlier.0) {
+        match self.0.get().checked_sub(earlier.0.get()) {
             Some(nanos) => Some(Duration::from_nanos(nanos)),
             None => None,
         }
@@ -92,7 +96,7 @@ impl Instant {
     /// The span from `earlier` to `self`; zero if `earlier` is in fact later.
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }
 
     /// The point `span` later; `None` if it is not representable.
@@ -112,7 +116,14 @@ impl Instant {
     #[must_use]
     pub fn saturating_sub(self, span: Duration) -> Self {
         let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        Self(self.0.saturating_sub(nanos))
+        Self::from_nanos(self.as_nanos().saturating_sub(nanos))
+    }
+}
+
+/// The start of the caller's clock.
+impl Default for Instant {
+    fn default() -> Self {
+        Self::ZERO
     }
 }
 
@@ -153,7 +164,12 @@ impl Sub for Instant {
 /// Prints seconds since the start, with nanoseconds.
 impl fmt::Display for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:09}", self.as_secs(), self.0 % 1_000_000_000)
+        write!(
+            f,
+            "{}.{:09}",
+            self.as_secs(),
+            self.as_nanos() % 1_000_000_000
+        )
     }
 }
 
@@ -181,6 +197,13 @@ mod tests {
             (3, 3_004, 3_004_005)
         );
         assert_eq!(t.to_string(), "3.004005006");
+    }
+
+    #[test]
+    fn none_takes_no_room() {
+        assert_eq!(size_of::<Option<Instant>>(), size_of::<u64>());
+        assert_eq!(Instant::ZERO.as_nanos(), 0);
+        assert_eq!(Instant::from_nanos(u64::MAX), Instant::MAX);
     }
 
     #[test]

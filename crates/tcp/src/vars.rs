@@ -62,8 +62,6 @@ pub(crate) struct SendVars {
     pub(crate) wl1: SeqNum,
     /// SEG.ACK of the segment that set `wnd`.
     pub(crate) wl2: SeqNum,
-    /// The octet after the last urgent one, while urgent text is unacknowledged.
-    pub(crate) up: Option<SeqNum>,
     /// The largest window the peer ever offered: MAX.SND.WND (RFC 5961 5.2).
     pub(crate) wnd_max: u32,
     /// Shift of the windows the peer offers.
@@ -82,7 +80,6 @@ impl SendVars {
             wnd: 0,
             wl1: SeqNum::default(),
             wl2: SeqNum::default(),
-            up: None,
             wnd_max: 0,
             shift: WindowShift::NONE,
         }
@@ -121,8 +118,6 @@ pub(crate) struct ReceiveVars {
     pub(crate) granted: SeqNum,
     /// Most octets to offer, whatever the buffer has room for.
     pub(crate) limit: u32,
-    /// The octet after the peer's last urgent one.
-    pub(crate) up: Option<SeqNum>,
     /// Where the peer's FIN stands, once seen.
     pub(crate) fin: Option<SeqNum>,
     /// The acknowledgment number last sent (RFC 7323 4.3, Last.ACK.sent).
@@ -143,7 +138,6 @@ impl ReceiveVars {
             edge: nxt,
             granted: nxt,
             limit: u32::MAX,
-            up: None,
             fin: None,
             last_ack_sent: nxt,
             shift: WindowShift::NONE,

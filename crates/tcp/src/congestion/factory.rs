@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::str::FromStr;
 
+use super::controller::Controller;
 use super::{CongestionControl, Reno};
 
 /// The algorithms there are, and room for those of others (RFC 9293 3.8.2 [MAY-18]).
@@ -47,6 +48,14 @@ impl Algorithm {
         match self {
             Self::Reno => Box::new(Reno::new(initial_window)),
             Self::Custom { build, .. } => build(initial_window),
+        }
+    }
+
+    /// Makes an instance as a connection keeps it.
+    pub(crate) fn controller(self, initial_window: u32) -> Controller {
+        match self {
+            Self::Reno => Controller::Reno(Reno::new(initial_window)),
+            Self::Custom { build, .. } => Controller::Custom(build(initial_window)),
         }
     }
 

@@ -7,10 +7,12 @@
 //! Windows are in octets. `cwnd` does not include the inflation by duplicate ACKs that RFC 5681 3.2 describes: octets
 //! that have left the network leave the pipe instead (RFC 6675), which is the same and applies to SACK as well.
 
+mod controller;
 mod factory;
 mod initial_window;
 pub mod reno;
 
+pub(crate) use controller::Controller;
 pub use factory::{Algorithm, UnknownAlgorithm};
 pub use initial_window::initial_window;
 pub use reno::Reno;

@@ -62,9 +62,9 @@ impl Connection {
 
     /// Takes what ICMP last said against a segment of a connection that goes on, if no acknowledgment came since
     /// (RFC 9293 3.9.2.2): a program that asks is told the reason, and so is one whose connection then times out.
-    pub const fn take_soft_error(&mut self) -> Option<IcmpKind> {
+    pub fn take_soft_error(&mut self) -> Option<IcmpKind> {
         match &mut self.state {
-            State::Known(tcb) => tcb.soft_error.take(),
+            State::Known(tcb) => tcb.rare_if_any()?.soft_error.take(),
             State::SynSent(_) | State::Stillborn { .. } => None,
         }
     }

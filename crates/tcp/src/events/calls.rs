@@ -84,7 +84,7 @@ pub(crate) fn write_urgent(
 ) -> Result<usize, SendError> {
     let taken = write(tcb, cx, data, WriteOptions::default())?;
     if taken > 0 {
-        tcb.snd.up = Some(tcb.text_end());
+        tcb.rare_mut().snd_up = Some(tcb.text_end());
     }
     Ok(taken)
 }
@@ -146,12 +146,9 @@ fn at_end(tcb: &Tcb) -> Result<usize, ReceiveError> {
 /// Tells the peer when reading has opened the window far enough (RFC 9293 3.8.6.2.2).
 fn after_read(tcb: &mut Tcb, cx: &mut Context<'_>, taken: usize) {
     tuning::on_read(tcb, cx);
-    if tcb
-        .rcv
-        .up
-        .is_some_and(|up| tcb.read_position().at_or_after(up))
-    {
-        tcb.rcv.up = None;
+    let position = tcb.read_position();
+    if let Some(rare) = tcb.rare_if_any() {
+        rare.rcv_up.take_if(|up| position.at_or_after(*up));
     }
     let told = opens_enough_to_tell(tcb) || delayed_ack::on_read(tcb, taken);
     if tcb.phase().can_receive() && tcb.phase() != Phase::SynReceived && told {
@@ -236,7 +233,7 @@ pub(crate) fn set_config(tcb: &mut Tcb, cx: &Context<'_>, config: Arc<Config>) {
 
 /// Octets of urgent text the application has not read (RFC 9293 3.8.5 [MUST-33]).
 pub(crate) fn urgent_pending(tcb: &Tcb) -> u32 {
-    match tcb.rcv.up {
+    match tcb.rare().rcv_up {
         Some(up) if up.after(tcb.read_position()) => up.since(tcb.read_position()),
         _ => 0,
     }

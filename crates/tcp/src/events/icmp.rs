@@ -88,7 +88,7 @@ pub(crate) fn handle(tcb: &mut Tcb, cx: &mut Context<'_>, error: IcmpError) -> b
             tcb.fail(cx, Cause::GaveUp, hard);
         }
         Some(_) | None => {
-            tcb.soft_error = Some(error.kind);
+            tcb.rare_mut().soft_error = Some(error.kind);
             tcb.events |= Events::SOFT_ERROR;
         }
     }

@@ -63,7 +63,7 @@ fn on_retransmission_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
         return give_up(tcb, cx, ConnectionError::TimedOut);
     }
     cx.host.counters.timeouts += 1;
-    tcb.stats.timeouts += 1;
+    tcb.rare_mut().timeouts += 1;
     let first = !matches!(tcb.loss, LossState::Timeout);
     let loss = LossEvent {
         now: cx.now,

@@ -82,7 +82,7 @@ fn sack_blocks_wanted(tcb: &Tcb) -> u8 {
         return 0;
     }
     let room = if tcb.negotiated.timestamps { 3 } else { 4 };
-    let duplicate = u8::from(tcb.ack.duplicate_block.is_some());
+    let duplicate = u8::from(tcb.rare().duplicate_block.is_some());
     let ranges = u8::try_from(tcb.receive.sack_blocks(tcb.rcv.nxt, 4).len()).unwrap_or(4);
     let ranges = ranges + u8::from(fin_alone(tcb).is_some());
     room.min(duplicate + ranges)
@@ -114,7 +114,9 @@ fn options(tcb: &mut Tcb, cx: &Context<'_>) -> TcpOptions {
     if wanted == 0 {
         return options;
     }
-    if let Some(block) = tcb.ack.duplicate_block.take() {
+    if let Some(rare) = tcb.rare_if_any()
+        && let Some(block) = rare.duplicate_block.take()
+    {
         options.sack.push(block);
     }
     let fin = fin_beyond_gap(tcb);
@@ -133,7 +135,7 @@ fn options(tcb: &mut Tcb, cx: &Context<'_>) -> TcpOptions {
 
 /// Points at the octet after the urgent text, as far as 16 bits reach (RFC 9293 3.8.5 [MUST-30] [MUST-62]).
 fn urgent(tcb: &Tcb, seq: SeqNum, flags: TcpFlags) -> (TcpFlags, u16) {
-    match tcb.snd.up {
+    match tcb.rare().snd_up {
         Some(up) if up.after(seq) => {
             let ahead = u16::try_from(up.since(seq)).unwrap_or(u16::MAX);
             (flags | TcpFlags::URG, ahead)

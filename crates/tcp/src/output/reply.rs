@@ -8,15 +8,15 @@ use crate::config::Config;
 use crate::segment::SegmentOut;
 use crate::tuple::Tuple;
 
-/// A SYN+ACK whose numbers are a cookie, or a RST: all that cannot be told from the tuple, and no more, since under a flood
-/// little else is carried about.
+/// A SYN+ACK whose numbers are a cookie, a RST, or the acknowledgment of a connection in TIME-WAIT: all that cannot be told from
+/// the tuple, and no more, since under a flood little else is carried about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// SEG.SEQ.
     pub seq: SeqNum,
     /// SEG.ACK, if the segment carries ACK.
     pub ack: Option<SeqNum>,
-    /// SYN or RST.
+    /// SYN, RST, or ACK alone.
     pub flags: TcpFlags,
     /// SEG.WND.
     pub window: u16,
@@ -26,7 +26,7 @@ pub struct Reply {
     pub window_scale: Option<u8>,
     /// Whether a SYN+ACK carries SACK-permitted.
     pub sack_permitted: bool,
-    /// Timestamps option of a SYN+ACK.
+    /// Timestamps option.
     pub timestamps: Option<Timestamps>,
     /// How the options of a SYN+ACK are written.
     pub order: OptionOrder,

@@ -105,7 +105,7 @@ fn train_max(tcb: &Tcb, records: &Records, mss: u32) -> u32 {
 
 /// Nagle's algorithm as Minshall has it: a small segment waits while another is unacknowledged. A cork holds all of them.
 fn holds_small(tcb: &Tcb, records: &Records, small: bool) -> bool {
-    if !small || records.push_once || tcb.snd.up.is_some() {
+    if !small || records.push_once || tcb.rare().snd_up.is_some() {
         return false;
     }
     if tcb.config.cork || records.more {
@@ -124,7 +124,7 @@ fn split_point(
     head: Head,
     (quota, mss, usable): (u32, u32, u32),
 ) -> u32 {
-    if tcb.snd.up.is_some() {
+    if tcb.rare().snd_up.is_some() {
         return mss;
     }
     let most = quota.saturating_mul(mss);

@@ -42,7 +42,7 @@ pub struct End {
     pub config: Arc<Config>,
     pub connection: Option<Connection>,
     pub listener: Option<Listener>,
-    pub time_wait: Option<TimeWait>,
+    pub time_wait: Option<(TimeWait, Instant)>,
     pub received: Vec<u8>,
     pub saw_end: bool,
     pub events: Events,
@@ -275,10 +275,13 @@ impl Pair {
         let end = self.end(side);
         let mut cx = Context::new(now, &mut end.host);
         let mut floor = None;
-        if let Some(record) = &mut end.time_wait {
+        if let Some((record, deadline)) = &mut end.time_wait {
             match record.handle_segment(&mut cx, &segment) {
                 TimeWaitVerdict::Dropped(_) => return,
-                TimeWaitVerdict::Reply { segment, .. } => return self.transmit(side, segment),
+                TimeWaitVerdict::Reply { segment, until, .. } => {
+                    *deadline = until.unwrap_or(*deadline);
+                    return self.transmit(side, segment);
+                }
                 TimeWaitVerdict::Reopen { iss_floor, .. } => {
                     floor = Some(iss_floor);
                     end.time_wait = None;
@@ -317,7 +320,7 @@ impl Pair {
         };
         let connection = end.connection.as_ref().and_then(Connection::poll_timeout);
         let listener = end.listener.as_ref().and_then(Listener::poll_timeout);
-        let record = end.time_wait.as_ref().map(TimeWait::deadline);
+        let record = end.time_wait.as_ref().map(|(_, deadline)| *deadline);
         [connection, listener, record].into_iter().flatten().min()
     }
 
@@ -350,7 +353,7 @@ impl Pair {
                 if end
                     .time_wait
                     .as_ref()
-                    .is_some_and(|record| record.deadline() <= now)
+                    .is_some_and(|(_, deadline)| *deadline <= now)
                 {
                     end.time_wait = None;
                 }

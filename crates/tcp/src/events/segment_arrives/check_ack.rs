@@ -31,7 +31,9 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) ->
         check_handshake_ack(tcb, cx, segment)?;
     }
     check_range(tcb, cx, header.ack)?;
-    tcb.soft_error = None;
+    if let Some(rare) = tcb.rare_if_any() {
+        rare.soft_error = None;
+    }
     let before = Before {
         wnd: tcb.snd.wnd,
         flight: tcb.snd.flight(),
@@ -163,8 +165,8 @@ fn take_acknowledgment(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum, echo: O
     // Linux counts sequence numbers here, the FIN's too.
     let counted = if tcb.repairs.is_some() { acked } else { text };
     tcb.stats.bytes_acked += u64::from(counted);
-    if tcb.snd.up.is_some_and(|up| up.at_or_before(ack)) {
-        tcb.snd.up = None;
+    if let Some(rare) = tcb.rare_if_any() {
+        rare.snd_up.take_if(|up| up.at_or_before(ack));
     }
     tcb.patience.tries = 0;
     tcb.patience.since = None;

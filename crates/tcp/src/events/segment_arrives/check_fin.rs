@@ -25,9 +25,11 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>) {
     } else {
         tcb.intents.ack = true;
     }
-    if tcb.records.is_some() {
+    if tcb.records.is_some()
+        && let Some(rare) = tcb.rare_if_any()
+    {
         // With the end of the text Linux forgets what it would have told of text.
-        tcb.ack.duplicate_block = None;
+        rare.duplicate_block = None;
     }
     tcb.timers.stop(Timer::FinWait2);
     tcb.events |= Events::READABLE | Events::PEER_CLOSED;

@@ -132,8 +132,9 @@ fn strip_repeated_syn(tcb: &mut Tcb, segment: &mut SegmentIn) {
         } else if tcb.config.sequence_check == SequenceCheck::Lenient {
             // Linux takes the SYN for text that arrived twice, and answers it as such.
             let (left, right) = (tcb.rcv.irs, tcb.rcv.irs + 1);
+            let sack = tcb.negotiated.sack;
             tcb.intents.ack = true;
-            tcb.ack.duplicate_block = tcb.negotiated.sack.then_some(SackBlock { left, right });
+            tcb.rare_mut().duplicate_block = sack.then_some(SackBlock { left, right });
         }
     }
 }
@@ -201,7 +202,7 @@ fn note_duplicate(tcb: &mut Tcb, segment: &SegmentIn) {
     }
     let end = (seq + len).earlier_of(tcb.rcv.nxt);
     if end.after(seq) {
-        tcb.ack.duplicate_block = Some(SackBlock {
+        tcb.rare_mut().duplicate_block = Some(SackBlock {
             left: seq,
             right: end,
         });
@@ -231,7 +232,7 @@ pub(super) fn trim(tcb: &mut Tcb, segment: &mut SegmentIn) {
         }
         let cut = old.min(octets(segment.payload.len()));
         if cut > 0 && tcb.negotiated.sack {
-            tcb.ack.duplicate_block = Some(SackBlock {
+            tcb.rare_mut().duplicate_block = Some(SackBlock {
                 left: header.seq,
                 right: header.seq + cut,
             });

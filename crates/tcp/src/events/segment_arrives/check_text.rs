@@ -101,7 +101,7 @@ fn note_held(tcb: &mut Tcb, offset: usize, len: usize) {
     }
     if let Some((from, held)) = tcb.receive.first_held(offset, len) {
         let left = tcb.rcv.nxt + octets(from);
-        tcb.ack.duplicate_block = Some(SackBlock {
+        tcb.rare_mut().duplicate_block = Some(SackBlock {
             left,
             right: left + octets(held),
         });

@@ -15,9 +15,9 @@ pub(super) fn check(tcb: &mut Tcb, segment: &SegmentIn) {
     if !up.after(tcb.read_position()) {
         return;
     }
-    let advances = tcb.rcv.up.is_none_or(|known| up.after(known));
+    let advances = tcb.rare().rcv_up.is_none_or(|known| up.after(known));
     if advances {
-        tcb.rcv.up = Some(up);
+        tcb.rare_mut().rcv_up = Some(up);
         tcb.events |= Events::URGENT;
     }
 }

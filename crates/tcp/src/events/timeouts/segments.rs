@@ -40,7 +40,7 @@ fn on_retransmission_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
         note_try(tcb, cx);
     }
     cx.host.counters.timeouts += 1;
-    tcb.stats.timeouts += 1;
+    tcb.rare_mut().timeouts += 1;
     repair::enter_loss(tcb, cx);
     tcb.rtt.back_off();
     tcb.timed = None;

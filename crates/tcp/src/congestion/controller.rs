@@ -1,0 +1,33 @@
+//! The congestion control of one connection, as its TCB keeps it.
+
+use alloc::boxed::Box;
+use core::ops::{Deref, DerefMut};
+
+use super::{CongestionControl, Reno};
+
+/// An algorithm of this crate in its place; anybody else's in a box.
+#[derive(Debug)]
+pub(crate) enum Controller {
+    Reno(Reno),
+    Custom(Box<dyn CongestionControl>),
+}
+
+impl Deref for Controller {
+    type Target = dyn CongestionControl;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Reno(reno) => reno,
+            Self::Custom(custom) => &**custom,
+        }
+    }
+}
+
+impl DerefMut for Controller {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        match self {
+            Self::Reno(reno) => reno,
+            Self::Custom(custom) => &mut **custom,
+        }
+    }
+}
