@@ -56,7 +56,9 @@ pub(crate) struct Pair {
     receiver: ConnectionId,
     idle: usize,
     clock: Clock,
+    /// What is on the wire: packets handed over as they are, or the octets of frames.
     packets: VecDeque<PacketBuf>,
+    frames: VecDeque<Bytes>,
     arena: BytesMut,
     crossing: Crossing,
     mtu: usize,
@@ -120,6 +122,7 @@ impl Pair {
             idle: 0,
             clock: Clock::Wall(WallClock::now()),
             packets: VecDeque::new(),
+            frames: VecDeque::new(),
             arena: BytesMut::new(),
             crossing,
             mtu: mtu.into(),
@@ -240,7 +243,7 @@ impl Pair {
         } else {
             (&mut self.server, &mut self.client)
         };
-        while self.packets.len() < BATCH
+        while self.packets.len() + self.frames.len() < BATCH
             && let Some((_, mut packet)) = from.stack.poll_transmit(now)
         {
             let mtu = if self.crossing == Crossing::Whole {
@@ -254,7 +257,7 @@ impl Pair {
                 Crossing::Slices => self.packets.extend(segments),
                 Crossing::Contiguous | Crossing::Whole => {
                     while let Some(frame) = next_frame(&mut self.arena, mtu, &mut segments) {
-                        self.packets.push_back(frame);
+                        self.frames.push_back(frame);
                     }
                 }
             }
@@ -262,8 +265,10 @@ impl Pair {
         for packet in &mut self.packets {
             packet.set_checksum(ChecksumMark::Unknown);
         }
-        let any = !self.packets.is_empty();
-        to.stack.handle_batch(now, to.wire, self.packets.drain(..));
+        let any = !self.packets.is_empty() || !self.frames.is_empty();
+        let packets = self.packets.drain(..);
+        let frames = self.frames.drain(..).map(PacketBuf::from_bytes);
+        to.stack.handle_batch(now, to.wire, packets.chain(frames));
         any
     }
 
@@ -340,14 +345,10 @@ fn port(n: usize) -> u16 {
 }
 
 /// The next segment in one piece, carved from a chunk that many packets share.
-fn next_frame(
-    arena: &mut BytesMut,
-    mtu: usize,
-    segments: &mut split::Segments,
-) -> Option<PacketBuf> {
+fn next_frame(arena: &mut BytesMut, mtu: usize, segments: &mut split::Segments) -> Option<Bytes> {
     if arena.capacity() < mtu && !arena.try_reclaim(ARENA) {
         *arena = BytesMut::with_capacity(ARENA);
     }
     segments.write_next(arena)?;
-    Some(PacketBuf::from_bytes(arena.split().freeze()))
+    Some(arena.split().freeze())
 }

@@ -209,6 +209,7 @@ struct Split {
     /// the flags above apart.
     ip_sum: Sum,
     transport_sum: Sum,
+    /// What a segment of `size` octets keeps alive: its share of what all of them keep alive together.
     held: usize,
 }
 
@@ -223,6 +224,7 @@ impl Split {
         packet.write_to(&mut header[..header_len]);
         let held = packet.held();
         packet.advance(header_len);
+        let held = held.saturating_mul(size).div_ceil(packet.len().max(1));
         let (source, destination) = addresses(&header);
         let (mut first_flags, mut last_flags, mut seq, mut identification) = (0, 0, 0, 0);
         if protocol == IpProtocol::TCP {
