@@ -67,7 +67,7 @@ pub enum Fate {
         /// The link's MTU in octets, as a router would name it.
         mtu: usize,
         /// The packet that did not fit.
-        packet: PacketBuf,
+        packet: Box<PacketBuf>,
     },
 }
 
@@ -160,7 +160,7 @@ impl Link {
             self.stats.too_big += 1;
             return Fate::TooBig {
                 mtu: self.config.mtu,
-                packet,
+                packet: Box::new(packet),
             };
         }
         if self.backlog(now) + packet.len() > self.config.queue_limit {
