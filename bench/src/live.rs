@@ -34,6 +34,14 @@ pub(crate) struct Settings {
     pub(crate) span: Duration,
     /// Measures only those whose name contains this.
     pub(crate) only: Option<String>,
+    /// Measures only those cases whose name contains this.
+    pub(crate) case: Option<String>,
+}
+
+impl Settings {
+    fn wants(&self, case: &str) -> bool {
+        self.case.as_ref().is_none_or(|part| case.contains(part))
+    }
 }
 
 const OURS: &str = "handwave";
@@ -159,18 +167,23 @@ pub(crate) fn all(report: &mut Report, settings: &Settings) {
     tun_flood(report, settings);
 }
 
+/// Takes one figure, in a span.
+type Take = fn(Duration) -> io::Result<f64>;
+
 /// One connection as fast as it goes, in both directions, without and with offload.
 pub(crate) fn tun(report: &mut Report, settings: &Settings) {
     if !ready("tun") {
         return;
     }
     for mode in [Mode::Plain, Mode::Offload] {
-        let figures = measure(settings, mode, Better::More, clients::send);
-        let case = format!("{}-in", mode.name());
-        add(report, "tun", (&case, "Gbit/s", Better::More), &figures);
-        let figures = measure(settings, mode, Better::More, clients::receive);
-        let case = format!("{}-out", mode.name());
-        add(report, "tun", (&case, "Gbit/s", Better::More), &figures);
+        let ways: [(&str, Take); 2] = [("in", clients::send), ("out", clients::receive)];
+        for (way, take) in ways {
+            let case = format!("{}-{way}", mode.name());
+            if settings.wants(&case) {
+                let figures = measure(settings, mode, Better::More, take);
+                add(report, "tun", (&case, "Gbit/s", Better::More), &figures);
+            }
+        }
     }
 }
 
@@ -197,17 +210,15 @@ pub(crate) fn conn(report: &mut Report, settings: &Settings) {
     if !ready("conn") {
         return;
     }
-    for at_a_time in [1, 64] {
-        let take = |span| clients::connections(span, at_a_time);
-        let figures = measure(settings, Mode::Offload, Better::More, take);
-        let case = format!("{at_a_time}-at-a-time");
-        add(report, "conn", (&case, "conn/s", Better::More), &figures);
-    }
     // Those without offload have their turn on a plain TUN.
-    for at_a_time in [1, 64] {
-        let take = |span| clients::connections(span, at_a_time);
-        let figures = measure(settings, Mode::Plain, Better::More, take);
-        let case = format!("plain-{at_a_time}-at-a-time");
-        add(report, "conn", (&case, "conn/s", Better::More), &figures);
+    for (mode, prefix) in [(Mode::Offload, ""), (Mode::Plain, "plain-")] {
+        for at_a_time in [1, 64] {
+            let case = format!("{prefix}{at_a_time}-at-a-time");
+            if settings.wants(&case) {
+                let take = |span| clients::connections(span, at_a_time);
+                let figures = measure(settings, mode, Better::More, take);
+                add(report, "conn", (&case, "conn/s", Better::More), &figures);
+            }
+        }
     }
 }

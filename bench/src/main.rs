@@ -190,6 +190,9 @@ struct Live {
     /// Measure only those whose name contains this; without ourselves there is no table, only their figures.
     #[arg(long)]
     only: Option<String>,
+    /// Measure only those cases whose name contains this.
+    #[arg(long)]
+    case: Option<String>,
 }
 
 #[cfg(target_os = "linux")]
@@ -199,6 +202,7 @@ impl Live {
         rounds: 5,
         millis: 500,
         only: None,
+        case: None,
     };
 
     fn settings(self) -> live::Settings {
@@ -206,6 +210,7 @@ impl Live {
             rounds: self.rounds,
             span: Duration::from_millis(self.millis),
             only: self.only,
+            case: self.case,
         }
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! A turn of the driver is: under the lock, hand all packets that arrived to the stack, let time pass, take a batch of output and
 //! the sockets' news; without the lock, send the output and wake whoever the news is for; then take what has arrived meanwhile. No
-//! system call is made under the lock, acknowledgments of a batch merge, and tasks are woken once for a batch.
+//! system call is made under the lock, acknowledgments of a batch merge, and tasks are woken once for a batch. A batch of output is as
+//! long as the nearest caches bear: what programs have just written is still there when the device copies it, and acknowledgments that come
+//! back meanwhile make room before more is sent.
 //!
 //! What arrived is news for tasks that are likely to answer. They run before anything is sent: the driver goes to the end of the
 //! runtime's queue once, and an answer leaves with the acknowledgment, the window that reading has opened, and one look at the
@@ -35,6 +37,8 @@ use burst::Burst;
 
 /// Packets taken from the device, and from the stack, in one turn.
 const BATCH_MAX: usize = 64;
+/// Octets after which nothing more is taken from the stack in one turn: a super-segment, or 32 packets of 1500 octets.
+const OUTPUT_MAX: usize = 48 << 10;
 /// Turns before other tasks of the runtime have theirs.
 const TURNS_MAX: usize = 8;
 
@@ -170,6 +174,10 @@ impl Driver {
                 return Ok(Turn::Over);
             }
         }
+        if more && sent {
+            // Acknowledgments of what was sent, for instance.
+            self.burst.announce();
+        }
         if self.burst.may_have_come() {
             self.receive()?;
         }
@@ -289,7 +297,9 @@ impl Driver {
             inner.ended = true;
             let now = self.shared.runtime.now();
             inner.stack.abort_all(now);
-            while inner.output(now, &mut self.outbound) {}
+            self.outbound.extend(std::iter::from_fn(|| {
+                Some(inner.stack.poll_transmit(now)?.1)
+            }));
             inner.waiting.take_all(&mut self.woken);
         }
         // As much as the device takes at once: there is nobody left to wait for it.
@@ -345,11 +355,13 @@ impl Inner {
 
     /// Takes a batch of packets to send; returns whether there may be more.
     fn output(&mut self, now: Instant, outbound: &mut VecDeque<PacketBuf>) -> bool {
-        for _ in 0..BATCH_MAX {
-            match self.stack.poll_transmit(now) {
-                Some((_, packet)) => outbound.push_back(packet),
-                None => return false,
-            }
+        let mut octets = 0;
+        while octets < OUTPUT_MAX && outbound.len() < BATCH_MAX {
+            let Some((_, packet)) = self.stack.poll_transmit(now) else {
+                return false;
+            };
+            octets += packet.len();
+            outbound.push_back(packet);
         }
         true
     }

@@ -302,3 +302,65 @@ async fn reading_and_writing_from_two_tasks_wakes_each_for_its_own() {
     within(reader).await.unwrap();
     assert_eq!(reads.load(Ordering::Relaxed), 2);
 }
+
+/// What a device was asked to send at once, and how often it was asked again before it was asked what had arrived.
+#[derive(Debug, Default)]
+struct Sendings {
+    octets_max: AtomicUsize,
+    in_a_row: AtomicUsize,
+    in_a_row_max: AtomicUsize,
+}
+
+struct Measured {
+    device: MemoryDevice,
+    sendings: Arc<Sendings>,
+}
+
+impl Device for Measured {
+    fn medium(&self) -> Medium {
+        self.device.medium()
+    }
+
+    fn mtu(&self) -> u16 {
+        self.device.mtu()
+    }
+
+    fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
+        self.sendings.in_a_row.store(0, Ordering::Relaxed);
+        self.device.receive(max, out)
+    }
+
+    fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
+        let (sendings, octets) = (&self.sendings, packets.iter().map(PacketBuf::len).sum());
+        sendings.octets_max.fetch_max(octets, Ordering::Relaxed);
+        let in_a_row = sendings.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
+        sendings.in_a_row_max.fetch_max(in_a_row, Ordering::Relaxed);
+        self.device.send(packets)
+    }
+
+    fn readiness(&self) -> Readiness<'_> {
+        self.device.readiness()
+    }
+
+    fn counters(&self) -> Counters {
+        self.device.counters()
+    }
+}
+
+#[tokio::test]
+async fn a_long_queue_is_sent_bit_by_bit_with_a_look_at_what_comes_back() {
+    let (left, right) = wire(1_500, 4_096);
+    let sendings = Arc::<Sendings>::default();
+    let device = Measured {
+        device: left,
+        sendings: Arc::clone(&sendings),
+    };
+    let client = Stack::builder().device(device).address([10, 0, 0, 1], 24);
+    let server = Stack::builder().device(right).address([10, 0, 0, 2], 24);
+    let (client, server) = (client.spawn().unwrap(), server.spawn().unwrap());
+    within(talk(&client, &server, &text(8_000_000))).await;
+    let octets = sendings.octets_max.load(Ordering::Relaxed);
+    // One super-segment, and what was just short of enough before it.
+    assert!((60_000..48 * 1_024 + 65_536).contains(&octets), "{octets}");
+    assert_eq!(sendings.in_a_row_max.load(Ordering::Relaxed), 1);
+}
