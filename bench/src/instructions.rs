@@ -1,4 +1,4 @@
-//! `instructions`: what a segment and a handshake cost in instructions, both ends, counted by callgrind.
+//! `instructions`: what a segment, a handshake and a forged SYN cost in instructions, counted by callgrind. Of the first two both ends count.
 //!
 //! A figure for comparing revisions: it is the same on a busy machine and on an idle one. Each count is the difference
 //! between a long and a short run, so that starting costs nothing. Without valgrind nothing is counted.
@@ -13,6 +13,8 @@ use crate::smoltcp_pair;
 const MEGABYTES: [&str; 2] = ["4", "12"];
 /// Handshakes of the short run and of the long one.
 const HANDSHAKES: [&str; 2] = ["512", "1536"];
+/// SYNs of the short run and of the long one.
+const SYNS: [&str; 2] = ["4096", "12288"];
 
 /// Counts everything; says why if it cannot.
 pub(crate) fn run(report: &mut Report) {
@@ -43,14 +45,20 @@ fn everything(report: &mut Report) -> io::Result<()> {
         );
     }
     let handshake = each("--handshakes", HANDSHAKES, &[])?;
-    let figures = (handshake, 3.0 * contiguous, "three segments of bulk");
-    report.add(
-        "instructions",
-        "handshake".to_owned(),
-        "instr",
-        Better::Less,
-        figures,
-    );
+    let syn = each("--syns", SYNS, &[])?;
+    for (case, ours, segments, name) in [
+        ("handshake", handshake, 3.0, "three segments of bulk"),
+        ("syn-with-cookie", syn, 1.0, "a segment of bulk"),
+    ] {
+        let figures = (ours, segments * contiguous, name);
+        report.add(
+            "instructions",
+            case.to_owned(),
+            "instr",
+            Better::Less,
+            figures,
+        );
+    }
     Ok(())
 }
 

@@ -68,9 +68,10 @@ pub(crate) fn run(report: &mut Report, settings: &Settings) {
     memory(report, settings);
 }
 
-/// So many SYNs answered with cookies, and nothing else.
+/// Answers so many SYNs with cookies and says so.
 pub(crate) fn profile(syns: u64) {
     Victim::new(SynCookies::Always, true).flood(syns);
+    eprintln!("0 octets, {syns} SYNs");
 }
 
 /// Octets of resident memory for each half-open connection of `count`.
