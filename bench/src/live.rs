@@ -71,10 +71,11 @@ struct Turns<T> {
 /// Gives everybody a turn in each round. Who misses one is not asked again: waiting for somebody who hangs takes long.
 fn take_turns<T>(
     settings: &Settings,
+    all: Vec<Box<dyn Contestant>>,
     mode: Mode,
     take: impl Fn(Duration) -> io::Result<T>,
 ) -> Vec<Turns<T>> {
-    let mut all: Vec<_> = contestants(settings, mode)
+    let mut all: Vec<_> = all
         .into_iter()
         .map(|one| {
             let turns = Turns {
@@ -131,7 +132,10 @@ fn measure(
     better: Better,
     take: impl Fn(Duration) -> io::Result<f64>,
 ) -> Vec<(&'static str, f64)> {
-    figures(&take_turns(settings, mode, take), better, |taken| *taken)
+    let all = contestants(settings, mode);
+    figures(&take_turns(settings, all, mode, take), better, |taken| {
+        *taken
+    })
 }
 
 fn add(
@@ -194,7 +198,12 @@ pub(crate) fn rr(report: &mut Report, settings: &Settings) {
     }
     for mode in [Mode::Plain, Mode::Offload] {
         let name = mode.name();
-        let all = take_turns(settings, mode, clients::ping_pong);
+        let all = take_turns(
+            settings,
+            contestants(settings, mode),
+            mode,
+            clients::ping_pong,
+        );
         let rates = figures(&all, Better::More, |taken| taken.rate);
         add(report, "rr", (name, "trans/s", Better::More), &rates);
         for (quantile, of) in Latencies::QUANTILES {
@@ -220,5 +229,25 @@ pub(crate) fn conn(report: &mut Report, settings: &Settings) {
                 add(report, "conn", (&case, "conn/s", Better::More), &figures);
             }
         }
+    }
+    queues(report, settings);
+}
+
+/// The same on one queue and on two. For a look only where there are two cores: the clients need one of them.
+fn queues(report: &mut Report, settings: &Settings) {
+    let case = "64-at-a-time-two-queues";
+    if !settings.wants(case) {
+        return;
+    }
+    let both: Vec<Box<dyn Contestant>> = vec![
+        Box::new(handwave_async::Handwave),
+        Box::new(handwave_async::TwoQueues),
+    ];
+    let take = |span| clients::connections(span, 64);
+    let turns = take_turns(settings, both, Mode::Offload, take);
+    let figures = figures(&turns, Better::More, |taken| *taken);
+    if let [(_, one), (_, two)] = figures[..] {
+        let figures = (two, one, "one queue");
+        report.add("conn", case.to_owned(), "conn/s", Better::More, figures);
     }
 }

@@ -64,7 +64,16 @@ pub(super) fn server_tun(mode: Mode) -> io::Result<Tun> {
     open(mode, SERVER)
 }
 
+/// The queues of a TUN whose end at the kernel is the client's.
+pub(super) fn client_queues(mode: Mode, count: usize) -> io::Result<Vec<Tun>> {
+    Ok(builder(mode, CLIENT)?.create_queues(count)?)
+}
+
 fn open(mode: Mode, kernels: [u8; 4]) -> io::Result<Tun> {
+    Ok(builder(mode, kernels)?.create()?)
+}
+
+fn builder(mode: Mode, kernels: [u8; 4]) -> io::Result<TunBuilder> {
     let offload = match mode {
         Mode::Plain => Offload::Off,
         Mode::Offload => Offload::On,
@@ -72,7 +81,7 @@ fn open(mode: Mode, kernels: [u8; 4]) -> io::Result<Tun> {
     let address =
         InterfaceAddress::new(kernels.into(), PREFIX_LEN).ok_or(io::ErrorKind::InvalidInput)?;
     let builder = TunBuilder::new().name("bench%d").address(address);
-    Ok(builder.offload(offload).create()?)
+    Ok(builder.offload(offload))
 }
 
 /// Threads that serve; dropping it ends them.

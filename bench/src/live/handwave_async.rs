@@ -1,4 +1,4 @@
-//! Ourselves: the async sockets, on one thread, as a program would use them.
+//! Ourselves: the async sockets, on one thread, as a program would use them, or with a shard and a worker for each of two queues.
 
 use std::io;
 
@@ -7,7 +7,8 @@ use handwave_device::Tun;
 use tokio::sync::oneshot;
 
 use super::contestant::{
-    CHARGEN, Contestant, DISCARD, ECHO, Mode, ONE_OCTET, PREFIX_LEN, Running, SERVER, client_tun,
+    CHARGEN, Contestant, DISCARD, ECHO, Mode, ONE_OCTET, PREFIX_LEN, Running, SERVER,
+    client_queues, client_tun,
 };
 use super::services;
 
@@ -20,7 +21,23 @@ impl Contestant for Handwave {
 
     fn start(&self, mode: Mode) -> io::Result<Running> {
         let tun = client_tun(mode)?;
-        run(|| async move { serve(tun) })
+        run(|| async move { serve([tun]) })
+    }
+}
+
+/// A shard for each of two queues, on two workers.
+pub(super) struct TwoQueues;
+
+impl Contestant for TwoQueues {
+    fn name(&self) -> &'static str {
+        "handwave, two queues"
+    }
+
+    fn start(&self, mode: Mode) -> io::Result<Running> {
+        let queues = client_queues(mode, 2)?;
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        runtime.worker_threads(queues.len());
+        run_on(runtime, || async move { serve(queues) })
     }
 }
 
@@ -65,16 +82,16 @@ where
     }
 }
 
-/// A stack at a TUN, with the address that clients connect to.
-pub(super) fn stack(tun: Tun) -> io::Result<Stack> {
+/// A stack at the queues of a TUN, with the address that clients connect to.
+pub(super) fn stack(queues: impl IntoIterator<Item = Tun>) -> io::Result<Stack> {
     Stack::builder()
-        .device(tun)
+        .queues(queues)
         .address(SERVER, PREFIX_LEN)
         .spawn()
 }
 
-fn serve(tun: Tun) -> io::Result<Stack> {
-    let stack = stack(tun)?;
+fn serve(queues: impl IntoIterator<Item = Tun>) -> io::Result<Stack> {
+    let stack = stack(queues)?;
     let listen = |port: u16| TcpListener::bind(&stack, (SERVER, port).into());
     for port in [DISCARD, CHARGEN, ECHO, ONE_OCTET] {
         accept(port, listen(port)?);

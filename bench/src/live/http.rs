@@ -69,7 +69,7 @@ fn application() -> Router {
 fn over_handwave() -> io::Result<Running> {
     let tun = client_tun(Mode::Offload)?;
     handwave_async::run(|| async move {
-        let stack = handwave_async::stack(tun)?;
+        let stack = handwave_async::stack([tun])?;
         let listener = handwave::TcpListener::bind(&stack, (SERVER, HTTP).into())?;
         tokio::spawn(async move { axum::serve(listener, application()).await });
         Ok(stack)
