@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant as WallClock;
 
-use bytes::Bytes;
-use handwave_packet::{ChecksumMark, PacketBuf};
+use bytes::{Bytes, BytesMut};
+use handwave_packet::PacketBuf;
 use handwave_stack::{
     ConnectOptions, ConnectionId, InterfaceConfig, InterfaceId, ListenerConfig, ListenerId, Prefix,
     SocketSummary, Stack, StackConfig,
 };
-use handwave_tcp::{Config, Endpoint, Instant, Secrets};
+use handwave_tcp::{Config, Connection, Context, Endpoint, Instant, Secrets};
 
 /// Connections to one port: well below the number of ephemeral ports, so that each finds a free one at once.
 const PER_PORT: usize = 10_000;
@@ -18,6 +18,8 @@ const FIRST_PORT: u16 = 1_000;
 /// Connections whose handshakes go on together.
 const TOGETHER: usize = 64;
 const SERVER: [u8; 4] = [10, 0, 0, 2];
+/// Octets of the chunks that packets are received into.
+const CHUNK: usize = 1 << 16;
 /// Octets of text in a segment at MTU 1500 with timestamps.
 pub(crate) const SEGMENT: usize = 1_448;
 
@@ -42,6 +44,8 @@ pub(crate) struct Crowd {
     listeners: Vec<ListenerId>,
     connections: Vec<Ends>,
     packets: VecDeque<PacketBuf>,
+    /// The chunk that packets are received into.
+    chunk: BytesMut,
     started: WallClock,
     /// One in so many packets of the client's is lost; 0: none.
     lose_every: u64,
@@ -82,6 +86,7 @@ impl Crowd {
             listeners,
             connections: Vec::new(),
             packets: VecDeque::new(),
+            chunk: BytesMut::new(),
             started: WallClock::now(),
             lose_every: 0,
             sent: 0,
@@ -194,6 +199,17 @@ impl Crowd {
         octets
     }
 
+    /// Gives the client's end of a connection other settings.
+    pub(crate) fn configure(&mut self, ends: Ends, config: &Arc<Config>) {
+        let now = self.now();
+        let call = |connection: &mut Connection, cx: &mut Context<'_>| {
+            connection.set_config(cx, Arc::clone(config));
+        };
+        let client = &mut self.client.stack;
+        let done = client.with_connection(now, ends.client, call);
+        done.expect("the connection lives");
+    }
+
     /// Carries packets both ways until nobody has any.
     pub(crate) fn settle(&mut self) {
         while self.carry(true) | self.carry(false) {}
@@ -218,7 +234,7 @@ impl Crowd {
         };
         let mut any = false;
         while self.packets.len() < TOGETHER
-            && let Some((_, mut packet)) = from.stack.poll_transmit(now)
+            && let Some((_, packet)) = from.stack.poll_transmit(now)
         {
             any = true;
             if forward {
@@ -227,13 +243,23 @@ impl Crowd {
                     continue;
                 }
             }
-            packet.linearize();
-            packet.set_checksum(ChecksumMark::Unknown);
-            self.packets.push_back(packet);
+            self.packets.push_back(received(&packet, &mut self.chunk));
         }
         to.stack.handle_batch(now, to.wire, self.packets.drain(..));
         any
     }
+}
+
+/// What a device makes of a packet: one piece, carved from a chunk that many packets share, its checksum not looked at.
+fn received(packet: &PacketBuf, chunk: &mut BytesMut) -> PacketBuf {
+    if chunk.capacity() < packet.len() && !chunk.try_reclaim(CHUNK) {
+        *chunk = BytesMut::with_capacity(CHUNK);
+    }
+    chunk.extend_from_slice(packet.head());
+    for piece in packet.payload().pieces() {
+        chunk.extend_from_slice(piece);
+    }
+    PacketBuf::from_bytes(chunk.split().freeze())
 }
 
 fn port(n: usize) -> u16 {

@@ -4,7 +4,8 @@
 //!
 //! - `idle`: one connection is busy, the others are silent. Nothing that looks at all sockets survives this.
 //! - `active`: every connection has its turn with one segment, so each finds its state outside the caches. What this costs more
-//!   is the memory's, not an algorithm's.
+//!   than the same work among the few connections of one turn is the memory's, not an algorithm's. Much of what either costs
+//!   more than a burst is that there is one segment at a time: nothing is merged, and each is written, read and acknowledged alone.
 //! - `loss`: one connection on a path that loses one packet in so many; repairs included.
 
 use std::time::{Duration, Instant};
@@ -30,25 +31,33 @@ pub(crate) struct Settings {
     pub(crate) connections: Vec<usize>,
 }
 
-/// Runs all cases; each is compared with one connection, alone, on a path without losses, in the same round.
+/// Runs all cases; each is compared, in the same round, with one connection, alone, on a path without losses; those in which all
+/// connections are active, with the connections of one turn.
 pub(crate) fn run(report: &mut Report, settings: &Settings) {
-    let mut alone = crowd(1);
-    let add = |report: &mut Report, case: String, (ours, base): (f64, f64)| {
-        let figures = (ours, base, "ours, one connection");
-        report.add("scale", case, "ns/segment", Better::Less, figures);
+    let (mut alone, mut few) = (crowd(1), crowd(TURN));
+    let add = |report: &mut Report, case: String, (ours, base): (f64, f64), peer: &str| {
+        report.add(
+            "scale",
+            case,
+            "ns/segment",
+            Better::Less,
+            (ours, base, peer),
+        );
     };
+    let one = "ours, one connection";
     for &count in &settings.connections {
         let mut among = crowd(count);
         let idle = compare(settings, &mut alone, &mut among, busy);
-        add(report, format!("idle-{count}"), idle);
-        let active = compare(settings, &mut alone, &mut among, in_turn);
-        add(report, format!("active-{count}"), active);
+        add(report, format!("idle-{count}"), idle, one);
+        let active = compare(settings, &mut few, &mut among, in_turn);
+        let peer = format!("ours, {TURN} connections");
+        add(report, format!("active-{count}"), active, &peer);
     }
     for one_in in LOSSES {
         let mut lossy = crowd(1);
         lossy.lose_every(one_in);
         let figures = compare(settings, &mut alone, &mut lossy, busy);
-        add(report, format!("loss-1-in-{one_in}"), figures);
+        add(report, format!("loss-1-in-{one_in}"), figures, one);
     }
 }
 
@@ -58,17 +67,17 @@ fn crowd(connections: usize) -> Crowd {
     crowd
 }
 
-/// Nanoseconds for each segment of text, of `crowd` and of one connection alone.
+/// Nanoseconds for each segment of text of `crowd` and of what it is compared with, both doing the same work.
 fn compare(
     settings: &Settings,
-    alone: &mut Crowd,
+    few: &mut Crowd,
     crowd: &mut Crowd,
     work: fn(&mut Crowd, Duration) -> f64,
 ) -> (f64, f64) {
     let (mut ours, mut base) = (Vec::new(), Vec::new());
     for _ in 0..settings.rounds {
         ours.push(work(crowd, settings.span));
-        base.push(busy(alone, settings.span));
+        base.push(work(few, settings.span));
     }
     (median(&mut ours), median(&mut base))
 }

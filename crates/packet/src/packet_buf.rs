@@ -175,6 +175,9 @@ impl PacketBuf {
 
     /// Keeps the first `len` octets and drops the rest (link padding behind an IP packet, for one).
     pub fn truncate(&mut self, len: usize) {
+        if len >= self.len() {
+            return;
+        }
         let head_len = self.head().len();
         self.payload.truncate(len.saturating_sub(head_len));
         if len < head_len {

@@ -25,9 +25,30 @@ impl Hash for Address {
     }
 }
 
+/// A word that says of most addresses at once that they are not in a table: each that is has its bit in it.
+#[derive(Clone, Copy, Default, Debug)]
+struct Sieve(u64);
+
+impl Sieve {
+    fn bit(addr: &IpAddr) -> u64 {
+        let low = match addr {
+            IpAddr::V4(addr) => addr.to_bits(),
+            #[expect(clippy::cast_possible_truncation, reason = "any bits of it do")]
+            IpAddr::V6(addr) => addr.to_bits() as u32,
+        };
+        1 << (low.wrapping_mul(0x9e37_79b9) >> 26)
+    }
+
+    fn may_have(self, addr: &IpAddr) -> bool {
+        self.0 & Self::bit(addr) != 0
+    }
+}
+
 /// The addresses of all interfaces.
 #[derive(Default, Debug)]
 pub(crate) struct Addresses {
+    /// What sends to us, and where we send to, are addresses of others nearly always: these are not looked up.
+    sieve: Sieve,
     owners: HashMap<Address, InterfaceId, Plain>,
     /// Directed broadcasts and solicited-node groups, each with the number of addresses that bring it.
     groups: HashMap<(InterfaceId, Address), usize, Plain>,
@@ -36,12 +57,15 @@ pub(crate) struct Addresses {
 impl Addresses {
     /// The interface that has `addr`.
     pub(crate) fn owner(&self, addr: &IpAddr) -> Option<InterfaceId> {
+        if !self.sieve.may_have(addr) {
+            return None;
+        }
         self.owners.get(&Address(*addr)).copied()
     }
 
     /// Whether any interface has `addr`.
     pub(crate) fn is_ours(&self, addr: &IpAddr) -> bool {
-        self.owners.contains_key(&Address(*addr))
+        self.sieve.may_have(addr) && self.owners.contains_key(&Address(*addr))
     }
 
     /// Whether `interface` has `addr`.
@@ -51,7 +75,12 @@ impl Addresses {
 
     /// Whether `addr` is a broadcast on the link of `interface`, limited or directed.
     pub(crate) fn is_broadcast(&self, interface: InterfaceId, addr: Ipv4Addr) -> bool {
-        addr.is_broadcast() || self.groups.contains_key(&(interface, Address(addr.into())))
+        addr.is_broadcast() || self.is_group(interface, addr.into())
+    }
+
+    /// Whether an address of `interface` brings the group `addr`.
+    fn is_group(&self, interface: InterfaceId, addr: IpAddr) -> bool {
+        self.sieve.may_have(&addr) && self.groups.contains_key(&(interface, Address(addr)))
     }
 
     /// What `addr` is as the destination of a packet that arrived on `interface`.
@@ -61,9 +90,7 @@ impl Addresses {
         }
         let is_group = match addr {
             IpAddr::V4(v4) => v4.is_multicast() || self.is_broadcast(interface, v4),
-            IpAddr::V6(v6) => {
-                v6 == ALL_NODES || self.groups.contains_key(&(interface, Address(addr)))
-            }
+            IpAddr::V6(v6) => v6 == ALL_NODES || self.is_group(interface, addr),
         };
         if is_group {
             Destination::Group
@@ -75,13 +102,16 @@ impl Addresses {
     /// Takes in an address that nobody has.
     pub(crate) fn insert(&mut self, interface: InterfaceId, address: &Prefix) {
         self.owners.insert(Address(address.addr), interface);
+        self.sieve.0 |= Sieve::bit(&address.addr);
         if let Some(group) = group_of(address) {
+            self.sieve.0 |= Sieve::bit(&group);
             *self.groups.entry((interface, Address(group))).or_default() += 1;
         }
     }
 
     /// Takes an address out, and the group it brought unless another brings it too.
     pub(crate) fn remove(&mut self, interface: InterfaceId, address: &Prefix) {
+        // Its bit in the sieve stays: it may be another's too, and costs no more than looks.
         self.owners.remove(&Address(address.addr));
         let Some(group) = group_of(address) else {
             return;

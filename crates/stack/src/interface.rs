@@ -55,10 +55,13 @@ impl Prefix {
 
     /// The network's bits, aligned to the top, the rest zero.
     pub(crate) fn network(&self) -> u128 {
-        let bits = top_aligned(self.addr);
-        bits & u128::MAX
-            .checked_shl(128 - u32::from(self.len))
-            .unwrap_or(0)
+        top_aligned(self.addr) & self.mask()
+    }
+
+    /// Which bits are the network's, aligned to the top.
+    pub(crate) fn mask(&self) -> u128 {
+        let host_bits = 128 - u32::from(self.len);
+        u128::MAX.checked_shl(host_bits).unwrap_or(0)
     }
 
     /// The directed broadcast address (RFC 1812 4.2.3.1); a network of /31 or /32 has none (RFC 3021).

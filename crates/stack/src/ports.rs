@@ -1,13 +1,13 @@
 //! Ephemeral ports that an outsider cannot guess (RFC 6056 3.3.4, algorithm 4: double hash).
 //!
-//! One keyed hash of the addresses and the remote port gives where in the range a destination starts; another picks
-//! one of many counters, so that ports are handed out in sequence per group of destinations (which keeps a port
+//! A keyed hash of the addresses and the remote port gives where in the range a destination starts; another, which is the other
+//! half of the same 64 bits, picks one of many counters, so that ports are handed out in sequence per group of destinations (which keeps a port
 //! unused for as long as possible) while an outsider sees nothing of the sequence that others get.
 
 use crate::keyed::Key;
 use alloc::boxed::Box;
 use core::net::IpAddr;
-use handwave_tcp::Endpoint;
+use handwave_tcp::{Endpoint, Tuple};
 
 /// Counters shared by all destinations.
 const COUNTERS: usize = 256;
@@ -42,8 +42,7 @@ impl PortRange {
 pub(crate) struct EphemeralPorts {
     range: PortRange,
     attempts_max: u32,
-    offset_key: Key,
-    counter_key: Key,
+    key: Key,
     counters: Box<[u32; COUNTERS]>,
 }
 
@@ -58,8 +57,7 @@ impl EphemeralPorts {
         Self {
             range,
             attempts_max,
-            offset_key: Key::derive(root, b"port offset"),
-            counter_key: Key::derive(root, b"port counter"),
+            key: Key::derive(root, b"port offset"),
             counters,
         }
     }
@@ -77,14 +75,10 @@ impl EphemeralPorts {
         remote: Endpoint,
         is_free: impl Fn(u16) -> bool,
     ) -> Option<u16> {
-        let offset = fold(
-            self.offset_key
-                .hash_addresses(local, remote.addr, remote.port),
-        );
-        let group = self
-            .counter_key
-            .hash_addresses(local, remote.addr, remote.port);
-        let counter = &mut self.counters[(group % COUNTERS as u64) as usize];
+        let way = Tuple::new(Endpoint::new(local, 0), remote);
+        let hash = self.key.hash_tuple(&way);
+        let offset = fold(hash);
+        let counter = &mut self.counters[(hash >> 32) as usize % COUNTERS];
         let len = self.range.len();
         for _ in 0..len.min(self.attempts_max) {
             let port = self.range.first + (offset.wrapping_add(*counter) % len) as u16;

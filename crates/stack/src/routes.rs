@@ -1,15 +1,13 @@
 //! Static routes: the longest prefix that contains the destination wins.
 //!
-//! One hash table for each prefix length in use, asked from the longest to the shortest: a look-up costs as many
-//! hashes as there are distinct lengths (two or three as a rule), however many routes there are. A connection
-//! remembers what it was told and asks again only when the table's owner raises its generation.
+//! One sorted table for each prefix length in use, asked from the longest to the shortest: a look-up costs a binary search
+//! for each distinct length (two or three as a rule, of one or two networks each). A connection remembers what it was told and
+//! asks again only when the table's owner raises its generation.
 
 use crate::id::InterfaceId;
-use crate::interface::Prefix;
-use crate::keyed::Plain;
+use crate::interface::{Prefix, top_aligned};
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use hashbrown::HashMap;
 
 /// Where packets to a network go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,8 +35,20 @@ pub(crate) struct NextHop {
 struct Table {
     ipv4: bool,
     len: u8,
-    /// The network's bits to its routes, in the order in which they were added: the first is used.
-    networks: HashMap<u128, Vec<Route>, Plain>,
+    /// The bits that a destination shares with its network.
+    mask: u128,
+    /// The network's bits and its routes, in the order of the bits.
+    networks: Vec<(u128, Routing)>,
+}
+
+/// Routes to one network, in the order in which they were added: the first is used.
+type Routing = Vec<Route>;
+
+impl Table {
+    fn position(&self, network: u128) -> Result<usize, usize> {
+        self.networks
+            .binary_search_by_key(&network, |(bits, _)| *bits)
+    }
 }
 
 /// All routes of a stack.
@@ -64,22 +74,26 @@ impl Routes {
                     .iter()
                     .position(|table| table.len < len)
                     .unwrap_or(self.tables.len());
-                let networks = HashMap::with_hasher(Plain);
+                let networks = Vec::new();
                 self.tables.insert(
                     position,
                     Table {
                         ipv4,
                         len,
+                        mask: Prefix::new(route.destination.addr, len).mask(),
                         networks,
                     },
                 );
                 position
             }
         };
-        let routes = self.tables[position]
-            .networks
-            .entry(route.destination.network())
-            .or_default();
+        let table = &mut self.tables[position];
+        let network = route.destination.network();
+        let place = table.position(network).unwrap_or_else(|place| {
+            table.networks.insert(place, (network, Vec::new()));
+            place
+        });
+        let routes = &mut table.networks[place].1;
         if !routes.contains(&route) {
             routes.push(route);
         }
@@ -95,16 +109,17 @@ impl Routes {
         else {
             return false;
         };
-        let networks = &mut self.tables[position].networks;
-        let network = route.destination.network();
-        let Some(routes) = networks.get_mut(&network) else {
+        let table = &mut self.tables[position];
+        let Ok(place) = table.position(route.destination.network()) else {
             return false;
         };
+        let networks = &mut table.networks;
+        let routes = &mut networks[place].1;
         let before = routes.len();
         routes.retain(|other| (other.gateway, other.interface) != (route.gateway, route.interface));
         let removed = routes.len() < before;
         if routes.is_empty() {
-            networks.remove(&network);
+            networks.remove(place);
         }
         if networks.is_empty() {
             self.tables.remove(position);
@@ -115,13 +130,11 @@ impl Routes {
     /// The next stop on the way to `destination`.
     pub(crate) fn find(&self, destination: IpAddr) -> Option<NextHop> {
         let ipv4 = destination.is_ipv4();
+        let bits = top_aligned(destination);
         let tables = self.tables.iter().filter(|table| table.ipv4 == ipv4);
         let mut candidates = tables.filter_map(|table| {
-            let network = Prefix::new(destination, table.len).network();
-            table
-                .networks
-                .get(&network)
-                .and_then(|routes| routes.first())
+            let place = table.position(bits & table.mask).ok()?;
+            table.networks[place].1.first()
         });
         candidates.next().map(|route| NextHop {
             interface: route.interface,

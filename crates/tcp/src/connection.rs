@@ -2,7 +2,9 @@
 
 mod linux;
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -19,7 +21,7 @@ use crate::phase::Phase;
 use crate::records::WriteOptions;
 use crate::segment::{SegmentIn, SegmentOut};
 use crate::status::TcpInfo;
-use crate::tcb::Tcb;
+use crate::tcb::{Origin, Tcb};
 use crate::time::Instant;
 use crate::time_wait::{TimeWait, TimeWaitVerdict};
 use crate::timer::Timer;
@@ -84,11 +86,15 @@ impl Connection {
         }
     }
 
-    /// A connection whose handshake a listener carried out.
-    pub(crate) const fn from_tcb(tcb: Tcb) -> Self {
-        Self {
-            state: State::Known(tcb),
+    /// A connection whose handshake a listener carried out, and what that says of the round-trip time.
+    pub(crate) fn passive(now: Instant, origin: Origin, rtt: Option<Duration>) -> Box<Self> {
+        let mut connection = Box::new(Self {
+            state: State::Known(Tcb::new(now, origin)),
+        });
+        if let (State::Known(tcb), Some(rtt)) = (&mut connection.state, rtt) {
+            tcb.rtt.on_sample(rtt);
         }
+        connection
     }
 
     /// The acknowledgment that brought a cookie back. Its echo is a cookie too and says nothing about the round-trip time: an octet

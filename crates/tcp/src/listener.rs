@@ -48,6 +48,7 @@ pub use limits::{BadPrefix, Limits, Refusal, SourcePrefix, Unverified};
 pub use look::{HalfOpenCursor, HalfOpenRecord};
 pub use pool::{BudgetLock, ListenerPool, SourceBudgets};
 pub use rates::ListenerRates;
+use screening::is_plain_syn;
 pub use screening::{Requests, Screened};
 
 use crate::config::{Config, ListenerConfig};
@@ -201,10 +202,15 @@ impl Listener {
         self.meter.on_time(cx.now, &self.counters);
         let verdict = match self.syn_queue.get(&tuple) {
             Some(record) => self.handle_half_open(cx, tuple, path, segment, &record),
-            None => match self.sift(cx, tuple, path, segment, iss_floor) {
-                ControlFlow::Break(verdict) => verdict,
-                ControlFlow::Continue(syn) => self.make_record(cx, tuple, path, &syn, iss_floor),
-            },
+            None if is_plain_syn(&segment) => {
+                match self.sift_syn(cx, tuple, path, &segment, iss_floor) {
+                    ControlFlow::Break(verdict) => verdict,
+                    ControlFlow::Continue(()) => {
+                        self.make_record(cx, tuple, path, &segment, iss_floor)
+                    }
+                }
+            }
+            None => self.turn_away(cx, tuple, path, segment),
         };
         self.tell_others();
         verdict

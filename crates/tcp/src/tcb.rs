@@ -189,6 +189,16 @@ pub(crate) struct Stats {
     pub(crate) bytes_sent: u64,
 }
 
+impl Stats {
+    /// Nothing but the peer's SYN.
+    fn with_syn() -> Self {
+        Self {
+            segments_in: 1,
+            ..Self::default()
+        }
+    }
+}
+
 /// What a new TCB starts from; the handshake knows it all.
 #[derive(Debug)]
 pub(crate) struct Origin {
@@ -240,7 +250,7 @@ impl Tcb {
         let repairs = records.is_some().then(|| Box::new(Repairs::new(iss)));
         let window = first_window(&config, mss.send, handshake_repeats);
         let congestion = config.congestion.controller(window);
-        Self {
+        let mut tcb = Self {
             phase: Phase::SynReceived,
             ack: AckState {
                 quick_left: config.quick_acks,
@@ -271,22 +281,14 @@ impl Tcb {
             app: AppState::default(),
             events: Events::NONE,
             error: None,
-            stats: Stats {
-                // The peer's SYN.
-                segments_in: 1,
-                ..Stats::default()
-            },
+            stats: Stats::with_syn(),
             rare: Rare::after_handshake(handshake_repeats),
+        };
+        if tcb.records.is_some() {
+            // What Linux makes of the size of the send buffer once it knows the peer's segments.
+            tcb.snd.buffer = tuning::linux_send_buffer(&tcb);
         }
-        .with_send_buffer()
-    }
-
-    /// What Linux makes of the size of the send buffer once it knows the peer's segments.
-    fn with_send_buffer(mut self) -> Self {
-        if self.records.is_some() {
-            self.snd.buffer = tuning::linux_send_buffer(&self);
-        }
-        self
+        tcb
     }
 
     pub(crate) const fn phase(&self) -> Phase {

@@ -197,7 +197,7 @@ fn sum_native(octets: &[u8]) -> u64 {
     } else {
         sum_blocks(blocks)
     };
-    long.wrapping_add(sum_short(rest))
+    add_carry(long, sum_short(rest))
 }
 
 /// Sums whole blocks, as 32-bit words.
@@ -225,20 +225,17 @@ fn sum_blocks(blocks: &[[u8; BLOCK]]) -> u64 {
     })
 }
 
-/// Sums fewer octets than a block, eight at a time.
+/// Sums fewer octets than a block, eight at a time: an addition and its carry each, which no vector beats for so few.
 #[inline]
 fn sum_short(octets: &[u8]) -> u64 {
     let (pairs, rest) = octets.as_chunks::<8>();
     let mut total = 0_u64;
     for pair in pairs {
-        let pair = u64::from_ne_bytes(*pair);
-        total = total
-            .wrapping_add(pair >> 32)
-            .wrapping_add(pair & 0xffff_ffff);
+        total = add_carry(total, u64::from_ne_bytes(*pair));
     }
     let (words, rest) = rest.as_chunks::<4>();
     for word in words {
-        total = total.wrapping_add(u64::from(u32::from_ne_bytes(*word)));
+        total = add_carry(total, u64::from(u32::from_ne_bytes(*word)));
     }
     let last = match *rest {
         [] => return total,
@@ -246,7 +243,7 @@ fn sum_short(octets: &[u8]) -> u64 {
         [a, b] => [a, b, 0, 0],
         [a, b, c, ..] => [a, b, c, 0],
     };
-    total.wrapping_add(u64::from(u32::from_ne_bytes(last)))
+    add_carry(total, u64::from(u32::from_ne_bytes(last)))
 }
 
 /// Adds with the carry brought around to the low end, which is one's complement addition.

@@ -56,8 +56,10 @@ impl Stack {
             self.train = Some(train);
             return;
         }
-        packet.advance(text_at);
-        segment.payload = packet.take_payload();
+        if packet.len() > text_at {
+            packet.advance(text_at);
+            segment.payload = packet.take_payload();
+        }
         self.segment_arrives(now, way, segment);
     }
 

@@ -73,7 +73,7 @@ impl Stack {
     }
 
     /// Whether packets leave `interface` without a frame around them.
-    fn is_bare(&self, interface: InterfaceId) -> bool {
+    pub(super) fn is_bare(&self, interface: InterfaceId) -> bool {
         let known = self.interfaces.get(interface.index());
         known.is_some_and(|known| known.config.medium == Medium::Ip)
     }

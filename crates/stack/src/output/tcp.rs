@@ -30,8 +30,7 @@ impl Stack {
             self.settle(now, slot);
             return None;
         };
-        let packet = self.segment_packet(hop, &tuple, segment);
-        self.send(now, hop, tuple.remote.addr, packet)
+        self.send_or_return(now, hop, &tuple, segment)
     }
 
     /// The next packet of a listener that is ready; `None` if there is none for a device.
@@ -49,7 +48,21 @@ impl Stack {
             return None;
         };
         let hop = self.way_from(&tuple)?;
-        let packet = self.segment_packet(hop, &tuple, segment);
+        self.send_or_return(now, hop, &tuple, segment)
+    }
+
+    /// Makes a packet of a segment for its device; where nothing comes around the packet, it is built where it is returned.
+    fn send_or_return(
+        &mut self,
+        now: Instant,
+        hop: NextHop,
+        tuple: &Tuple,
+        segment: SegmentOut,
+    ) -> Option<(InterfaceId, PacketBuf)> {
+        if !hop.is_local && self.is_bare(hop.interface) {
+            return Some((hop.interface, self.segment_packet(hop, tuple, segment)));
+        }
+        let packet = self.segment_packet(hop, tuple, segment);
         self.send(now, hop, tuple.remote.addr, packet)
     }
 

@@ -17,7 +17,7 @@ use crate::options::{
 use crate::output::{Reply, syn_window};
 use crate::phase::Phase;
 use crate::segment::{Path, SegmentIn, SegmentOut};
-use crate::tcb::{Origin, Tcb};
+use crate::tcb::Origin;
 use crate::time::Instant;
 use crate::trace::{SendReason, TraceEvent, Verdict};
 use crate::tuple::Tuple;
@@ -134,7 +134,7 @@ impl Listener {
         // The connection counts the segment.
         cx.host.counters.segments_in -= 1;
         let connection = self.establish_from_cookie(cx, tuple, path, segment, (&cookie, &offer));
-        ListenVerdict::Established(Box::new(connection))
+        ListenVerdict::Established(connection)
     }
 
     fn establish_from_cookie(
@@ -144,7 +144,7 @@ impl Listener {
         path: Path,
         segment: SegmentIn,
         (cookie, offer): (&Cookie, &Offer),
-    ) -> Connection {
+    ) -> Box<Connection> {
         let irs = segment.header.seq - 1;
         let stamps = segment.header.options.timestamps;
         let offered = TcpOptions {
@@ -161,7 +161,7 @@ impl Listener {
         };
         let negotiated = Negotiated::new(&self.config, &offered);
         let mss = full_segment(announced_mss(&self.config, &tuple, path), &negotiated);
-        let tcb = Tcb::new(
+        let mut connection = Connection::passive(
             cx.now,
             Origin {
                 tuple,
@@ -175,8 +175,8 @@ impl Listener {
                 handshake_repeats: 0,
                 config: Arc::clone(&self.config),
             },
+            None,
         );
-        let mut connection = Connection::from_tcb(tcb);
         connection.handle_cookie(cx, segment);
         self.count_established(cx);
         connection

@@ -1,6 +1,5 @@
 //! A segment for a half-open record: SYN-RECEIVED of a passive open (RFC 9293 3.10.7.4).
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use handwave_wire::{SeqNum, TcpFlags};
@@ -14,7 +13,7 @@ use crate::events::segment_arrives::is_acceptable;
 use crate::host::Context;
 use crate::phase::Phase;
 use crate::segment::{Path, SegmentIn};
-use crate::tcb::{Origin, Tcb};
+use crate::tcb::Origin;
 use crate::trace::Verdict;
 use crate::tuple::Tuple;
 
@@ -71,7 +70,7 @@ impl Listener {
             cx.host.counters.segments_in += 1;
             return lost;
         }
-        self.establish(cx, tuple, path, segment)
+        self.establish(cx, tuple, path, segment, record)
     }
 
     /// Only a RST at RCV.NXT exactly returns the record to LISTEN, which for a record means being forgotten [MUST-11].
@@ -171,11 +170,11 @@ impl Listener {
         tuple: Tuple,
         path: Path,
         segment: SegmentIn,
+        record: &HalfOpen,
     ) -> ListenVerdict {
-        let Some(record) = self.remove_record(&tuple) else {
-            return drop_segment(cx, DropReason::NoConnection);
-        };
-        let mut tcb = Tcb::new(
+        self.syn_queue.remove_found(record);
+        self.forget(&tuple, record);
+        let mut connection = Connection::passive(
             cx.now,
             Origin {
                 config: Arc::clone(&self.config),
@@ -189,14 +188,11 @@ impl Listener {
                 edge: record.irs + 1 + u32::from(record.offered),
                 handshake_repeats: record.sent.saturating_sub(1).max(u8::from(record.resent)),
             },
+            (!record.resent).then(|| cx.now - self.syn_queue.arrived(record)),
         );
-        if !record.resent {
-            tcb.rtt.on_sample(cx.now - self.syn_queue.arrived(&record));
-        }
-        let mut connection = Connection::from_tcb(tcb);
         connection.handle_segment(cx, segment);
         self.count_established(cx);
-        ListenVerdict::Established(Box::new(connection))
+        ListenVerdict::Established(connection)
     }
 
     pub(super) fn count_established(&mut self, cx: &mut Context<'_>) {

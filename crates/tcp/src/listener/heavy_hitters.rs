@@ -17,12 +17,28 @@ const WAYS: usize = 8;
 /// After how long what was counted counts half.
 const HALF_LIFE: Duration = Duration::from_secs(5);
 
+/// The counters of some prefixes, each kind of field side by side: every SYN goes through all of them.
 #[derive(Clone, Copy, Debug, Default)]
-struct Counter {
-    prefix: u128,
-    count: u32,
-    /// Up to how much of `count` may be another's.
-    error: u32,
+struct Set {
+    prefixes: [u128; WAYS],
+    counts: [u32; WAYS],
+    /// Up to how much of each count may be another's.
+    errors: [u32; WAYS],
+}
+
+impl Set {
+    /// The counter of `prefix`.
+    fn find(&self, prefix: u128) -> Option<usize> {
+        let mut counters = self.prefixes.iter().zip(&self.counts);
+        counters.position(|(known, count)| *known == prefix && *count > 0)
+    }
+
+    /// The first of the counters that say least.
+    fn least(&self) -> usize {
+        let ranked = self.counts.iter().zip(0_u64..);
+        let ranked = ranked.map(|(count, place)| u64::from(*count) << 8 | place);
+        usize::from(ranked.min().unwrap_or(0).to_le_bytes()[0]) % WAYS
+    }
 }
 
 /// A prefix that sends many SYNs.
@@ -38,7 +54,7 @@ pub struct TopSource {
 #[derive(Debug)]
 pub(super) struct HeavyHitters {
     key: SipKey,
-    sets: Option<Box<[[Counter; WAYS]; SETS]>>,
+    sets: Option<Box<[Set; SETS]>>,
     halved_at: Instant,
 }
 
@@ -53,9 +69,7 @@ impl HeavyHitters {
 
     /// Octets of memory of the counters.
     pub(super) fn memory(&self) -> usize {
-        self.sets
-            .as_ref()
-            .map_or(0, |_| size_of::<[[Counter; WAYS]; SETS]>())
+        self.sets.as_ref().map_or(0, |_| size_of::<[Set; SETS]>())
     }
 
     /// Counts a SYN.
@@ -63,20 +77,16 @@ impl HeavyHitters {
         if now - self.halved_at >= HALF_LIFE {
             self.halve(now);
         }
-        let hash = self.key.bits(prefix);
+        let hash = self.key.spread(prefix);
         let sets = self.sets.get_or_insert_default();
         let set = &mut sets[usize::from(hash.to_le_bytes()[0]) % SETS];
-        if let Some(own) = set.iter_mut().find(|c| c.prefix == prefix && c.count > 0) {
-            own.count = own.count.saturating_add(1);
-            return;
-        }
-        if let Some(least) = set.iter_mut().min_by_key(|counter| counter.count) {
-            *least = Counter {
-                prefix,
-                count: least.count.saturating_add(1),
-                error: least.count,
-            };
-        }
+        let place = set.find(prefix).unwrap_or_else(|| {
+            let place = set.least();
+            set.prefixes[place] = prefix;
+            set.errors[place] = set.counts[place];
+            place
+        });
+        set.counts[place] = set.counts[place].saturating_add(1);
     }
 
     fn halve(&mut self, now: Instant) {
@@ -86,22 +96,18 @@ impl HeavyHitters {
         };
         let times = (now - self.halved_at).as_nanos() / HALF_LIFE.as_nanos();
         let shift = u32::try_from(times).unwrap_or(31).min(31);
-        for counter in sets.as_flattened_mut() {
-            counter.count >>= shift;
-            counter.error >>= shift;
+        for set in sets.iter_mut() {
+            let counts = set.counts.iter_mut();
+            counts.chain(&mut set.errors).for_each(|n| *n >>= shift);
         }
         self.halved_at = now;
     }
 
     /// The prefixes that certainly sent most, most first, no more than `max`.
     pub(super) fn top(&self, limits: &Limits, now: Instant, max: usize) -> Vec<TopSource> {
-        let counters = self
-            .sets
-            .as_ref()
-            .map_or(&[][..], |sets| sets.as_flattened());
-        let mut certain: Vec<(u32, u128)> = counters
-            .iter()
-            .map(|counter| (counter.count - counter.error, counter.prefix))
+        let sets = self.sets.iter().flat_map(|sets| sets.iter());
+        let mut certain: Vec<(u32, u128)> = sets
+            .flat_map(|set| (0..WAYS).map(|n| (set.counts[n] - set.errors[n], set.prefixes[n])))
             .filter(|(count, _)| *count > 1)
             .collect();
         certain.sort_by(|a, b| b.cmp(a));

@@ -73,11 +73,17 @@ impl Listener {
         iss_floor: Option<SeqNum>,
     ) -> ControlFlow<ListenVerdict, Screened> {
         self.meter.on_time(cx.now, &self.counters);
-        let syn = self.sift(cx, tuple, path, segment, iss_floor)?;
+        if !is_plain_syn(&segment) {
+            return ControlFlow::Break(self.turn_away(cx, tuple, path, segment));
+        }
+        self.sift_syn(cx, tuple, path, &segment, iss_floor)?;
         let counted = self.charge_record(cx, tuple.remote.addr);
         // Whatever comes of the SYN counts the segment.
         cx.host.counters.segments_in -= 1;
-        ControlFlow::Continue(Screened { syn, counted })
+        ControlFlow::Continue(Screened {
+            syn: segment,
+            counted,
+        })
     }
 
     /// Says how much waits in the owner's own queues.
@@ -104,34 +110,48 @@ impl Listener {
         true
     }
 
-    /// A segment for which there is no record (RFC 9293 3.10.7.2): a SYN that may have one comes back.
-    pub(super) fn sift(
+    /// A SYN for which there is no record (RFC 9293 3.10.7.2): goes on if it may have one.
+    pub(super) fn sift_syn(
+        &mut self,
+        cx: &mut Context<'_>,
+        tuple: Tuple,
+        path: Path,
+        syn: &SegmentIn,
+        iss_floor: Option<SeqNum>,
+    ) -> ControlFlow<ListenVerdict> {
+        cx.host.counters.segments_in += 1;
+        self.admit(cx, tuple, path, syn, iss_floor)
+    }
+
+    /// A segment for which there is no record and which can make none, unless it brings a cookie back.
+    pub(super) fn turn_away(
         &mut self,
         cx: &mut Context<'_>,
         tuple: Tuple,
         path: Path,
         segment: SegmentIn,
-        iss_floor: Option<SeqNum>,
-    ) -> ControlFlow<ListenVerdict, SegmentIn> {
+    ) -> ListenVerdict {
         cx.host.counters.segments_in += 1;
         let flags = segment.header.flags;
         if flags.contains(TcpFlags::RST) {
-            return ControlFlow::Break(drop_segment(cx, DropReason::RstUnacceptable));
+            return drop_segment(cx, DropReason::RstUnacceptable);
         }
         if flags.contains(TcpFlags::ACK) {
             if !flags.contains(TcpFlags::SYN) && self.expects_cookies(cx) {
-                return ControlFlow::Break(self.handle_cookie(cx, tuple, path, segment));
+                return self.handle_cookie(cx, tuple, path, segment);
             }
             cx.host.counters.count_drop(DropReason::NoConnection);
-            return ControlFlow::Break(self.reset(cx, &segment));
+            return self.reset(cx, &segment);
         }
         if !flags.contains(TcpFlags::SYN) {
-            return ControlFlow::Break(drop_segment(cx, DropReason::NotSyn));
+            return drop_segment(cx, DropReason::NotSyn);
         }
-        if flags.contains(TcpFlags::FIN) {
-            return ControlFlow::Break(drop_segment(cx, DropReason::IllegalFlags));
-        }
-        self.admit(cx, tuple, path, &segment, iss_floor)?;
-        ControlFlow::Continue(segment)
+        drop_segment(cx, DropReason::IllegalFlags)
     }
+}
+
+/// Whether a segment asks for a connection and for nothing else (RFC 9293 3.10.7.2).
+pub(super) fn is_plain_syn(segment: &SegmentIn) -> bool {
+    let decisive = TcpFlags::SYN | TcpFlags::ACK | TcpFlags::RST | TcpFlags::FIN;
+    segment.header.flags & decisive == TcpFlags::SYN
 }

@@ -64,6 +64,8 @@ pub(super) enum Budget {
 /// The budgets of a listener's sources.
 #[derive(Debug)]
 pub(super) struct Sources {
+    /// Any limit is set or any prefix listed: otherwise every SYN is fine.
+    watches: bool,
     access: Access,
     key: SipKey,
     /// Sets of [`WAYS`], a power of two of them; empty if no budgets are kept.
@@ -82,6 +84,7 @@ impl Sources {
             0
         };
         Self {
+            watches: limits.keeps_count() || !(limits.allow.is_empty() && limits.deny.is_empty()),
             access: Access::new(limits),
             key: SipKey::new(key),
             places: alloc::vec![[Source::default(); WAYS]; sets],
@@ -97,7 +100,15 @@ impl Sources {
     }
 
     /// Charges a SYN to its source.
+    #[inline]
     pub(super) fn on_syn(&mut self, limits: &Limits, addr: IpAddr, now: Instant) -> Finding {
+        if !self.watches {
+            return Finding::Fine;
+        }
+        self.charge_syn(limits, addr, now)
+    }
+
+    fn charge_syn(&mut self, limits: &Limits, addr: IpAddr, now: Instant) -> Finding {
         match self.access.standing(addr) {
             Some(Standing::Allowed) => return Finding::Fine,
             Some(Standing::Denied) => return Finding::Denied,

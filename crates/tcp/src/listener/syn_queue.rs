@@ -41,6 +41,15 @@ pub(super) struct HalfOpen {
     pub(super) due: Instant,
     /// Counted against the budget of its source.
     pub(super) counted: bool,
+    /// Where it lies, if it is in the queue.
+    place: Option<Place>,
+}
+
+/// Where a record lies.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    V4(u32),
+    V6(u32),
 }
 
 impl HalfOpen {
@@ -67,6 +76,7 @@ impl HalfOpen {
             resent: false,
             due: now,
             counted: false,
+            place: None,
         }
     }
 
@@ -192,11 +202,15 @@ impl SynQueue {
         match AnyKey::from(tuple) {
             AnyKey::V4(key) => {
                 let slot = self.v4.find(&key)?;
-                Some(self.rules.unpack(self.v4.at(slot)))
+                let place = Some(Place::V4(slot));
+                let record = self.rules.unpack(self.v4.at(slot));
+                Some(HalfOpen { place, ..record })
             }
             AnyKey::V6(key) => {
                 let slot = self.v6.find(&key)?;
-                Some(self.rules.unpack(self.v6.at(slot)))
+                let place = Some(Place::V6(slot));
+                let record = self.rules.unpack(self.v6.at(slot));
+                Some(HalfOpen { place, ..record })
             }
         }
     }
@@ -229,11 +243,18 @@ impl SynQueue {
     }
 
     pub(super) fn remove(&mut self, tuple: &Tuple) -> Option<HalfOpen> {
-        let rules = self.rules;
-        dispatch!(self, tuple, |table, key| {
-            let slot = table.find(&key)?;
-            Some(rules.unpack(&table.remove(slot)))
-        })
+        let record = self.get(tuple)?;
+        self.remove_found(&record);
+        Some(record)
+    }
+
+    /// Takes out a record as [`get`](Self::get) has just found it.
+    pub(super) fn remove_found(&mut self, record: &HalfOpen) {
+        match record.place {
+            Some(Place::V4(slot)) => drop(self.v4.remove(slot)),
+            Some(Place::V6(slot)) => drop(self.v6.remove(slot)),
+            None => {}
+        }
     }
 
     /// Queues the SYN+ACK, once.
@@ -344,6 +365,7 @@ impl Rules {
             resent: record.has(flag::RESENT),
             due: record.due(),
             counted: record.has(flag::COUNTED),
+            place: None,
         }
     }
 

@@ -67,12 +67,12 @@ pub(super) fn late_repetition(tcb: &mut Tcb, cx: &Context<'_>) -> Option<Segment
 
 /// Probes the tail with the last segment, if there was nothing new to probe with (RFC 8985 7.3).
 pub(super) fn tail_probe(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
+    if !core::mem::take(&mut tcb.repairs.as_deref_mut()?.probe) {
+        return None;
+    }
     let limits = repair::limits(tcb, u32::from(segment_size(tcb)));
     let nxt = tcb.snd.nxt;
     let repairs = tcb.repairs.as_deref_mut()?;
-    if !core::mem::take(&mut repairs.probe) {
-        return None;
-    }
     let (seq, len) = repairs.flight.repeat_last(&limits, cx.now)?;
     repairs.probe_until = Some(nxt);
     repairs.probe_repeated = true;

@@ -5,7 +5,7 @@ mod tests;
 
 use core::net::IpAddr;
 
-use super::options::only_timestamps;
+use super::options::{only_timestamps, whole_syn};
 use super::{TcpFlags, TcpOptions};
 use crate::octets::{Reader, Writer, front_mut};
 use crate::{IpProtocol, ParseError, SeqNum, Sum};
@@ -84,7 +84,7 @@ impl TcpHeader {
             urgent,
             options,
         };
-        // Two returns, so that the usual one builds the header in its place and copies nothing.
+        // Several returns, so that the usual ones build the header in its place and copy nothing.
         match only_timestamps(options) {
             Some(timestamps) => Ok((
                 with(TcpOptions {
@@ -93,7 +93,10 @@ impl TcpHeader {
                 }),
                 data_offset,
             )),
-            None => Ok((with(TcpOptions::parse_any(options).0), data_offset)),
+            None => match whole_syn(options) {
+                Some(options) => Ok((with(options), data_offset)),
+                None => Ok((with(TcpOptions::parse_any(options).0), data_offset)),
+            },
         }
     }
 

@@ -28,6 +28,18 @@ const TIMESTAMPS_LEN: u8 = 10;
 /// `nop nop TS`: how nearly every segment of an established connection begins its options.
 const NOP_NOP_TIMESTAMPS: u32 = word([NOP, NOP, TIMESTAMPS, TIMESTAMPS_LEN]);
 
+/// `mss`, `sackOK TS`, `nop wscale`: the options of nearly every SYN, without their values.
+const WHOLE_SYN: [u32; 3] = [
+    word([MSS, MSS_LEN, 0, 0]),
+    word([
+        SACK_PERMITTED,
+        SACK_PERMITTED_LEN,
+        TIMESTAMPS,
+        TIMESTAMPS_LEN,
+    ]),
+    word([NOP, WINDOW_SCALE, WINDOW_SCALE_LEN, 0]),
+];
+
 const fn word(octets: [u8; 4]) -> u32 {
     u32::from_be_bytes(octets)
 }
@@ -136,7 +148,10 @@ impl TcpOptions {
                 },
                 OptionsNote::WellFormed,
             ),
-            None => Self::parse_any(octets),
+            None => match whole_syn(octets) {
+                Some(options) => (options, OptionsNote::WellFormed),
+                None => Self::parse_any(octets),
+            },
         }
     }
 
@@ -250,6 +265,15 @@ impl TcpOptions {
                     emit_only_timestamps(timestamps, buffer);
                 }
             }
+            Self {
+                mss: Some(mss),
+                window_scale: Some(shift),
+                sack_permitted: true,
+                timestamps: Some(timestamps),
+                sack,
+                fast_open: None,
+                order: OptionOrder::Linux,
+            } if sack.is_empty() => emit_whole_syn(mss, shift, timestamps, buffer),
             _ => self.emit_any(buffer),
         }
     }
@@ -348,6 +372,34 @@ pub(super) fn only_timestamps(octets: &[u8]) -> Option<Option<Timestamps>> {
     }
     let (value, echo) = (reader.u32().ok()?, reader.u32().ok()?);
     Some(Some(Timestamps { value, echo }))
+}
+
+/// The fast path for nearly every SYN: `mss`, `sackOK TS`, `nop wscale` and nothing else; `None` for all others.
+#[inline]
+pub(super) fn whole_syn(octets: &[u8]) -> Option<TcpOptions> {
+    let (words, _) = octets.as_array::<20>()?.as_chunks::<4>();
+    let words: &[[u8; 4]; 5] = words.as_array()?;
+    let [mss, kinds, value, echo, scale] = words.map(u32::from_be_bytes);
+    let as_expected = [mss & !0xffff, kinds, scale & !0xff] == WHOLE_SYN;
+    #[expect(clippy::cast_possible_truncation, reason = "the rest of each word")]
+    as_expected.then_some(TcpOptions {
+        mss: Some(mss as u16),
+        window_scale: Some(scale as u8),
+        sack_permitted: true,
+        timestamps: Some(Timestamps { value, echo }),
+        ..TcpOptions::NONE
+    })
+}
+
+#[inline]
+fn emit_whole_syn(mss: u16, shift: u8, timestamps: Timestamps, buffer: &mut [u8]) {
+    let [first, kinds, last] = WHOLE_SYN;
+    let mut writer = Writer::new(front_mut::<20>(buffer));
+    writer.u32(first | u32::from(mss));
+    writer.u32(kinds);
+    writer.u32(timestamps.value);
+    writer.u32(timestamps.echo);
+    writer.u32(last | u32::from(shift));
 }
 
 #[inline]

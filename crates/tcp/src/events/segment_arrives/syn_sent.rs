@@ -13,7 +13,7 @@ use crate::host::Context;
 use crate::notice::Events;
 use crate::options::{Negotiated, TimestampClock, announced_mss, syn_options};
 use crate::output::{
-    Bare, bare_segment, reset_for, restart_retransmission_timer, syn_window, update_rate,
+    Bare, Reply, bare_segment, reset_for, restart_retransmission_timer, syn_window, update_rate,
 };
 use crate::phase::{Cause, Phase};
 use crate::recovery::flight::REORDERING;
@@ -47,7 +47,7 @@ pub(crate) struct SynSent {
     /// A SYN is to be sent.
     pub(crate) syn_wanted: bool,
     /// A RST for a segment that acknowledges what was never sent.
-    pub(crate) reset: Option<SegmentOut>,
+    pub(crate) reset: Option<Reply>,
     /// What a router last said against the SYN.
     pub(crate) unreachable: Option<ConnectionError>,
     pub(crate) events: Events,
@@ -100,7 +100,7 @@ impl SynSent {
     /// Builds the next segment: a RST that is owed, or the SYN.
     pub(crate) fn poll_transmit(&mut self, now: Instant) -> Option<SegmentOut> {
         if let Some(reset) = self.reset.take() {
-            return Some(reset);
+            return Some(reset.segment(&self.tuple));
         }
         if !core::mem::take(&mut self.syn_wanted) {
             return None;
@@ -218,8 +218,7 @@ impl SynSent {
             if header.flags.contains(TcpFlags::RST) {
                 return Outcome::Waiting(Verdict::Dropped(DropReason::RstUnacceptable));
             }
-            let reset = reset_for(&self.config, &header, segment.payload.len());
-            self.reset = reset.map(|reset| reset.segment(&self.tuple));
+            self.reset = reset_for(&self.config, &header, segment.payload.len());
             cx.host.counters.resets_out += 1;
             return Outcome::Waiting(Verdict::ResetSent(DropReason::HandshakeAckUnacceptable));
         }

@@ -48,6 +48,8 @@ pub struct CookieKeys {
     ahead: i64,
     shared: bool,
     derived: [Option<Derived>; 2],
+    /// The key asked for last, and the period it was for.
+    last: Option<(u64, SipKey)>,
 }
 
 /// Material handed in, and the period from which it is in force.
@@ -77,6 +79,7 @@ impl CookieKeys {
             ahead: 0,
             shared: false,
             derived: [None; 2],
+            last: None,
         }
     }
 
@@ -89,6 +92,7 @@ impl CookieKeys {
         self.roots.push(Root { since, key: root });
         let surplus = self.roots.len().saturating_sub(ROOTS_MAX);
         self.roots.drain(..surplus);
+        self.last = None;
     }
 
     /// What other nodes need to make and to check the same cookies.
@@ -109,6 +113,7 @@ impl CookieKeys {
         self.roots.clone_from(&shared.roots);
         self.shared = true;
         self.derived = [None; 2];
+        self.last = None;
     }
 
     /// Whether the keys came from another node: then so may cookies.
@@ -135,6 +140,17 @@ impl CookieKeys {
 
     /// The key that cookies of `period` are made with; `None` if none was in force then.
     pub(super) fn key(&mut self, period: u64) -> Option<SipKey> {
+        match self.last {
+            Some((known, key)) if known == period => Some(key),
+            _ => {
+                let key = self.derived_key(period)?;
+                self.last = Some((period, key));
+                Some(key)
+            }
+        }
+    }
+
+    fn derived_key(&mut self, period: u64) -> Option<SipKey> {
         let root = *self.roots.iter().rev().find(|root| root.since <= period)?;
         let generation = period / ROTATION;
         let cached = &mut self.derived[usize::from(generation % 2 == 1)];

@@ -399,6 +399,16 @@ proptest! {
     }
 
     #[test]
+    fn fast_paths_write_and_read_what_the_general_ones_do(options in any_options()) {
+        let octets = emitted(&options);
+        let mut general = octets.clone();
+        general.fill(0);
+        options.emit_any(&mut general);
+        prop_assert_eq!(&general, &octets);
+        prop_assert_eq!(TcpOptions::parse(&octets), TcpOptions::parse_any(&octets));
+    }
+
+    #[test]
     fn arbitrary_octets_never_panic_and_reparse_the_same(octets in prop::collection::vec(any::<u8>(), 0..=60)) {
         let (options, _) = TcpOptions::parse(&octets);
         let again = emitted(&options);
