@@ -6,10 +6,10 @@
 //!
 //! Listeners stand apart in [`Listeners`]: only a segment that belongs to no connection asks there.
 
-use crate::keyed::{Key, Plain};
+use crate::keyed::Plain;
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use handwave_tcp::{Endpoint, Tuple};
+use handwave_tcp::{Endpoint, Tuple, TupleHash};
 use hashbrown::{HashMap, HashTable};
 
 /// The owner of a tuple.
@@ -49,7 +49,7 @@ impl From<Tagged> for Owner {
 #[derive(Debug)]
 pub(crate) struct Demux {
     table: HashTable<Tagged>,
-    key: Key,
+    key: TupleHash,
 }
 
 impl Demux {
@@ -58,7 +58,7 @@ impl Demux {
     pub(crate) const COST: usize = ((size_of::<Tagged>() + 1) * 16).div_ceil(7);
 
     /// A table hashed with `key` that has room for `capacity` tuples.
-    pub(crate) fn new(key: Key, capacity: usize) -> Self {
+    pub(crate) fn new(key: TupleHash, capacity: usize) -> Self {
         Self {
             table: HashTable::with_capacity(capacity),
             key,
@@ -79,7 +79,7 @@ impl Demux {
     ) -> Option<Owner> {
         let matches = |tagged: &Tagged| owns(Owner::from(*tagged), tuple);
         self.table
-            .find(self.key.hash_tuple(tuple), matches)
+            .find(self.key.tuple(tuple), matches)
             .copied()
             .map(Owner::from)
     }
@@ -93,16 +93,15 @@ impl Demux {
     ) {
         let key = self.key;
         // Growing moves every entry, and the hash of an entry is that of the tuple it points to.
-        let rehash = |tagged: &Tagged| {
-            tuple_of(Owner::from(*tagged)).map_or(0, |tuple| key.hash_tuple(&tuple))
-        };
+        let rehash =
+            |tagged: &Tagged| tuple_of(Owner::from(*tagged)).map_or(0, |tuple| key.tuple(&tuple));
         self.table
-            .insert_unique(key.hash_tuple(tuple), Tagged::from(owner), rehash);
+            .insert_unique(key.tuple(tuple), Tagged::from(owner), rehash);
     }
 
     /// Forgets that `owner` owns `tuple`.
     pub(crate) fn remove(&mut self, tuple: &Tuple, owner: Owner) {
-        let hash = self.key.hash_tuple(tuple);
+        let hash = self.key.tuple(tuple);
         if let Ok(entry) = self
             .table
             .find_entry(hash, |tagged| *tagged == Tagged::from(owner))
@@ -172,10 +171,9 @@ impl Listeners {
 #[cfg(test)]
 mod tests {
     use super::{Demux, Listeners, Owner};
-    use crate::keyed::Key;
     use alloc::vec::Vec;
     use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-    use handwave_tcp::{Endpoint, Tuple};
+    use handwave_tcp::{Endpoint, Tuple, TupleHash};
 
     fn tuple(n: u32) -> Tuple {
         Tuple {
@@ -201,7 +199,7 @@ mod tests {
                 Owner::Connection(slot)
             }
         };
-        let mut demux = Demux::new(Key::derive(&[1; 16], b"demux"), 0);
+        let mut demux = Demux::new(TupleHash::new(&[1; 16]), 0);
         for (slot, tuple) in (0..).zip(&tuples) {
             assert_eq!(demux.find(tuple, owns), None);
             demux.insert(tuple, owner(slot), of);

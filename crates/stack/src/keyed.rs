@@ -1,11 +1,12 @@
 //! Hashing with a secret: an attacker who chooses addresses and ports cannot choose the bucket.
 //!
-//! SipHash-1-3 throughout: fast on short inputs and not invertible without the key. The keys are derived from the
-//! stack's secrets, one for each use, so what one use shows says nothing about another.
+//! SipHash-1-3 wherever a value may be seen or guessed at: fast on short inputs and not invertible without the key. The table of
+//! tuples, whose hashes stay in it, has the quicker [`TupleHash`]. The keys are derived from the stack's secrets, one for each
+//! use, so what one use shows says nothing about another.
 
 use core::hash::{BuildHasher, Hasher};
 use core::net::IpAddr;
-use handwave_tcp::{SipKey, Tuple};
+use handwave_tcp::{SipKey, Tuple, TupleHash};
 use siphasher::sip::SipHasher13;
 
 /// A SipHash-1-3 key. As a [`BuildHasher`] it keys the maps of this crate.
@@ -34,6 +35,11 @@ impl Key {
     /// The hash of a tuple.
     pub(crate) fn hash_tuple(&self, tuple: &Tuple) -> u64 {
         SipKey::from_halves([self.0, self.1]).tuple(tuple)
+    }
+
+    /// The key of a table of tuples, in place of this one.
+    pub(crate) fn for_table(&self) -> TupleHash {
+        TupleHash::from_sip(&SipKey::from_halves([self.0, self.1]))
     }
 
     /// The same for both directions of a connection.

@@ -168,7 +168,7 @@ impl Stack {
             ),
             paths_generation: 0,
             neighbours: Neighbours::new(config.neighbours, key(b"neighbours"), now),
-            demux: Demux::new(key(b"demux"), config.connections_reserved),
+            demux: Demux::new(key(b"demux").for_table(), config.connections_reserved),
             connections: Connections::new(now, config.connections_reserved),
             time_waits: TimeWaits::new(now, config.time_wait_overflow),
             listening: Listening::new(now),

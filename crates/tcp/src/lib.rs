@@ -47,6 +47,7 @@ mod time_wait;
 mod timer;
 mod tuning;
 mod tuple;
+mod tuple_hash;
 mod vars;
 
 pub use config::{
@@ -76,3 +77,4 @@ pub use time::Instant;
 pub use time_wait::{TimeWait, TimeWaitVerdict};
 pub use timer::Timer;
 pub use tuple::{Endpoint, Tuple};
+pub use tuple_hash::TupleHash;

@@ -54,19 +54,6 @@ impl SipKey {
         Self([u64::from_le_bytes(halves[0]), u64::from_le_bytes(halves[1])])
     }
 
-    /// A quick hash that is only as good as it is secret: for tables whose order nobody sees and where a collision costs nobody
-    /// anything. One multiplication, folded.
-    #[inline]
-    pub(crate) fn spread(&self, bits: u128) -> u64 {
-        let [k0, k1] = self.0;
-        #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
-        let (low, high) = (bits as u64 ^ k0, (bits >> 64) as u64 ^ k1);
-        let product = u128::from(low) * u128::from(high);
-        #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
-        let folded = product as u64 ^ (product >> 64) as u64;
-        folded
-    }
-
     /// From the two halves of a key.
     #[must_use]
     pub const fn from_halves(halves: [u64; 2]) -> Self {
@@ -103,20 +90,6 @@ impl SipKey {
     #[inline]
     pub(crate) fn hash13<const N: usize>(&self, words: [u64; N], rest: Rest) -> u64 {
         self.hash::<1, 3>(words, rest, N as u64)
-    }
-
-    /// SipHash-1-3 of octets, of which it is good to know the number when compiling.
-    #[inline]
-    pub(crate) fn octets<const LEN: usize>(&self, octets: &[u8; LEN]) -> u64 {
-        let (words, rest) = octets.as_chunks::<8>();
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        let rest = Rest {
-            octets: u64::from_le_bytes(last),
-            len: rest.len() as u64,
-        };
-        let words = words.iter().map(|word| u64::from_le_bytes(*word));
-        self.hash::<1, 3>(words, rest, LEN as u64 >> 3)
     }
 
     /// SipHash-2-4.
@@ -256,8 +229,6 @@ mod tests {
             octets.extend(last.to_le_bytes());
             let longer = SipKey::new(&key).hash13(words, Rest::four(last));
             prop_assert_eq!(longer, SipHasher13::new_with_key(&key).hash(&octets));
-            let (octets, _) = octets.as_chunks::<28>();
-            prop_assert_eq!(SipKey::new(&key).octets(&octets[0]), longer);
         }
 
         #[test]

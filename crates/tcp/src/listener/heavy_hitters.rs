@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::limits::{Limits, SourcePrefix};
-use crate::siphash::SipKey;
 use crate::time::Instant;
+use crate::tuple_hash::TupleHash;
 
 const SETS: usize = 16;
 const WAYS: usize = 8;
@@ -53,7 +53,7 @@ pub struct TopSource {
 /// Counts SYNs by prefix.
 #[derive(Debug)]
 pub(super) struct HeavyHitters {
-    key: SipKey,
+    key: TupleHash,
     sets: Option<Box<[Set; SETS]>>,
     halved_at: Instant,
 }
@@ -61,7 +61,7 @@ pub(super) struct HeavyHitters {
 impl HeavyHitters {
     pub(super) fn new(key: &[u8; 16]) -> Self {
         Self {
-            key: SipKey::new(key),
+            key: TupleHash::new(key),
             sets: None,
             halved_at: Instant::ZERO,
         }
@@ -77,7 +77,7 @@ impl HeavyHitters {
         if now - self.halved_at >= HALF_LIFE {
             self.halve(now);
         }
-        let hash = self.key.spread(prefix);
+        let hash = self.key.bits(prefix);
         let sets = self.sets.get_or_insert_default();
         let set = &mut sets[usize::from(hash.to_le_bytes()[0]) % SETS];
         let place = set.find(prefix).unwrap_or_else(|| {

@@ -15,9 +15,9 @@ use crate::host::{Context, Host};
 use crate::options::{Negotiated, TIMESTAMPS_LEN, TimestampClock, announced_mss, syn_options};
 use crate::output::{Bare, FirstWindow, bare_segment};
 use crate::segment::{Path, SegmentOut};
-use crate::siphash::SipKey;
 use crate::time::Instant;
 use crate::tuple::Tuple;
+use crate::tuple_hash::TupleHash;
 use crate::vars::WindowShift;
 
 /// A connection in SYN-RECEIVED that came from LISTEN, as the code works with it.
@@ -168,8 +168,8 @@ impl SynQueue {
     pub(super) fn new(key: &[u8; 16], limits: &ListenerConfig, config: &Config) -> Self {
         let levels = usize::from(limits.synack_retries) + 1;
         Self {
-            v4: Table::new(SipKey::new(key), levels),
-            v6: Table::new(SipKey::new(key), levels),
+            v4: Table::new(TupleHash::new(key), levels),
+            v6: Table::new(TupleHash::new(key), levels),
             v6_first: false,
             max: limits.syn_queue_max,
             rules: Rules {

@@ -250,7 +250,7 @@ mod tests {
     use super::*;
 
     fn probe(keys: &mut CookieKeys, period: u64) -> Option<u64> {
-        keys.key(period).map(|key| key.octets(b"probe"))
+        keys.key(period).map(|key| key.bits(7))
     }
 
     #[test]

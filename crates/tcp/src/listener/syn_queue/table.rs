@@ -9,9 +9,9 @@ use core::net::IpAddr;
 
 use hashbrown::HashTable;
 
-use crate::siphash::SipKey;
 use crate::time::Instant;
 use crate::tuple::{Endpoint, Tuple};
+use crate::tuple_hash::TupleHash;
 
 /// The end of a list.
 const NONE: u32 = u32::MAX;
@@ -20,7 +20,7 @@ const CHUNK: usize = 64;
 
 /// The octets of a tuple, as short as its IP version allows.
 pub(super) trait Key: Copy + Eq {
-    fn hash(&self, key: &SipKey) -> u64;
+    fn hash(&self, key: &TupleHash) -> u64;
     fn tuple(&self) -> Tuple;
 }
 
@@ -44,6 +44,19 @@ impl<const LEN: usize> KeyOf<LEN> {
         Self(octets)
     }
 
+    /// As pairs of words, filled up with zeros.
+    fn pairs<const N: usize>(&self) -> [[u64; 2]; N] {
+        let mut pairs = [[0; 2]; N];
+        let words = self.0.chunks(8).map(|octets| {
+            let mut word = [0; 8];
+            word[..octets.len()].copy_from_slice(octets);
+            u64::from_le_bytes(word)
+        });
+        let places = pairs.as_flattened_mut().iter_mut();
+        places.zip(words).for_each(|(place, word)| *place = word);
+        pairs
+    }
+
     fn join<const ADDR: usize>(&self) -> Tuple
     where
         IpAddr: From<[u8; ADDR]>,
@@ -65,8 +78,8 @@ impl<const LEN: usize> KeyOf<LEN> {
 }
 
 impl Key for KeyV4 {
-    fn hash(&self, key: &SipKey) -> u64 {
-        key.octets(&self.0)
+    fn hash(&self, key: &TupleHash) -> u64 {
+        key.words::<1>(self.pairs())
     }
     fn tuple(&self) -> Tuple {
         self.join::<4>()
@@ -74,8 +87,8 @@ impl Key for KeyV4 {
 }
 
 impl Key for KeyV6 {
-    fn hash(&self, key: &SipKey) -> u64 {
-        key.octets(&self.0)
+    fn hash(&self, key: &TupleHash) -> u64 {
+        key.words::<3>(self.pairs())
     }
     fn tuple(&self) -> Tuple {
         self.join::<16>()
@@ -191,7 +204,7 @@ const EMPTY: Ends = Ends {
 /// All records of one IP version.
 #[derive(Debug)]
 pub(super) struct Table<K> {
-    hash_key: SipKey,
+    hash_key: TupleHash,
     chunks: Vec<Vec<Record<K>>>,
     index: HashTable<u32>,
     free: u32,
@@ -202,7 +215,7 @@ pub(super) struct Table<K> {
 }
 
 impl<K: Key> Table<K> {
-    pub(super) fn new(hash_key: SipKey, levels: usize) -> Self {
+    pub(super) fn new(hash_key: TupleHash, levels: usize) -> Self {
         Self {
             hash_key,
             chunks: Vec::new(),
