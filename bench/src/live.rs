@@ -48,7 +48,9 @@ const OURS: &str = "handwave";
 
 /// Everybody who is to be measured in this mode, ourselves first.
 fn contestants(settings: &Settings, mode: Mode) -> Vec<Box<dyn Contestant>> {
-    let mut all: Vec<Box<dyn Contestant>> = vec![Box::new(handwave_async::Handwave)];
+    let mut all: Vec<Box<dyn Contestant>> = [Duration::ZERO, handwave_async::BUSY_POLL]
+        .map(|busy_poll| Box::new(handwave_async::Handwave(busy_poll)) as _)
+        .into();
     all.extend(floor::variants());
     all.push(Box::new(two_tuns::TwoTuns));
     if mode == Mode::Plain {
@@ -240,7 +242,7 @@ fn queues(report: &mut Report, settings: &Settings) {
         return;
     }
     let both: Vec<Box<dyn Contestant>> = vec![
-        Box::new(handwave_async::Handwave),
+        Box::new(handwave_async::Handwave(Duration::ZERO)),
         Box::new(handwave_async::TwoQueues),
     ];
     let take = |span| clients::connections(span, 64);

@@ -1,6 +1,7 @@
 //! Ourselves: the async sockets, on one thread, as a program would use them, or with a shard and a worker for each of two queues.
 
 use std::io;
+use std::time::Duration;
 
 use handwave::{Stack, TcpListener};
 use handwave_device::Tun;
@@ -12,16 +13,23 @@ use super::contestant::{
 };
 use super::services;
 
-pub(super) struct Handwave;
+/// With this busy polling.
+pub(super) struct Handwave(pub(super) Duration);
+
+/// What busy polling is measured with.
+pub(super) const BUSY_POLL: Duration = Duration::from_micros(50);
 
 impl Contestant for Handwave {
     fn name(&self) -> &'static str {
-        super::OURS
+        match self.0 {
+            Duration::ZERO => super::OURS,
+            _ => "handwave, busy polling",
+        }
     }
 
     fn start(&self, mode: Mode) -> io::Result<Running> {
-        let tun = client_tun(mode)?;
-        run(|| async move { serve([tun]) })
+        let (tun, busy_poll) = (client_tun(mode)?, self.0);
+        run(move || async move { serve([tun], busy_poll) })
     }
 }
 
@@ -37,7 +45,7 @@ impl Contestant for TwoQueues {
         let queues = client_queues(mode, 2)?;
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         runtime.worker_threads(queues.len());
-        run_on(runtime, || async move { serve(queues) })
+        run_on(runtime, || async move { serve(queues, Duration::ZERO) })
     }
 }
 
@@ -84,14 +92,15 @@ where
 
 /// A stack at the queues of a TUN, with the address that clients connect to.
 pub(super) fn stack(queues: impl IntoIterator<Item = Tun>) -> io::Result<Stack> {
-    Stack::builder()
-        .queues(queues)
-        .address(SERVER, PREFIX_LEN)
-        .spawn()
+    builder(queues).spawn()
 }
 
-fn serve(queues: impl IntoIterator<Item = Tun>) -> io::Result<Stack> {
-    let stack = stack(queues)?;
+fn builder(queues: impl IntoIterator<Item = Tun>) -> handwave::Builder {
+    Stack::builder().queues(queues).address(SERVER, PREFIX_LEN)
+}
+
+fn serve(queues: impl IntoIterator<Item = Tun>, busy_poll: Duration) -> io::Result<Stack> {
+    let stack = builder(queues).busy_poll(busy_poll).spawn()?;
     let listen = |port: u16| TcpListener::bind(&stack, (SERVER, port).into());
     for port in [DISCARD, CHARGEN, ECHO, ONE_OCTET] {
         accept(port, listen(port)?);

@@ -10,7 +10,8 @@
 //! runtime's queue once, and an answer leaves with the acknowledgment, the window that reading has opened, and one look at the
 //! device, as if the task had been called by the driver.
 //!
-//! Between turns it rests until the device is ready, the stack's deadline passes, or a call of the application wakes it.
+//! Between turns it rests until the device is ready, the stack's deadline passes, or a call of the application wakes it. Where busy polling
+//! is asked for, it goes on turning for a while after something has arrived, each time at the end of the runtime's queue.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,6 +20,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use handwave_device::{Device, Readiness};
 use handwave_packet::PacketBuf;
@@ -39,6 +41,8 @@ use burst::Burst;
 const BATCH_MAX: usize = 64;
 /// Octets after which nothing more is taken from the stack in one turn: a super-segment, or 32 packets of 1500 octets.
 const OUTPUT_MAX: usize = 48 << 10;
+/// How often a device is asked again that nothing comes from, where time stands still meanwhile, as virtual time does.
+const BUSY_ASKS_MAX: u32 = 10_000;
 /// Turns before other tasks of the runtime have theirs.
 const TURNS_MAX: usize = 8;
 
@@ -56,6 +60,11 @@ pub struct Driver {
     #[cfg(unix)]
     watch: Option<Box<dyn Watch>>,
     burst: Burst,
+    /// How long to go on asking after something has arrived, and until when that is.
+    busy_poll: Duration,
+    busy_until: Option<Instant>,
+    /// How often it may still ask until then.
+    busy_asks: u32,
     paused: Pause,
     /// The stack's deadline has passed.
     due: bool,
@@ -94,7 +103,11 @@ enum Turn {
 }
 
 impl Driver {
-    pub(crate) fn new(shared: Arc<Shared>, device: Box<dyn Device + Send>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        device: Box<dyn Device + Send>,
+        busy_poll: Duration,
+    ) -> Self {
         Self {
             shared,
             device,
@@ -102,6 +115,9 @@ impl Driver {
             #[cfg(unix)]
             watch: None,
             burst: Burst::default(),
+            busy_poll,
+            busy_until: None,
+            busy_asks: 0,
             paused: Pause::None,
             due: false,
             received: Vec::with_capacity(BATCH_MAX),
@@ -195,7 +211,19 @@ impl Driver {
             .device
             .receive(self.burst.expected(), &mut self.received)?;
         self.burst.took(count);
+        if count > 0 && self.busy_poll > Duration::ZERO {
+            self.busy_until = Some(self.shared.runtime.now() + self.busy_poll);
+            self.busy_asks = BUSY_ASKS_MAX;
+        }
         Ok(())
+    }
+
+    /// Whether to ask the device again instead of resting.
+    fn is_busy_polling(&mut self) -> bool {
+        let goes_on = |until| self.busy_asks > 0 && self.shared.runtime.now() < until;
+        self.busy_until = self.busy_until.filter(|until| goes_on(*until));
+        self.busy_asks = self.busy_asks.saturating_sub(1);
+        self.busy_until.is_some()
     }
 
     /// Takes what the device has, if that may be why the driver runs again after a rest.
@@ -270,10 +298,17 @@ impl Driver {
     /// Turns until there is nothing to do.
     fn run(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.look_at_device(cx)?;
+        if self.busy_until.is_some() && self.burst.may_have_come() {
+            self.receive()?;
+        }
         for _ in 0..TURNS_MAX {
             match self.turn(cx.waker())? {
                 Turn::More => {}
                 Turn::Yield => break,
+                Turn::Rest(_) if self.is_busy_polling() => {
+                    self.burst.announce();
+                    break;
+                }
                 Turn::Rest(deadline) => {
                     ready!(self.rest(deadline, cx))?;
                     if self.burst.may_have_come() {

@@ -303,12 +303,13 @@ async fn reading_and_writing_from_two_tasks_wakes_each_for_its_own() {
     assert_eq!(reads.load(Ordering::Relaxed), 2);
 }
 
-/// What a device was asked to send at once, and how often it was asked again before it was asked what had arrived.
+/// What a device was asked to send at once, how often it was asked again before it was asked what had arrived, and how often that was.
 #[derive(Debug, Default)]
 struct Sendings {
     octets_max: AtomicUsize,
     in_a_row: AtomicUsize,
     in_a_row_max: AtomicUsize,
+    asked: AtomicUsize,
 }
 
 struct Measured {
@@ -327,6 +328,7 @@ impl Device for Measured {
 
     fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
         self.sendings.in_a_row.store(0, Ordering::Relaxed);
+        self.sendings.asked.fetch_add(1, Ordering::Relaxed);
         self.device.receive(max, out)
     }
 
@@ -363,4 +365,29 @@ async fn a_long_queue_is_sent_bit_by_bit_with_a_look_at_what_comes_back() {
     // One super-segment, and what was just short of enough before it.
     assert!((60_000..48 * 1_024 + 65_536).contains(&octets), "{octets}");
     assert_eq!(sendings.in_a_row_max.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn busy_polling_asks_for_a_while_and_rests_where_nothing_comes() {
+    let mut asked = Vec::new();
+    for busy_poll in [Duration::ZERO, Duration::from_micros(50)] {
+        let (left, right) = wire(1_500, 256);
+        let sendings = Arc::<Sendings>::default();
+        let device = Measured {
+            device: left,
+            sendings: Arc::clone(&sendings),
+        };
+        let client = Stack::builder().device(device).address([10, 0, 0, 1], 24);
+        let server = Stack::builder().device(right).address([10, 0, 0, 2], 24);
+        let client = client.busy_poll(busy_poll).spawn().unwrap();
+        let server = server.spawn().unwrap();
+        within(talk(&client, &server, &text(1_000))).await;
+        let until_now = || sendings.asked.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(1_000)).await;
+        let before = until_now();
+        tokio::time::sleep(Duration::from_secs(100_000)).await;
+        assert_eq!(until_now(), before, "at rest it costs nothing");
+        asked.push(before);
+    }
+    assert!(asked[0] < 100 && asked[1] > 1_000, "{asked:?}");
 }
