@@ -22,6 +22,7 @@ mod connection;
 mod events;
 mod files;
 mod host;
+mod observe;
 pub(crate) mod packet;
 mod python;
 mod report;
@@ -29,8 +30,10 @@ mod settings;
 mod shell;
 
 pub use host::Host;
+pub use observe::{Transcript, observe};
 pub use report::{Failure, Happening, HappeningKind, Outcome, Verdict};
 pub use settings::{IpVersion, NonFatal, Settings};
+pub use shell::carry_out_shell;
 
 use std::collections::VecDeque;
 
@@ -115,6 +118,8 @@ struct Runner<H: Host> {
     accepting: Option<usize>,
     waiting: Option<Waiting<H::Call>>,
     python: python::Scope,
+    /// What the script expects is nothing to stop for.
+    observing: bool,
     trace: Vec<Happening>,
     /// What went wrong and was allowed to.
     warnings: Vec<Failure>,
@@ -144,6 +149,7 @@ impl<H: Host> Runner<H> {
             accepting: None,
             waiting: None,
             python: python::Scope::default(),
+            observing: false,
             trace: Vec::new(),
             warnings: Vec::new(),
         }

@@ -14,6 +14,8 @@ use handwave_script::runner::{Settings, run, run_on};
 use handwave_tcp::Profile;
 use serde::{Deserialize, Serialize};
 
+use crate::compare;
+use crate::generate;
 use crate::kernel::Kernel;
 use crate::plan::Plan;
 use crate::report;
@@ -34,7 +36,7 @@ const GRACE: Duration = Duration::from_secs(45);
 #[command(name = "handwave-interop-script", version)]
 struct Arguments {
     /// Scripts, or directories with scripts (*.pkt) in them.
-    #[arg(required = true, value_name = "FILE|DIR")]
+    #[arg(required_unless_present = "random", value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
     /// Scripts at a time: they wait most of the time.
     #[arg(long, default_value_t = 4, value_name = "N")]
@@ -60,9 +62,37 @@ struct Arguments {
     /// Write the table of differences to this file.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Expect nothing; do what each script does on Linux and on our stack, and compare what came of it.
+    #[arg(long)]
+    compare: bool,
+    /// Compare with scripts that these seeds write.
+    #[arg(long, value_name = "FIRST..LAST", value_parser = seeds)]
+    random: Option<Seeds>,
+    /// How long both are watched after the last event of a script that is compared, in milliseconds.
+    #[arg(long, default_value_t = 700, value_name = "MS")]
+    tail: u64,
+    /// Make scripts that differ as short as they can be.
+    #[arg(long)]
+    shrink: bool,
+    /// Scripts that are shown of each class of differences.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    examples: usize,
+    /// Print the scripts of the seeds and do nothing else.
+    #[arg(long)]
+    print: bool,
     /// Play one script in this process and write what happened as JSON; for the program itself.
     #[arg(long, hide = true)]
     alone: bool,
+}
+
+/// Seeds from the first to the last.
+#[derive(Clone, Copy, Debug)]
+struct Seeds(u64, u64);
+
+fn seeds(text: &str) -> Result<Seeds, String> {
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is no seed"));
+    Ok(Seeds(number(first)?, number(last)?))
 }
 
 /// How a script fared.
@@ -101,6 +131,9 @@ pub(crate) struct Played {
 
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.alone && arguments.compare {
+        return compare::alone(Duration::from_millis(arguments.tail));
+    }
     if arguments.alone {
         return alone(&arguments);
     }
@@ -110,6 +143,9 @@ pub(crate) fn main() -> ExitCode {
             eprintln!("error: cannot read {}: {error}", path.display());
             return ExitCode::from(3);
         }
+    }
+    if arguments.compare || arguments.random.is_some() {
+        return compare_all(&arguments, &paths);
     }
     let played = play_all(&arguments, &paths);
     let written = match &arguments.report {
@@ -127,6 +163,34 @@ pub(crate) fn main() -> ExitCode {
         Fate::Passed | Fate::PassedOver(_) => false,
     };
     ExitCode::from(u8::from(played.iter().any(wrong)))
+}
+
+fn compare_all(arguments: &Arguments, paths: &[PathBuf]) -> ExitCode {
+    let mut scripts = Vec::new();
+    for path in paths {
+        match fs::read_to_string(path) {
+            Ok(text) => scripts.push((path.display().to_string(), text)),
+            Err(error) => {
+                eprintln!("error: cannot read {}: {error}", path.display());
+                return ExitCode::from(3);
+            }
+        }
+    }
+    if let Some(Seeds(first, last)) = arguments.random {
+        scripts.extend((first..=last).map(|seed| (seed.to_string(), generate::script(seed))));
+    }
+    if arguments.print {
+        scripts.iter().for_each(|(_, text)| print!("{text}"));
+        return ExitCode::SUCCESS;
+    }
+    let plan = compare::Plan {
+        jobs: arguments.jobs,
+        tail: Duration::from_millis(arguments.tail),
+        retries: arguments.retries,
+        shrink: arguments.shrink,
+        examples: arguments.examples,
+    };
+    compare::main(plan, &scripts)
 }
 
 /// Adds `path`, or the scripts under it.

@@ -27,6 +27,8 @@ pub(super) struct Connection {
     may_restart: bool,
     timestamps: BTreeMap<u32, u32>,
     newest_timestamp: Option<(u32, u32)>,
+    /// The newest timestamp of ours, which is echoed where no names are known.
+    echoed: Option<u32>,
 }
 
 impl Connection {
@@ -39,6 +41,7 @@ impl Connection {
             may_restart: false,
             timestamps: BTreeMap::new(),
             newest_timestamp: None,
+            echoed: None,
         }
     }
 
@@ -91,7 +94,9 @@ impl Connection {
         match (self.timestamps.get(&echo), self.newest_timestamp) {
             (Some(live), _) => *live,
             (None, Some((script, live))) => live.wrapping_add(echo.wrapping_sub(script)),
-            (None, None) => echo,
+            (None, None) => self
+                .echoed
+                .map_or(echo, |newest| newest.wrapping_add(echo - 1)),
         }
     }
 
@@ -129,6 +134,11 @@ impl Connection {
         if is_name {
             self.newest_timestamp = Some((script, live));
         }
+    }
+
+    /// Remembers a timestamp of ours that has no name: 1 stands for it, and numbers after 1 for later ones.
+    pub(super) const fn echo_newest(&mut self, live: u32) {
+        self.echoed = Some(live);
     }
 
     /// Whether a timestamp of ours has been seen.

@@ -21,7 +21,7 @@ const ACK: u16 = 16;
 const PEER_PORT: u16 = 50_000;
 
 /// The least time there is.
-const JUST_BEFORE: Duration = Duration::from_nanos(1);
+pub(super) const JUST_BEFORE: Duration = Duration::from_nanos(1);
 
 /// When an event may happen.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +117,7 @@ impl<H: Host> Runner<H> {
 
     // ----- packets of the peer -----
 
-    fn inject(&mut self, packet: &Packet, place: &Place) -> Result<(), Failure> {
+    pub(super) fn inject(&mut self, packet: &Packet, place: &Place) -> Result<(), Failure> {
         let index = self.connection_for(packet)?;
         let connection = &mut self.connections[index];
         let (source, destination) = ends(packet, connection.remote, connection.local);
@@ -214,7 +214,7 @@ impl<H: Host> Runner<H> {
             return Err(self.mismatch(wanted, &got, vec!["no such connection".to_owned()]));
         };
         let got = self.in_script_numbers(index, wanted, got);
-        self.note_sent(place, at, bare(&got));
+        self.note_sent(Some(place), at, bare(&got));
         let rule = self.timestamp_rule();
         let mut differences = compare::differences(wanted, &got, rule);
         if !self.connections[index].sends(&got) {
@@ -374,10 +374,10 @@ impl<H: Host> Runner<H> {
             .actual(next)
     }
 
-    fn note_sent(&mut self, place: &Place, at: Instant, text: String) {
+    pub(super) fn note_sent(&mut self, place: Option<&Place>, at: Instant, text: String) {
         let now = self.now;
         self.now = at;
-        self.note(Some(place), HappeningKind::Outbound, text);
+        self.note(place, HappeningKind::Outbound, text);
         self.now = now;
     }
 

@@ -3,7 +3,7 @@
 use super::arguments::{self, integer, members};
 use super::{Reply, control, information};
 use crate::language::ast::{Call, CallResult, Expression};
-use crate::posix::{Answer, Errno, OptionValue, Received};
+use crate::posix::{Answer, Control, Errno, OptionValue, Received};
 use crate::runner::{Host, Runner};
 
 type Differences = Result<(), Vec<String>>;
@@ -159,6 +159,7 @@ impl<H: Host> Runner<H> {
                         format!(" with revents {}", bits.join(", "))
                     }
                     Reply::Answer(Answer::Events(events)) => format!(" with {events:x?}"),
+                    Reply::Answer(Answer::Received(received)) => beside(received),
                     _ => String::new(),
                 };
                 format!("{} = {value}{more}", self.short(call, head))
@@ -172,6 +173,33 @@ impl<H: Host> Runner<H> {
         }
         head.to_owned()
     }
+}
+
+/// What came beside the octets.
+fn beside(received: &Received) -> String {
+    let mut text = String::new();
+    if received.flags != 0 {
+        text = format!(" with flags {:#x}", received.flags);
+    }
+    for control in &received.control {
+        text += &match control {
+            // When it was, and who said it, is nothing that a script can know.
+            Control::Timestamping(_) => " with a time".to_owned(),
+            Control::Error {
+                errno,
+                origin,
+                kind,
+                code,
+                info,
+                data,
+                ..
+            } => format!(
+                " with error {errno} origin {origin} type {kind}.{code} info {info} data {data}"
+            ),
+            Control::Inq(left) => format!(" with {left} left"),
+        };
+    }
+    text
 }
 
 /// The number a call returns.
