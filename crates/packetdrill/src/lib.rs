@@ -11,7 +11,7 @@
 //! - [`descriptors`]: real descriptors that stand for sockets, since packetdrill closes what is left open by itself.
 //! - [`flags`]: the settings in `--so_flags`.
 //! - [`memory`]: the structures that C passes by pointer.
-//! - [`hook`]: `getsockopt` for programs that do not ask through the table; in force with `LD_PRELOAD`.
+//! - [`hook`]: `getsockopt` and `system` for programs that do not ask through the table; in force with `LD_PRELOAD`.
 //!
 //! The interface is Linux's, and elsewhere the library is empty.
 #![cfg(target_os = "linux")]

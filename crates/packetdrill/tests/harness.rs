@@ -507,3 +507,36 @@ fn octets_are_spliced_through_a_pipe() {
     };
     assert_eq!(text, b"echo");
 }
+
+#[test]
+fn shell_lines_that_are_known_reach_the_stack_and_others_the_shell() {
+    type System = unsafe extern "C" fn(*const c_char) -> c_int;
+    let run = |drill: &Drill, line: &str| unsafe {
+        let system: libloading::Symbol<'_, System> = drill.library.get(b"system").unwrap();
+        system(CString::new(line).unwrap().as_ptr())
+    };
+    let buffer = |drill: &Drill| {
+        let (fd, mut value, mut len): (_, c_int, socklen_t) = (drill.stream(), 0, 4);
+        let (pointer, name) = ((&raw mut value).cast(), libc::SO_SNDBUF);
+        let result = unsafe {
+            (drill.table.getsockopt)(drill.user(), fd, SOL_SOCKET, name, pointer, &raw mut len)
+        };
+        assert_eq!(result, 0);
+        value
+    };
+    let drill = load("profile=linux");
+    assert_ne!(buffer(&drill), 20_000);
+    let line = "sysctl -q net.ipv4.tcp_wmem=\"4096 20000 4194304\"";
+    assert_eq!(run(&drill, line), 0);
+    assert_eq!(buffer(&drill), 20_000);
+    // packetdrill runs the first lines before it asks for a stack.
+    assert_eq!(buffer(&load("profile=linux")), 20_000);
+    assert_eq!(run(&drill, "exit 7"), 7 << 8);
+    assert_eq!(
+        run(
+            &drill,
+            "sysctl -q net.ipv4.tcp_wmem=\"4096 16384 4194304\""
+        ),
+        0
+    );
+}

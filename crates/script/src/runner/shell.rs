@@ -51,6 +51,26 @@ const MAY_BE_OFF: &[&str] = &[
     "tcp_migrate_req",
 ];
 
+/// Makes the settings that a shell command would make on a host: what scripts have between backticks, where it is known.
+///
+/// ```
+/// use handwave_script::posix::{Environment, Posix};
+/// use handwave_script::runner::carry_out_shell;
+/// use handwave_tcp::{Instant, Profile};
+///
+/// let mut posix = Posix::new(Instant::ZERO, Environment::new(Profile::linux(), [])).unwrap();
+/// carry_out_shell(&mut posix, "sysctl -q net.ipv4.tcp_sack=0").unwrap();
+/// assert!(!posix.settings().connection.sack);
+/// assert!(carry_out_shell(&mut posix, "rm -r /tmp/x").is_err());
+/// ```
+///
+/// # Errors
+///
+/// Which command is not known, or which setting not possible. Those before it have been made.
+pub fn carry_out_shell(posix: &mut Posix, text: &str) -> Result<(), String> {
+    run(posix, text, false)
+}
+
 /// Runs the commands of one pair of backticks.
 pub(super) fn run(posix: &mut Posix, text: &str, allow_shell: bool) -> Result<(), String> {
     for line in words::lines(text) {
