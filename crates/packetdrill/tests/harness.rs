@@ -533,10 +533,7 @@ fn shell_lines_that_are_known_reach_the_stack_and_others_the_shell() {
     assert_eq!(buffer(&load("profile=linux")), 20_000);
     assert_eq!(run(&drill, "exit 7"), 7 << 8);
     assert_eq!(
-        run(
-            &drill,
-            "sysctl -q net.ipv4.tcp_wmem=\"4096 16384 4194304\""
-        ),
+        run(&drill, "sysctl -q net.ipv4.tcp_wmem=\"4096 16384 4194304\""),
         0
     );
 }

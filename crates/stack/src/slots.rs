@@ -89,6 +89,14 @@ impl<T> Slots<T> {
         }
     }
 
+    /// The same, to change it.
+    pub(crate) fn at_mut(&mut self, slot: u32) -> Option<&mut T> {
+        match self.slots.get_mut(slot as usize) {
+            Some(Slot::Taken(value)) => Some(value),
+            _ => None,
+        }
+    }
+
     /// All tenants in slot order, with their slots. For snapshots and tests, not for packets.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         (0u32..)

@@ -88,12 +88,13 @@ impl Stack {
         slot: u32,
         segment: SegmentIn,
     ) {
-        let Some(record) = self.time_waits.records.at(slot) else {
+        let Some(record) = self.time_waits.records.at_mut(slot) else {
             return;
         };
         let tuple = *record.tuple();
         match record.handle_segment(&mut Context::new(now, &mut self.host), &segment) {
             TimeWaitVerdict::Dropped(_) => {}
+            TimeWaitVerdict::Renewed { until } => self.time_waits.timers.rearm(slot, until),
             TimeWaitVerdict::Reply {
                 segment: reply,
                 until,

@@ -758,12 +758,14 @@ fn time_wait_segment(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -
     let verdict = TimeWait::of(tcb).judge(cx, segment);
     if let TimeWaitVerdict::Reply {
         until: Some(until), ..
-    } = verdict
+    }
+    | TimeWaitVerdict::Renewed { until } = verdict
     {
         tcb.timers.set(Timer::TimeWait, until);
     }
     match verdict {
         TimeWaitVerdict::Dropped(reason) => Verdict::Dropped(reason),
+        TimeWaitVerdict::Renewed { .. } => Verdict::Accepted,
         TimeWaitVerdict::Reply { reason, .. } | TimeWaitVerdict::Reopen { reason, .. } => {
             tcb.intents.ack = true;
             Verdict::Acknowledged(reason)

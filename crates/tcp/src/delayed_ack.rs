@@ -19,6 +19,8 @@ const ATO_MIN: Duration = Duration::from_millis(40);
 const ATO_MAX: Duration = Duration::from_millis(200);
 /// The longest elsewhere.
 const ATO_MAX_ONE_WAY: Duration = Duration::from_millis(500);
+/// The least time any timer takes.
+const TICK: Duration = Duration::from_millis(1);
 /// Segments acknowledged at once, at most.
 const QUICK_MAX: u32 = 16;
 /// Duplicate acknowledgments that leave at once for one RCV.NXT; further ones are merged.
@@ -150,6 +152,14 @@ impl DelayedAck {
     }
 }
 
+/// The handshake is complete: a peer with a small window has small segments, as far as can be told.
+pub(crate) fn begin(tcb: &mut Tcb) {
+    let mss = u32::from(tcb.mss.send);
+    if let Some(policy) = tcb.ack.adaptive.as_deref_mut() {
+        policy.segment = policy.segment.min(mss).max(SEGMENT_MIN);
+    }
+}
+
 /// Notes that text arrived, in order or not; `in_order` text also moves the clockwork [RFC5681-21] [RFC5681-23].
 pub(crate) fn on_text(tcb: &mut Tcb, now: Instant, segment: &SegmentIn, len: u32, in_order: bool) {
     let (window, rto, mss) = (offered(tcb), tcb.rto(), u32::from(tcb.mss.announced()));
@@ -159,16 +169,23 @@ pub(crate) fn on_text(tcb: &mut Tcb, now: Instant, segment: &SegmentIn, len: u32
         return;
     };
     policy.scheduled = true;
+    policy.measure(len, options, pushes, mss);
     if !in_order {
         return;
     }
-    policy.measure(len, options, pushes, mss);
     policy.adapt(now, window, rto);
 }
 
 /// The window as the peer was told of it last.
 fn offered(tcb: &Tcb) -> u32 {
     tcb.rcv.edge.since(tcb.rcv.last_ack_sent)
+}
+
+/// The window will be larger: the peer is to know with the next acknowledgment, which leaves at once.
+pub(crate) fn on_window_grown(tcb: &mut Tcb) {
+    if let Some(policy) = tcb.ack.adaptive.as_deref_mut() {
+        policy.quick |= 1;
+    }
 }
 
 /// Notes that an acknowledgment is owed for a reason other than text.
@@ -258,7 +275,8 @@ fn delay(tcb: &mut Tcb, now: Instant) {
         .saturating_sub(Duration::from_millis(1))
         .min(ATO_MAX)
         .max(Duration::from_millis(1));
-    wait = wait.min(most);
+    // Before the first text there is nothing to go by, and a timer's least is a tick.
+    wait = wait.min(most).max(TICK);
     if let Some(armed) = tcb.timers.deadline(Timer::DelayedAck) {
         if armed <= now + wait / 4 {
             tcb.intents.ack = true;

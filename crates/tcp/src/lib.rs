@@ -24,6 +24,7 @@ pub mod recovery;
 pub mod time;
 pub mod trace;
 
+mod chronograph;
 mod config;
 mod connection;
 mod delayed_ack;
@@ -50,6 +51,7 @@ mod tuple;
 mod tuple_hash;
 mod vars;
 
+pub use chronograph::BusyTimes;
 pub use config::{
     Acknowledging, BufferSize, Config, KeepAlive, ListenerConfig, Profile, ReceiveWindow, Resets,
     Segmentation, SequenceCheck, WindowProbe,

@@ -12,6 +12,7 @@ mod window;
 use handwave_packet::Payload;
 use handwave_wire::{SeqNum, TcpFlags};
 
+use crate::chronograph;
 use crate::host::Context;
 use crate::phase::Phase;
 use crate::repair;
@@ -98,6 +99,9 @@ impl Intents {
 pub(crate) fn poll(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
     let before = tcb.phase();
     let Some((segment, reason)) = next(tcb, cx) else {
+        if tcb.repairs.is_some() {
+            chronograph::note(tcb, cx.now);
+        }
         settle(tcb, cx);
         tcb.check_invariants(cx.now);
         return None;
@@ -105,8 +109,15 @@ pub(crate) fn poll(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
     let text = segment.payload.len() as u64;
     let size = segment.segment_size.map_or(text, u64::from).max(1);
     let segments = text.div_ceil(size).max(1);
-    tcb.stats.segments_out += segments;
+    // Linux refuses a single segment on nobody's behalf.
+    let refusal = reason == SendReason::Reset && !segment.header.flags.contains(TcpFlags::ACK);
+    if !refusal || tcb.repairs.is_none() {
+        tcb.stats.segments_out += segments;
+    }
     if text > 0 {
+        if tcb.repairs.is_some() {
+            tcb.patience.last_sent = cx.now;
+        }
         tcb.stats.data_segments_out += segments;
         tcb.stats.bytes_sent += text;
     }
@@ -201,8 +212,23 @@ fn handshake(tcb: &mut Tcb, cx: &Context<'_>) -> Option<(SegmentOut, SendReason)
 
 /// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`
 fn acknowledgment(tcb: &mut Tcb, cx: &Context<'_>) -> SegmentOut {
-    let seq = tcb.snd.nxt;
+    let seq = acknowledging_seq(tcb);
     header::segment(tcb, cx, seq, TcpFlags::ACK, Payload::new())
+}
+
+/// SND.NXT; where a window that shrank ends before it, Linux keeps to the window, by more than the peer's scale may hide.
+fn acknowledging_seq(tcb: &Tcb) -> SeqNum {
+    let (nxt, end) = (tcb.snd.nxt, tcb.snd.una + tcb.snd.wnd);
+    let hidden = if tcb.negotiated.window_scaling {
+        tcb.rcv.shift.unit()
+    } else {
+        1
+    };
+    if tcb.records.is_some() && end.before(nxt) && nxt.since(end) >= hidden {
+        end
+    } else {
+        nxt
+    }
 }
 
 /// One octet below the window and no text: an up-to-date peer must answer (RFC 9293 3.8.4 [SHLD-12]).

@@ -305,6 +305,22 @@ pub(crate) fn rearm(tcb: &mut Tcb, now: Instant) {
     tcb.timers.set(Timer::Retransmission, now + wait);
 }
 
+/// The path was gone, not congested: the retransmission timer backs off once less (RFC 6069 4).
+pub(crate) fn undo_backoff(tcb: &mut Tcb, now: Instant) {
+    if tcb.patience.tries == 0 || !tcb.rtt.undo_backoff() {
+        return;
+    }
+    let rto = tcb.rto();
+    if let Some(sent) = tcb
+        .repairs
+        .as_deref()
+        .and_then(|repairs| repairs.flight.oldest_sent())
+    {
+        let wait = rto.saturating_sub(now - sent).max(Duration::from_micros(1));
+        tcb.timers.set(Timer::Retransmission, now + wait);
+    }
+}
+
 /// The peer seems to have thrown away what it had SACKed (RFC 2018 8). Unless it acknowledges that shortly, it counts as lost.
 pub(crate) fn expect_reneging(tcb: &mut Tcb, now: Instant) {
     let half = tcb.rtt.srtt().map_or(Duration::ZERO, |srtt| srtt / 2);

@@ -2,10 +2,12 @@
 
 use core::time::Duration;
 
+use crate::chronograph::BusyTimes;
 use crate::delayed_ack::DelayedAck;
 use crate::phase::Phase;
 use crate::tcb::{LossState, Tcb, octets};
 use crate::time::Instant;
+use crate::tuning::ReceiveTuning;
 
 /// A connection's numbers at one moment, named as in Linux's `tcp_info` where it has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +101,7 @@ pub struct TcpInfo {
     pub last_sent: Option<Instant>,
     /// When text last arrived in order, where that is noted.
     pub last_text: Option<Instant>,
-    /// When a segment last arrived.
+    /// When an acknowledgment last arrived, where that is noted; else, when a segment did.
     pub last_heard: Option<Instant>,
     /// Limit of the window we offer, in octets.
     pub rcv_ssthresh: u32,
@@ -109,6 +111,16 @@ pub struct TcpInfo {
     pub rcv_buffer: u32,
     /// The same counts in segments, where the sender keeps them so.
     pub segments: Option<SegmentCounts>,
+    /// Timeouts of segments that had not timed out before.
+    pub timeout_series: u32,
+    /// The peer's FIN has been taken.
+    pub fin_received: bool,
+    /// Octets that the application is believed to read in a round trip, where that is observed.
+    pub rcv_space: Option<u32>,
+    /// Segments received with text beyond a gap in all.
+    pub rcv_ooopack: u32,
+    /// For how long the sender was busy, where that is noted.
+    pub busy: BusyTimes,
 }
 
 /// What is in flight, in segments.
@@ -196,6 +208,11 @@ impl Default for TcpInfo {
             snd_buffer: 0,
             rcv_buffer: 0,
             segments: None,
+            timeout_series: 0,
+            fin_received: false,
+            rcv_space: None,
+            rcv_ooopack: 0,
+            busy: BusyTimes::default(),
         }
     }
 }
@@ -230,26 +247,43 @@ impl SegmentCounts {
     }
 }
 
+/// Probes without an answer: of the peer's window, or of whether it is there.
+fn probes(tcb: &Tcb) -> u8 {
+    match (tcb.snd.wnd, tcb.repairs.is_some()) {
+        (0, false) => tcb.patience.tries,
+        (0, true) if !tcb.is_outstanding() => tcb.patience.unanswered,
+        _ => tcb.patience.keepalive_probes,
+    }
+}
+
+/// Doublings of the timer that runs.
+fn backoff(tcb: &Tcb) -> u8 {
+    if tcb.repairs.is_some() && tcb.snd.wnd == 0 && !tcb.is_outstanding() {
+        tcb.patience.tries
+    } else {
+        tcb.rtt.backoff()
+    }
+}
+
+/// Our window; as Linux tells it what was offered last, not what is left of it.
+fn window(tcb: &Tcb) -> u32 {
+    if tcb.repairs.is_some() {
+        tcb.rcv.edge.since(tcb.rcv.last_ack_sent)
+    } else {
+        tcb.rcv.wnd()
+    }
+}
+
 impl TcpInfo {
     pub(crate) fn of(tcb: &Tcb) -> Self {
         let probing = tcb.snd.wnd == 0;
-        let counted = tcb.repairs.is_some();
         let adaptive = tcb.ack.adaptive.as_deref();
+        let accounts = tcb.repairs.as_deref().map(|it| &it.accounts);
         Self {
             phase: tcb.phase(),
             retransmits: if probing { 0 } else { tcb.patience.tries },
-            probes: if probing && !counted {
-                tcb.patience.tries
-            } else if probing && !tcb.is_outstanding() {
-                tcb.patience.unanswered
-            } else {
-                tcb.patience.keepalive_probes
-            },
-            backoff: if counted && probing && !tcb.is_outstanding() {
-                tcb.patience.tries
-            } else {
-                tcb.rtt.backoff()
-            },
+            probes: probes(tcb),
+            backoff: backoff(tcb),
             timestamps: tcb.negotiated.timestamps,
             sack: tcb.negotiated.sack,
             window_scaling: tcb.negotiated.window_scaling,
@@ -267,7 +301,7 @@ impl TcpInfo {
             snd_cwnd: tcb.congestion.window(),
             snd_ssthresh: tcb.congestion.ssthresh(),
             snd_wnd: tcb.snd.wnd,
-            rcv_wnd: tcb.rcv.wnd(),
+            rcv_wnd: window(tcb),
             unacked: tcb.snd.flight(),
             sacked: tcb.scoreboard.sacked(),
             notsent: tcb.unsent(),
@@ -292,11 +326,18 @@ impl TcpInfo {
             pacing_rate: tcb.records.as_deref().and_then(|records| records.rate),
             last_sent: Some(tcb.patience.last_sent),
             last_text: adaptive.map(DelayedAck::last_text),
-            last_heard: Some(tcb.patience.last_heard),
+            last_heard: accounts
+                .and_then(|it| it.last_acknowledged)
+                .or(Some(tcb.patience.last_heard)),
             rcv_ssthresh: tcb.rcv.limit.min(tcb.window_max()),
             snd_buffer: tcb.snd.buffer,
             rcv_buffer: tcb.rcv.buffer,
             segments: SegmentCounts::of(tcb),
+            timeout_series: accounts.map_or(0, |it| it.timeout_series),
+            fin_received: tcb.fin_received(),
+            rcv_space: tcb.receive_tuning.as_deref().map(ReceiveTuning::space),
+            rcv_ooopack: accounts.map_or(0, |it| it.out_of_order_in),
+            busy: accounts.map_or_else(BusyTimes::default, |it| it.busy),
         }
     }
 }

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use handwave_wire::{OptionOrder, SeqNum, TcpFlags};
 
+use crate::config::SequenceCheck;
 use crate::error::DropReason;
 use crate::host::Context;
 use crate::options::TimestampClock;
@@ -33,15 +34,32 @@ pub struct TimeWait {
     window: u16,
     dscp: u8,
     hop_limit: u8,
-    timestamps: bool,
-    ignores_rst: bool,
+    /// When an empty segment was last answered, in [`STEP`]s, modulo 2^16; 0 for never.
+    answered: u16,
+    rules: u8,
 }
+
+/// Timestamps are in use.
+const TIMESTAMPS: u8 = 1;
+/// A RST is not believed.
+const IGNORES_RST: u8 = 1 << 1;
+/// Segments are judged as Linux does it.
+const LENIENT: u8 = 1 << 2;
+/// What times that need not be exact are counted in, in milliseconds.
+const STEP: u64 = 16;
+/// Steps for which empty segments go unanswered after one was answered.
+const UNANSWERED: u16 = 31;
 
 /// What becomes of a segment that meets a TIME-WAIT record.
 #[derive(Debug)]
 pub enum TimeWaitVerdict {
     /// Ignored.
     Dropped(DropReason),
+    /// An empty segment with the number that was expected: nothing to answer, and the wait begins anew.
+    Renewed {
+        /// When it is over.
+        until: Instant,
+    },
     /// Acknowledged; a repeated FIN has also restarted the wait.
     Reply {
         /// The acknowledgment to send.
@@ -75,9 +93,20 @@ impl TimeWait {
             window: u16::try_from(tcb.rcv.wnd() >> tcb.rcv.shift.get()).unwrap_or(u16::MAX),
             dscp: tcb.config.dscp,
             hop_limit: tcb.config.hop_limit,
-            timestamps: tcb.negotiated.timestamps,
-            ignores_rst: tcb.config.time_wait_ignores_rst,
+            answered: 0,
+            rules: [
+                (tcb.negotiated.timestamps, TIMESTAMPS),
+                (tcb.config.time_wait_ignores_rst, IGNORES_RST),
+                (tcb.config.sequence_check == SequenceCheck::Lenient, LENIENT),
+            ]
+            .into_iter()
+            .filter_map(|(holds, rule)| holds.then_some(rule))
+            .sum(),
         }
+    }
+
+    const fn has(&self, rule: u8) -> bool {
+        self.rules & rule != 0
     }
 
     /// Both endpoints.
@@ -87,11 +116,12 @@ impl TimeWait {
     }
 
     /// Takes a segment for the old connection.
-    pub fn handle_segment(&self, cx: &mut Context<'_>, segment: &SegmentIn) -> TimeWaitVerdict {
+    pub fn handle_segment(&mut self, cx: &mut Context<'_>, segment: &SegmentIn) -> TimeWaitVerdict {
         cx.host.counters.segments_in += 1;
         let verdict = self.judge(cx, segment);
         let (summary, after) = match &verdict {
             TimeWaitVerdict::Dropped(reason) => (Verdict::Dropped(*reason), Phase::TimeWait),
+            TimeWaitVerdict::Renewed { .. } => (Verdict::Accepted, Phase::TimeWait),
             TimeWaitVerdict::Reply { reason, .. } => {
                 (Verdict::Acknowledged(*reason), Phase::TimeWait)
             }
@@ -130,11 +160,11 @@ impl TimeWait {
     }
 
     /// Decides; shared with a TCB in TIME-WAIT that its application still holds.
-    pub(crate) fn judge(&self, cx: &Context<'_>, segment: &SegmentIn) -> TimeWaitVerdict {
+    pub(crate) fn judge(&mut self, cx: &Context<'_>, segment: &SegmentIn) -> TimeWaitVerdict {
         let header = &segment.header;
         if header.flags.contains(TcpFlags::RST) {
             // Believing a RST here would let an old duplicate in behind it (RFC 1337 3).
-            return if self.ignores_rst || header.seq != self.rcv_nxt {
+            return if self.has(IGNORES_RST) || header.seq != self.rcv_nxt {
                 TimeWaitVerdict::Dropped(DropReason::RstInTimeWait)
             } else {
                 TimeWaitVerdict::Closed
@@ -142,6 +172,9 @@ impl TimeWait {
         }
         if header.flags.contains(TcpFlags::SYN) {
             return self.judge_syn(cx, segment);
+        }
+        if self.has(LENIENT) {
+            return self.judge_as_linux(cx, segment);
         }
         if !header.flags.contains(TcpFlags::ACK) {
             return TimeWaitVerdict::Dropped(DropReason::AckMissing);
@@ -156,6 +189,34 @@ impl TimeWait {
         self.reply(cx, DropReason::OutOfWindow, until)
     }
 
+    /// Linux starts the wait again for whatever has an ACK, and acknowledges it unless it is an empty segment at RCV.NXT; twice in a
+    /// short time only what takes sequence numbers.
+    fn judge_as_linux(&mut self, cx: &Context<'_>, segment: &SegmentIn) -> TimeWaitVerdict {
+        let (header, empty) = (&segment.header, segment.seq_len() == 0);
+        let older = self.is_older(segment);
+        let until = cx.now + Duration::from_millis(self.wait_millis.into());
+        let expected = !older && empty && header.seq == self.rcv_nxt;
+        if expected {
+            return TimeWaitVerdict::Renewed { until };
+        }
+        if empty && !self.may_answer(cx.now) {
+            return TimeWaitVerdict::Dropped(DropReason::OutOfWindow);
+        }
+        let renews = older || header.flags.contains(TcpFlags::ACK);
+        self.reply(cx, DropReason::OutOfWindow, renews.then_some(until))
+    }
+
+    /// Whether no empty segment was answered for a while; two ends in TIME-WAIT would answer each other for ever.
+    fn may_answer(&mut self, now: Instant) -> bool {
+        #[expect(clippy::cast_possible_truncation, reason = "modulo 2^16")]
+        let step = ((now.as_millis() / STEP) as u16).max(1);
+        let may = self.answered == 0 || step.wrapping_sub(self.answered) >= UNANSWERED;
+        if may {
+            self.answered = step;
+        }
+        may
+    }
+
     /// A SYN newer than everything before, by timestamp or by sequence number, may begin anew [MAY-2] [SHLD-4].
     fn judge_syn(&self, cx: &Context<'_>, segment: &SegmentIn) -> TimeWaitVerdict {
         let header = &segment.header;
@@ -163,7 +224,7 @@ impl TimeWait {
             return self.reply(cx, DropReason::SynInSynchronized, None);
         }
         let higher_seq = header.seq.after(self.rcv_nxt);
-        let newer = match header.options.timestamps.filter(|_| self.timestamps) {
+        let newer = match header.options.timestamps.filter(|_| self.has(TIMESTAMPS)) {
             Some(stamp) if stamp.value == self.ts_recent => higher_seq,
             Some(stamp) => SeqNum::new(stamp.value).after(SeqNum::new(self.ts_recent)),
             None => higher_seq,
@@ -179,7 +240,7 @@ impl TimeWait {
     }
 
     fn is_older(&self, segment: &SegmentIn) -> bool {
-        self.timestamps
+        self.has(TIMESTAMPS)
             && segment
                 .header
                 .options
@@ -206,7 +267,7 @@ impl TimeWait {
             mss: None,
             window_scale: None,
             sack_permitted: false,
-            timestamps: self.timestamps.then(|| clock.stamp(cx.now)),
+            timestamps: self.has(TIMESTAMPS).then(|| clock.stamp(cx.now)),
             order: OptionOrder::Linux,
             dscp: self.dscp,
             hop_limit: self.hop_limit,

@@ -14,6 +14,7 @@ pub(crate) use linux::LinuxQueue;
 use crate::buffer::SendBuffer;
 use crate::buffer::send::CHUNK_MAX;
 use crate::config::{Config, ReceiveWindow};
+use crate::delayed_ack;
 use crate::host::{Context, Host, Pressure};
 use crate::options::{TCP_HEADER_LEN, TIMESTAMPS_LEN, ip_header_len};
 use crate::output::FirstWindow;
@@ -54,6 +55,8 @@ pub(crate) struct ReceiveTuning {
     mark_at: Instant,
     /// The most octets that were read in one round trip.
     space: u32,
+    /// The end of what has come that lies farthest beyond a gap.
+    farthest: SeqNum,
     /// The queue as Linux charges it, if that is what windows follow.
     pub(crate) linux: Option<LinuxQueue>,
 }
@@ -71,6 +74,7 @@ impl ReceiveTuning {
                 .saturating_mul(tcb.mss.receive.into())
                 .min(tcb.rcv.buffer)
                 .max(1),
+            farthest: tcb.rcv.nxt,
             linux: None,
         }
     }
@@ -95,8 +99,14 @@ impl ReceiveTuning {
             mark: rcv.nxt,
             mark_at: now,
             space: rcv.limit.min(rcv.wnd()).min(10 * u32::from(mss)),
+            farthest: rcv.nxt,
             linux: Some(queue),
         }))
+    }
+
+    /// The most octets that were read in one round trip.
+    pub(crate) const fn space(&self) -> u32 {
+        self.space
     }
 
     /// A window full of text took a round trip, or longer if the peer had nothing to send.
@@ -171,14 +181,58 @@ pub(crate) fn on_text(tcb: &mut Tcb, cx: &mut Context<'_>, header: &TcpHeader, a
         } else if arrived.advanced > 0 && tcb.rcv.nxt.at_or_after(tuning.round_end) {
             tuning.on_window_filled(cx.now, tcb.rcv.nxt + offered);
         }
-        charge(tcb, &mut tuning, arrived, full);
-        grow_limit(tcb, &tuning, cx.host.pressure, len);
+        let pressure = cx.host.pressure;
+        if arrived.advanced > 0 {
+            charge(tcb, &mut tuning, arrived);
+            measure(tcb, &mut tuning, len, full);
+            if len >= WORTH_GROWING {
+                grow_limit(tcb, &tuning, pressure, (len, full));
+            }
+        } else {
+            on_text_beyond(tcb, &mut tuning, (header.seq + len, len), full, pressure);
+        }
     }
     tcb.receive_tuning = Some(tuning);
 }
 
-/// Charges text as Linux does, and learns how much of a packet is text.
-fn charge(tcb: &mut Tcb, tuning: &mut ReceiveTuning, arrived: Arrived, full: u32) {
+/// Text beyond a gap, as Linux takes it: the window grows first, where SACK tells the peer of the gap anyhow, and the buffer makes room
+/// for what is missing.
+fn on_text_beyond(
+    tcb: &mut Tcb,
+    tuning: &mut ReceiveTuning,
+    (end, len): (SeqNum, u32),
+    full: u32,
+    pressure: Pressure,
+) {
+    measure(tcb, tuning, len, full);
+    if tcb.negotiated.sack {
+        grow_limit(tcb, tuning, pressure, (len, full));
+    }
+    tuning.farthest = if tuning.farthest.after(tcb.rcv.nxt) {
+        tuning.farthest.later(end)
+    } else {
+        end
+    };
+    let headers = headers(tcb);
+    let Some(queue) = &mut tuning.linux else {
+        return;
+    };
+    queue.push_beyond(len, headers);
+    if pressure != Pressure::None || tcb.config.receive_buffer.is_fixed() {
+        return;
+    }
+    let missing = tuning.farthest.since(tcb.rcv.nxt);
+    let wanted = queue.buffer(tuning.space.saturating_mul(2).saturating_add(missing));
+    let wanted = wanted.min(tcb.config.receive_buffer.limit());
+    if wanted > tcb.rcv.buffer {
+        tcb.rcv.buffer = wanted;
+        let worth = queue.window(wanted);
+        queue.set_clamp(worth.min(tcb.config.window_clamp.unwrap_or(u32::MAX)));
+    }
+}
+
+/// Charges text in order as Linux does.
+fn charge(tcb: &Tcb, tuning: &mut ReceiveTuning, arrived: Arrived) {
     let (headers, left) = (headers(tcb), octets(tcb.receive.out_of_order()));
     let Some(queue) = &mut tuning.linux else {
         return;
@@ -188,15 +242,20 @@ fn charge(tcb: &mut Tcb, tuning: &mut ReceiveTuning, arrived: Arrived, full: u32
         advanced,
         beyond,
     } = arrived;
-    if advanced == 0 {
-        return queue.push_beyond(len, headers);
-    }
     let moved = advanced.saturating_sub(len);
     queue.push(len, headers, tcb.rcv.nxt - moved);
     let gone = beyond.saturating_sub(left);
     if gone > 0 {
         queue.fill_gap((moved, gone), beyond, tcb.rcv.nxt);
     }
+}
+
+/// Learns from a segment larger than those before how much of a packet is text.
+fn measure(tcb: &mut Tcb, tuning: &mut ReceiveTuning, len: u32, full: u32) {
+    let headers = headers(tcb);
+    let Some(queue) = &mut tuning.linux else {
+        return;
+    };
     let before = queue.clamp();
     if len > full
         && let Some(clamp) = queue.measure(len, headers, tcb.rcv.buffer)
@@ -214,11 +273,16 @@ fn charge(tcb: &mut Tcb, tuning: &mut ReceiveTuning, arrived: Arrived, full: u32
 }
 
 /// Raises the limit of the window as Linux does: while there is room, for packets that are not mostly overhead.
-fn grow_limit(tcb: &mut Tcb, tuning: &ReceiveTuning, pressure: Pressure, len: u32) {
+fn grow_limit(
+    tcb: &mut Tcb,
+    tuning: &ReceiveTuning,
+    pressure: Pressure,
+    (len, segment): (u32, u32),
+) {
     if pressure != Pressure::None {
         return move_limit(tcb, pressure, len);
     }
-    let Some(queue) = tuning.linux.as_ref().filter(|_| len >= WORTH_GROWING) else {
+    let Some(queue) = &tuning.linux else {
         return;
     };
     let most = queue.clamp().min(queue.space(tcb.rcv.buffer));
@@ -226,9 +290,18 @@ fn grow_limit(tcb: &mut Tcb, tuning: &ReceiveTuning, pressure: Pressure, len: u3
     if room > 0 {
         let full = u32::from(tcb.mss.receive);
         let largest = tcb.config.receive_buffer.limit();
-        let sizes = (full, len.min(full));
+        let largest = tcb.config.window_scale_for.unwrap_or(0).max(largest);
+        let segment = if len >= segment {
+            len.min(full)
+        } else {
+            segment
+        };
+        let sizes = (full, segment);
         let step = queue.growth(len, headers(tcb), (tcb.rcv.limit, largest), sizes);
         tcb.rcv.limit += step.min(room);
+        if step > 0 {
+            delayed_ack::on_window_grown(tcb);
+        }
     }
 }
 
@@ -281,10 +354,16 @@ pub(crate) fn on_pruned(tcb: &mut Tcb, before: u32) {
 /// The application has read: once in a round trip, sees whether the buffer holds it back.
 pub(crate) fn on_read(tcb: &mut Tcb, cx: &mut Context<'_>) {
     let (read_to, unread) = (tcb.read_position(), octets(tcb.receive.len()));
-    let waiting = octets(tcb.receive.out_of_order());
+    let (nxt, has_gap) = (tcb.rcv.nxt, tcb.receive.has_gap());
     let limit = tcb.config.receive_buffer.limit();
+    let waiting = octets(tcb.receive.out_of_order());
     let Some(tuning) = tcb.receive_tuning.as_deref_mut() else {
         return;
+    };
+    let waiting = if tuning.linux.is_some() && has_gap && tuning.farthest.after(nxt) {
+        tuning.farthest.since(nxt)
+    } else {
+        waiting
     };
     if let Some(queue) = &mut tuning.linux {
         queue.read_to(read_to);

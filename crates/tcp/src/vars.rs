@@ -120,6 +120,8 @@ pub(crate) struct ReceiveVars {
     pub(crate) limit: u32,
     /// Where the peer's FIN stands, once seen.
     pub(crate) fin: Option<SeqNum>,
+    /// How many segments with text beyond a gap have come since that FIN last did.
+    pub(crate) fin_rank: u8,
     /// The acknowledgment number last sent (RFC 7323 4.3, Last.ACK.sent).
     pub(crate) last_ack_sent: SeqNum,
     /// Shift of the windows we offer.
@@ -139,6 +141,7 @@ impl ReceiveVars {
             granted: nxt,
             limit: u32::MAX,
             fin: None,
+            fin_rank: 0,
             last_ack_sent: nxt,
             shift: WindowShift::NONE,
         }

@@ -38,6 +38,10 @@ const PAUSES: &[u32] = &[0, 0, 0, 7, 13, 27, 61, 110, 330];
 
 /// A script in the making.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact about the script of its own"
+)]
 struct Author {
     random: Random,
     theme: Theme,

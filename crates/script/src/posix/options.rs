@@ -11,7 +11,7 @@ pub use value::OptionValue;
 
 use super::constants::{
     IP_MTU, IP_RECVERR, IPV6_MTU, IPV6_RECVERR, SO_ERROR, SO_SNDBUF, SOL_IP, SOL_IPV6, SOL_SOCKET,
-    SOL_TCP, TCP_DEFER_ACCEPT, TCP_NODELAY,
+    SOL_TCP, TCP_DEFER_ACCEPT, TCP_NODELAY, TCP_TIMESTAMP,
 };
 use super::socket::{Kind, State};
 use super::system::acknowledged;
@@ -224,6 +224,12 @@ impl Posix {
             && let Some(buffer) = self.grown_send_buffer(id)
         {
             return Ok(OptionValue::Int(buffer));
+        }
+        if (level, name) == (SOL_TCP, TCP_TIMESTAMP) && self.socket_at(place)?.kind == Kind::Stream
+        {
+            // What timestamps count from is nobody's matter: each connection has its own offset.
+            let millis = self.now.as_millis() & 0x7fff_ffff;
+            return Ok(OptionValue::Int(i32::try_from(millis).unwrap_or(0)));
         }
         let socket = self.socket_at(place)?;
         let asked_mss = socket.options.connection.mss_max.is_some();

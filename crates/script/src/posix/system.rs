@@ -191,6 +191,11 @@ impl Posix {
         self.stack.handle_timeout(now);
     }
 
+    /// Says that nothing has happened up to `now`.
+    pub(crate) fn reach(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
     /// What the stack calls the one interface.
     #[must_use]
     pub const fn interface(&self) -> InterfaceId {

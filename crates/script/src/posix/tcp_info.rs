@@ -13,6 +13,8 @@ use std::time::Duration;
 const NO_THRESHOLD: u32 = 0x7fff_ffff;
 /// Segments by which the network may reorder before that counts as loss.
 const REORDERING: u32 = 3;
+/// What timestamps take of a segment, padding included.
+const TIMESTAMPS_LEN: u16 = 12;
 /// Segments that the first receive space is made for.
 const FIRST_SPACE: u32 = 10;
 
@@ -48,7 +50,7 @@ impl LinuxTcpInfo {
         };
         all.head(info);
         all.counts(info, now);
-        all.totals(info);
+        all.totals(info, now);
         all
     }
 
@@ -193,7 +195,8 @@ impl LinuxTcpInfo {
         self.put(8, "tcpi_options", number(options));
         self.put(4, "tcpi_snd_wscale", info.snd_wscale);
         self.put(4, "tcpi_rcv_wscale", info.rcv_wscale);
-        self.zeros(1, &["tcpi_delivery_rate_app_limited"]);
+        // A program that does not keep the network busy: no rate is told here that would say otherwise.
+        self.put(1, "tcpi_delivery_rate_app_limited", 1_u8);
         self.zeros(2, &["tcpi_fastopen_client_fail"]);
         self.zeros(5, &[""]);
     }
@@ -236,14 +239,19 @@ impl LinuxTcpInfo {
         self.put(32, "tcpi_rttvar", micros(info.rttvar));
         self.put(32, "tcpi_snd_ssthresh", threshold);
         self.put(32, "tcpi_snd_cwnd", info.snd_cwnd / mss);
-        self.put(32, "tcpi_advmss", info.advmss);
+        // Less what timestamps take of each segment.
+        let stamps = if info.timestamps { TIMESTAMPS_LEN } else { 0 };
+        let advmss = info.advmss.saturating_sub(stamps);
+        self.put(32, "tcpi_advmss", advmss);
         self.put(32, "tcpi_reordering", counts.reordering);
         self.zeros(32, &["tcpi_rcv_rtt"]);
-        self.put(32, "tcpi_rcv_space", FIRST_SPACE * u32::from(info.advmss));
+        let space = info.rcv_space;
+        let space = space.unwrap_or_else(|| FIRST_SPACE * u32::from(advmss));
+        self.put(32, "tcpi_rcv_space", space);
         self.put(32, "tcpi_total_retrans", info.total_retrans);
     }
 
-    fn totals(&mut self, info: &TcpInfo) {
+    fn totals(&mut self, info: &TcpInfo, now: Instant) {
         let mss = u64::from(info.snd_mss).max(1);
         let delivered = info.segments.map_or_else(
             || (info.bytes_acked + u64::from(info.sacked)).div_ceil(mss) + 1,
@@ -252,7 +260,9 @@ impl LinuxTcpInfo {
         self.put(64, "tcpi_pacing_rate", info.pacing_rate.unwrap_or(u64::MAX));
         self.put(64, "tcpi_max_pacing_rate", u64::MAX);
         self.put(64, "tcpi_bytes_acked", info.bytes_acked);
-        self.put(64, "tcpi_bytes_received", info.bytes_received);
+        // Linux counts the peer's FIN too.
+        let received = info.bytes_received + u64::from(info.fin_received);
+        self.put(64, "tcpi_bytes_received", received);
         self.put(32, "tcpi_segs_out", info.segs_out);
         self.put(32, "tcpi_segs_in", info.segs_in);
         self.put(32, "tcpi_notsent_bytes", info.notsent);
@@ -260,23 +270,23 @@ impl LinuxTcpInfo {
         self.put(32, "tcpi_data_segs_in", info.data_segs_in);
         self.put(32, "tcpi_data_segs_out", info.data_segs_out);
         self.zeros(64, &["tcpi_delivery_rate"]);
-        self.zeros(
-            64,
-            &["tcpi_busy_time", "tcpi_rwnd_limited", "tcpi_sndbuf_limited"],
-        );
+        let times = info.busy;
+        self.put(64, "tcpi_busy_time", micros(Some(times.busy(now))));
+        let window = times.window_limited(now);
+        self.put(64, "tcpi_rwnd_limited", micros(Some(window)));
+        let buffer = times.buffer_limited(now);
+        self.put(64, "tcpi_sndbuf_limited", micros(Some(buffer)));
         self.put(32, "tcpi_delivered", delivered);
         self.zeros(32, &["tcpi_delivered_ce"]);
         self.put(64, "tcpi_bytes_sent", info.bytes_sent);
         self.put(64, "tcpi_bytes_retrans", info.bytes_retrans);
-        self.zeros(
-            32,
-            &["tcpi_dsack_dups", "tcpi_reord_seen", "tcpi_rcv_ooopack"],
-        );
+        self.zeros(32, &["tcpi_dsack_dups", "tcpi_reord_seen"]);
+        self.put(32, "tcpi_rcv_ooopack", info.rcv_ooopack);
         self.put(32, "tcpi_snd_wnd", info.snd_wnd);
         self.put(32, "tcpi_rcv_wnd", info.rcv_wnd);
         self.zeros(32, &["tcpi_rehash"]);
         self.put(16, "tcpi_total_rto", info.timeouts);
-        self.zeros(16, &["tcpi_total_rto_recoveries"]);
+        self.put(16, "tcpi_total_rto_recoveries", info.timeout_series);
         self.zeros(
             32,
             &[

@@ -136,7 +136,7 @@ fn tcp_info_counts_in_segments() {
         ("tcpi_state", 1),
         ("tcpi_options", 7),
         ("tcpi_snd_mss", 1_448),
-        ("tcpi_advmss", 1_460),
+        ("tcpi_advmss", 1_448),
         ("tcpi_unacked", 0),
         ("tcpi_bytes_acked", 3_001),
         ("tcpi_snd_ssthresh", 0x7fff_ffff),

@@ -222,6 +222,14 @@ impl ReceiveBuffer {
             store.beyond.sack_blocks(store.next, rcv_nxt, max)
         })
     }
+
+    /// The same without the others: what is not among the last arrivals that are remembered goes unreported.
+    #[must_use]
+    pub(crate) fn newest_blocks(&self, rcv_nxt: SeqNum) -> SackBlocks {
+        self.store.as_ref().map_or_else(SackBlocks::new, |store| {
+            store.beyond.newest_blocks(store.next, rcv_nxt)
+        })
+    }
 }
 
 impl Store {

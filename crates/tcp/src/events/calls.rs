@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use bytes::Bytes;
 use handwave_wire::SeqNum;
 
-use crate::config::Config;
+use crate::config::{Config, Resets};
 use crate::delayed_ack;
 use crate::error::{ConnectionError, ReceiveError, SendError};
 use crate::host::Context;
@@ -178,11 +178,16 @@ pub(crate) fn release(tcb: &mut Tcb, cx: &mut Context<'_>) {
         tcb.receive.discard();
         return;
     }
-    let unread = !tcb.receive.is_empty() || tcb.receive.has_gap();
+    // Text that waits beyond a gap is none that Linux would have given to the program.
+    let counts_all = tcb.config.resets != Resets::Dressed;
+    let unread = !tcb.receive.is_empty() || (counts_all && tcb.receive.has_gap());
     if unread && tcb.phase() != Phase::TimeWait {
         return abort(tcb, cx);
     }
-    tcb.receive.discard();
+    // What waits beyond a gap goes on being reported to the peer, as Linux does it.
+    if counts_all || !tcb.receive.has_gap() {
+        tcb.receive.discard();
+    }
     close(tcb, cx);
     if tcb.phase() == Phase::FinWait2 {
         tcb.timers

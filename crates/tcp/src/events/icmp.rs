@@ -7,6 +7,7 @@ use crate::error::{ConnectionError, Unreachable};
 use crate::host::Context;
 use crate::notice::Events;
 use crate::phase::Cause;
+use crate::repair;
 use crate::tcb::Tcb;
 use crate::time::Instant;
 
@@ -76,7 +77,9 @@ impl IcmpKind {
 /// Believes an error only if it quotes something in flight (RFC 5927 4.1); soft errors are reported, never fatal [MUST-56].
 pub(crate) fn handle(tcb: &mut Tcb, cx: &mut Context<'_>, error: IcmpError) -> bool {
     let in_flight = tcb.is_outstanding() && error.seq.in_window(tcb.snd.una, tcb.snd.flight());
-    if !in_flight {
+    // Linux believes one about what comes next, too.
+    let next = tcb.repairs.is_some() && error.seq == tcb.snd.nxt;
+    if !in_flight && !next {
         return false;
     }
     if let IcmpKind::PacketTooBig { mtu } = error.kind {
@@ -88,6 +91,13 @@ pub(crate) fn handle(tcb: &mut Tcb, cx: &mut Context<'_>, error: IcmpError) -> b
             tcb.fail(cx, Cause::GaveUp, hard);
         }
         Some(_) | None => {
+            if matches!(
+                error.kind,
+                IcmpKind::Unreachable(Unreachable::Network | Unreachable::Host)
+            ) && error.seq == tcb.snd.una
+            {
+                repair::undo_backoff(tcb, cx.now);
+            }
             tcb.rare_mut().soft_error = Some(error.kind);
             tcb.events |= Events::SOFT_ERROR;
         }

@@ -6,7 +6,7 @@ use handwave_wire::{SeqNum, TcpFlags};
 
 use super::syn_queue::HalfOpen;
 use super::{ListenVerdict, Listener, drop_segment};
-use crate::config::SequenceCheck;
+use crate::config::{Config, ReceiveWindow, SequenceCheck};
 use crate::connection::Connection;
 use crate::error::DropReason;
 use crate::events::segment_arrives::is_acceptable;
@@ -35,10 +35,19 @@ impl Listener {
         if header.flags.contains(TcpFlags::SYN) {
             return self.half_open_syn(cx, &tuple, &segment, record);
         }
-        if !is_acceptable(header.seq, segment.seq_len(), nxt, offered) || is_old(record, &segment) {
+        let lenient = self.config.sequence_check == SequenceCheck::Lenient;
+        let acknowledges = header.flags.contains(TcpFlags::ACK);
+        // Linux looks at the number acknowledged first.
+        if lenient && acknowledges && header.ack != record.iss + 1 && !self.expects_cookies(cx) {
+            return self.refuse_acknowledgment(cx, &segment);
+        }
+        if !is_acceptable(header.seq, segment.seq_len(), nxt, offered)
+            || is_old(record, &segment)
+            || (lenient && self.echoes_another(cx, &tuple, &segment, record))
+        {
             cx.host.counters.segments_in += 1;
             cx.host.counters.count_drop(DropReason::OutOfWindow);
-            self.syn_queue.want_acknowledgment(&tuple);
+            self.acknowledge_half_open(cx, &tuple, segment.seq_len() > 0);
             return ListenVerdict::Queued;
         }
         if !header.flags.contains(TcpFlags::ACK) {
@@ -50,11 +59,7 @@ impl Listener {
             return self.handle_cookie(cx, tuple, path, segment);
         }
         if header.ack != record.iss + 1 {
-            cx.host.counters.segments_in += 1;
-            cx.host
-                .counters
-                .count_drop(DropReason::HandshakeAckUnacceptable);
-            return self.reset(cx, &segment);
+            return self.refuse_acknowledgment(cx, &segment);
         }
         // `sent` counts the first SYN+ACK too.
         if record.sent <= self.limits.defer_accept && segment.seq_len() == 0 {
@@ -71,6 +76,48 @@ impl Listener {
             return lost;
         }
         self.establish(cx, tuple, path, segment, record)
+    }
+
+    /// Acknowledges something other than our SYN.
+    fn refuse_acknowledgment(
+        &mut self,
+        cx: &mut Context<'_>,
+        segment: &SegmentIn,
+    ) -> ListenVerdict {
+        cx.host.counters.segments_in += 1;
+        cx.host
+            .counters
+            .count_drop(DropReason::HandshakeAckUnacceptable);
+        self.reset(cx, segment)
+    }
+
+    /// Acknowledges a segment that a record has no use for; where repetitions are answered sparingly, only if it `carries` something or
+    /// nothing was answered for a while.
+    fn acknowledge_half_open(&mut self, cx: &Context<'_>, tuple: &Tuple, carries: bool) {
+        let lenient = self.config.sequence_check == SequenceCheck::Lenient;
+        let interval = self.config.challenge_interval;
+        if !lenient || carries || self.syn_queue.may_repeat(tuple, cx.now, interval) {
+            self.syn_queue.want_acknowledgment(tuple);
+        }
+    }
+
+    /// Whether a segment echoes a timestamp that no SYN+ACK of the record carried.
+    fn echoes_another(
+        &self,
+        cx: &Context<'_>,
+        tuple: &Tuple,
+        segment: &SegmentIn,
+        record: &HalfOpen,
+    ) -> bool {
+        let echo = segment.header.options.timestamps.map_or(0, |ts| ts.echo);
+        if !record.negotiated.timestamps || echo == 0 {
+            return false;
+        }
+        let clock = record.clock(cx.host, tuple, cx.now);
+        let first = SeqNum::new(clock.value(self.syn_queue.arrived(record)));
+        let last = SeqNum::new(clock.value(cx.now));
+        let echo = SeqNum::new(echo);
+        echo.before(first) || echo.after(last)
     }
 
     /// Only a RST at RCV.NXT exactly returns the record to LISTEN, which for a record means being forgotten [MUST-11].
@@ -97,7 +144,7 @@ impl Listener {
         }
         if segment.header.seq.in_window(nxt, u32::from(u16::MAX)) && cx.host.challenge.take(cx.now)
         {
-            self.syn_queue.want_acknowledgment(tuple);
+            self.acknowledge_half_open(cx, tuple, false);
             cx.host.counters.count_drop(DropReason::RstNotExact);
             return ListenVerdict::Queued;
         }
@@ -123,16 +170,26 @@ impl Listener {
             return self.reset(cx, segment);
         }
         let acknowledges = segment.header.flags.contains(TcpFlags::ACK);
+        if lenient && acknowledges && segment.header.ack != record.iss + 1 {
+            cx.host.counters.segments_in -= 1;
+            return self.refuse_acknowledgment(cx, segment);
+        }
         let verdict = if record.irs == segment.header.seq && lenient && acknowledges {
-            self.syn_queue.want_acknowledgment(tuple);
+            self.acknowledge_half_open(cx, tuple, false);
             Verdict::Acknowledged(DropReason::SynInSynchronized)
         } else if record.irs == segment.header.seq {
             self.counters.syns_repeated += 1;
-            self.syn_queue.want_syn_ack(tuple);
+            if lenient {
+                let interval = self.config.challenge_interval;
+                self.syn_queue
+                    .want_syn_ack_sparingly(tuple, cx.now, interval);
+            } else {
+                self.syn_queue.want_syn_ack(tuple);
+            }
             Verdict::Accepted
         } else {
             if cx.host.challenge.take(cx.now) {
-                self.syn_queue.want_acknowledgment(tuple);
+                self.acknowledge_half_open(cx, tuple, false);
             }
             cx.host.counters.count_drop(DropReason::SynInSynchronized);
             Verdict::Challenged(DropReason::SynInSynchronized)
@@ -185,7 +242,7 @@ impl Listener {
                 peer_mss: record.peer_mss,
                 negotiated: record.negotiated,
                 clock: record.clock(cx.host, &tuple, cx.now),
-                edge: record.irs + 1 + u32::from(record.offered),
+                edge: record.irs + 1 + first_window(&self.config, record),
                 handshake_repeats: record.sent.saturating_sub(1).max(u8::from(record.resent)),
             },
             (!record.resent).then(|| cx.now - self.syn_queue.arrived(record)),
@@ -199,6 +256,16 @@ impl Listener {
         self.flood.on_completed();
         self.counters.established += 1;
         cx.host.counters.passive_opens += 1;
+    }
+}
+
+/// The window that the SYN+ACK offered; Linux stands by what it would have offered, had the field had room for it.
+fn first_window(config: &Config, record: &HalfOpen) -> u32 {
+    let offered = record.offered.into();
+    if config.receive_window == ReceiveWindow::Growing {
+        record.first_window(config).max(offered)
+    } else {
+        offered
     }
 }
 

@@ -80,6 +80,16 @@ impl HalfOpen {
         }
     }
 
+    /// The window this connection begins with, which the field of a SYN+ACK may have no room for.
+    pub(super) fn first_window(&self, config: &Config) -> u32 {
+        let stamps = if self.negotiated.timestamps {
+            TIMESTAMPS_LEN
+        } else {
+            0
+        };
+        FirstWindow::of(config).octets(self.mss.saturating_sub(stamps))
+    }
+
     /// The timestamps of this handshake.
     pub(super) fn clock(&self, host: &Host, tuple: &Tuple, now: Instant) -> TimestampClock {
         TimestampClock {
@@ -260,6 +270,34 @@ impl SynQueue {
     /// Queues the SYN+ACK, once.
     pub(super) fn want_syn_ack(&mut self, tuple: &Tuple) {
         self.want(tuple, flag::SYN_ACK);
+    }
+
+    /// The same as Linux answers a SYN that came again: once in an `interval`, and the timer starts over.
+    pub(super) fn want_syn_ack_sparingly(
+        &mut self,
+        tuple: &Tuple,
+        now: Instant,
+        interval: Duration,
+    ) {
+        let rules = self.rules;
+        dispatch!(self, tuple, |table, key| {
+            if let Some(slot) = table.find(&key)
+                && table.at_mut(slot).may_repeat(now, interval)
+            {
+                let timeouts = table.at(slot).sent.saturating_sub(1);
+                table.restart_timer(slot, now + rules.wait(timeouts));
+                want(table, slot, flag::SYN_ACK);
+            }
+        });
+    }
+
+    /// Whether a segment that has no use may be answered: none was for an `interval`.
+    pub(super) fn may_repeat(&mut self, tuple: &Tuple, now: Instant, interval: Duration) -> bool {
+        dispatch!(self, tuple, |table, key| {
+            table
+                .find(&key)
+                .is_some_and(|slot| table.at_mut(slot).may_repeat(now, interval))
+        })
     }
 
     /// Notes that the handshake is complete but for the text that the application waits for.

@@ -1,7 +1,7 @@
 //! Headers: acknowledgment, window and options are the same for every segment of a connection.
 
 use handwave_packet::Payload;
-use handwave_wire::{Ecn, SackBlock, SeqNum, TcpFlags, TcpHeader, TcpOptions};
+use handwave_wire::{Ecn, SackBlock, SackBlocks, SeqNum, TcpFlags, TcpHeader, TcpOptions};
 
 use super::window;
 use crate::config::{Config, Segmentation, SequenceCheck};
@@ -51,7 +51,9 @@ pub(super) fn syn_ack(tcb: &mut Tcb, cx: &Context<'_>) -> SegmentOut {
         Some(&tcb.negotiated).filter(|_| !repeats),
     );
     acknowledged(tcb);
-    let window = window::syn_window(&tcb.config, tcb.mss.receive);
+    // Linux's has been settled with its SYN.
+    let full = if repeats { mss } else { tcb.mss.receive };
+    let window = window::syn_window(&tcb.config, full);
     // An acknowledgment may have offered more already, and that stays offered as far as the field can tell [SHLD-14].
     let offered = u16::try_from(tcb.rcv.wnd()).unwrap_or(u16::MAX);
     let window = window.max(offered);
@@ -83,9 +85,18 @@ fn sack_blocks_wanted(tcb: &Tcb) -> u8 {
     }
     let room = if tcb.negotiated.timestamps { 3 } else { 4 };
     let duplicate = u8::from(tcb.rare().duplicate_block.is_some());
-    let ranges = u8::try_from(tcb.receive.sack_blocks(tcb.rcv.nxt, 4).len()).unwrap_or(4);
+    let ranges = u8::try_from(blocks_held(tcb).len()).unwrap_or(4);
     let ranges = ranges + u8::from(fin_alone(tcb).is_some());
     room.min(duplicate + ranges)
+}
+
+/// The text beyond gaps, newest first. Linux remembers four places, and what it has forgotten it does not tell of again.
+fn blocks_held(tcb: &Tcb) -> SackBlocks {
+    if tcb.records.is_some() {
+        tcb.receive.newest_blocks(tcb.rcv.nxt)
+    } else {
+        tcb.receive.sack_blocks(tcb.rcv.nxt, 4)
+    }
 }
 
 /// Where the peer's FIN stands, if text before it is missing and it is to be reported as received.
@@ -97,7 +108,7 @@ fn fin_beyond_gap(tcb: &Tcb) -> Option<SeqNum> {
 /// The block of a FIN that no text received stands before.
 fn fin_alone(tcb: &Tcb) -> Option<SackBlock> {
     let fin = fin_beyond_gap(tcb)?;
-    let blocks = tcb.receive.sack_blocks(tcb.rcv.nxt, 4);
+    let blocks = blocks_held(tcb);
     let joined = blocks.as_slice().iter().any(|block| block.right == fin);
     (!joined).then_some(SackBlock {
         left: fin,
@@ -120,9 +131,12 @@ fn options(tcb: &mut Tcb, cx: &Context<'_>) -> TcpOptions {
         options.sack.push(block);
     }
     let fin = fin_beyond_gap(tcb);
-    let blocks = tcb.receive.sack_blocks(tcb.rcv.nxt, 4);
+    let blocks = blocks_held(tcb);
     let blocks = blocks.as_slice().iter().copied();
-    for mut block in fin_alone(tcb).into_iter().chain(blocks) {
+    // Newest first (RFC 2018 4): the FIN's place is behind what has come since.
+    let rank = tcb.rcv.fin_rank.into();
+    let (newer, older) = (blocks.clone().take(rank), blocks.skip(rank));
+    for mut block in newer.chain(fin_alone(tcb)).chain(older) {
         if fin == Some(block.right) {
             block.right += 1;
         }

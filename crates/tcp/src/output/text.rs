@@ -127,7 +127,9 @@ pub(super) fn fresh(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
     if offer.fin {
         tcb.events |= Events::FIN_SENT;
     }
-    tcb.patience.last_sent = cx.now;
+    if offer.len > 0 || tcb.repairs.is_none() {
+        tcb.patience.last_sent = cx.now;
+    }
     repair::on_sent(tcb, cx.now, seq, offer.len, offer.mss);
     trains::note_sent(tcb, cx, offer.len, offer.mss);
     let segment = build(tcb, cx, seq, len);

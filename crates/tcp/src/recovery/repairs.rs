@@ -4,6 +4,7 @@
 use handwave_wire::SeqNum;
 
 use super::flight::Flight;
+use crate::chronograph::BusyTimes;
 use crate::status::Repair;
 use crate::time::Instant;
 
@@ -83,6 +84,20 @@ pub(crate) struct Repairs {
     pub(crate) probing_since: Option<Instant>,
     /// The tail is to be probed, with new text if there is any.
     pub(crate) probe: bool,
+    pub(crate) accounts: Accounts,
+}
+
+/// What only `struct tcp_info` asks for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Accounts {
+    /// When an acknowledgment was last taken that was not an old one.
+    pub(crate) last_acknowledged: Option<Instant>,
+    /// Timeouts after which the network had answered again.
+    pub(crate) timeout_series: u32,
+    /// Segments with text beyond a gap.
+    pub(crate) out_of_order_in: u32,
+    /// What held the sender up.
+    pub(crate) busy: BusyTimes,
 }
 
 impl Repairs {
@@ -101,6 +116,7 @@ impl Repairs {
             repeat_first: false,
             probing_since: None,
             probe: false,
+            accounts: Accounts::default(),
         }
     }
 

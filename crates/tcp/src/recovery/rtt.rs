@@ -199,6 +199,13 @@ impl RttEstimator {
         self.backoff = self.backoff.saturating_add(1);
     }
 
+    /// Takes back one doubling; returns whether there was one.
+    pub fn undo_backoff(&mut self) -> bool {
+        let was = self.backoff;
+        self.backoff = was.saturating_sub(1);
+        was > 0
+    }
+
     /// How many times the RTO has been doubled.
     #[must_use]
     pub fn backoff(&self) -> u8 {

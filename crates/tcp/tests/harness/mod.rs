@@ -278,6 +278,10 @@ impl Pair {
         if let Some((record, deadline)) = &mut end.time_wait {
             match record.handle_segment(&mut cx, &segment) {
                 TimeWaitVerdict::Dropped(_) => return,
+                TimeWaitVerdict::Renewed { until } => {
+                    *deadline = until;
+                    return;
+                }
                 TimeWaitVerdict::Reply { segment, until, .. } => {
                     *deadline = until.unwrap_or(*deadline);
                     return self.transmit(side, segment);

@@ -29,7 +29,7 @@ fn record(bench: &mut Bench) -> (TimeWait, Instant) {
     bench.connection.take_time_wait(&mut cx).expect("a record")
 }
 
-fn meets(bench: &mut Bench, record: &TimeWait, segment: &SegmentIn) -> TimeWaitVerdict {
+fn meets(bench: &mut Bench, record: &mut TimeWait, segment: &SegmentIn) -> TimeWaitVerdict {
     record.handle_segment(&mut Context::new(bench.now, &mut bench.host), segment)
 }
 
@@ -90,18 +90,18 @@ fn time_wait_lasts_two_msl() {
 #[test]
 fn a_new_syn_ends_time_wait() {
     let mut bench = in_time_wait(plain(), TcpOptions::default());
-    let (record, _) = record(&mut bench);
+    let (mut record, _) = record(&mut bench);
     let mut syn = bench.segment(TcpFlags::SYN, b"");
     syn.header.seq = bench.peer.seq - 1;
     assert!(
         matches!(
-            meets(&mut bench, &record, &syn),
+            meets(&mut bench, &mut record, &syn),
             TimeWaitVerdict::Reply { .. }
         ),
         "an old SYN is answered with an ACK"
     );
     syn.header.seq = bench.peer.seq + 1;
-    match meets(&mut bench, &record, &syn) {
+    match meets(&mut bench, &mut record, &syn) {
         TimeWaitVerdict::Reopen { iss_floor, .. } => assert!(iss_floor.after(bench.first + 1)),
         other => panic!("{other:?}"),
     }
@@ -121,7 +121,7 @@ fn a_newer_timestamp_ends_time_wait() {
     };
     let mut bench = in_time_wait(config, options);
     bench.now += Duration::from_secs(2);
-    let (record, _) = record(&mut bench);
+    let (mut record, _) = record(&mut bench);
     let mut syn = bench.segment(TcpFlags::SYN, b"");
     syn.header.seq = bench.peer.seq - 100_000;
     let stamped = |value| TcpOptions {
@@ -131,7 +131,7 @@ fn a_newer_timestamp_ends_time_wait() {
     syn.header.options = stamped(0);
     assert!(
         matches!(
-            meets(&mut bench, &record, &syn),
+            meets(&mut bench, &mut record, &syn),
             TimeWaitVerdict::Reply { .. }
         ),
         "an older timestamp"
@@ -139,7 +139,7 @@ fn a_newer_timestamp_ends_time_wait() {
     syn.header.options = stamped(5_000);
     assert!(
         matches!(
-            meets(&mut bench, &record, &syn),
+            meets(&mut bench, &mut record, &syn),
             TimeWaitVerdict::Reopen { .. }
         ),
         "a newer one"

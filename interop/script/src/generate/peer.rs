@@ -28,110 +28,147 @@ enum Sends {
     OldTimestamp,
 }
 
+// What the peer sends, as often as it is named.
+const RECEIVING: &[Sends] = {
+    use Sends as S;
+    &[
+        S::Text,
+        S::Text,
+        S::Text,
+        S::Text,
+        S::Ahead,
+        S::Ahead,
+        S::Ahead,
+        S::Old,
+        S::Overlap,
+        S::Overlap,
+        S::Fin,
+        S::FinAhead,
+        S::Urgent,
+        S::Beyond,
+        S::OldTimestamp,
+        S::Ack,
+    ]
+};
+const LOSS: &[Sends] = {
+    use Sends as S;
+    &[
+        S::Ack,
+        S::Ack,
+        S::PartialAck,
+        S::PartialAck,
+        S::DuplicateAck,
+        S::DuplicateAck,
+        S::DuplicateAck,
+        S::Sack,
+        S::Sack,
+        S::Sack,
+        S::Sack,
+        S::Text,
+        S::OldAck,
+    ]
+};
+const WINDOWS: &[Sends] = {
+    use Sends as S;
+    &[
+        S::Window,
+        S::Window,
+        S::Window,
+        S::Window,
+        S::Ack,
+        S::PartialAck,
+        S::Text,
+        S::Text,
+        S::Beyond,
+        S::DuplicateAck,
+    ]
+};
+const CLOSING: &[Sends] = {
+    use Sends as S;
+    &[
+        S::Fin,
+        S::Fin,
+        S::Fin,
+        S::Ack,
+        S::Ack,
+        S::Text,
+        S::Reset,
+        S::FinAhead,
+        S::ResetElsewhere,
+        S::Syn,
+        S::OldAck,
+        S::Odd,
+        S::AckOfUnsent,
+    ]
+};
+const SENDING: &[Sends] = {
+    use Sends as S;
+    &[
+        S::Ack,
+        S::Ack,
+        S::Ack,
+        S::PartialAck,
+        S::Text,
+        S::Window,
+        S::Sack,
+        S::DuplicateAck,
+        S::Fin,
+    ]
+};
+const OPTIONS: &[Sends] = {
+    use Sends as S;
+    &[
+        S::Text,
+        S::Text,
+        S::Ack,
+        S::Ack,
+        S::Window,
+        S::Fin,
+        S::Icmp,
+        S::Reset,
+    ]
+};
+const ANYTHING: &[Sends] = {
+    use Sends as S;
+    &[
+        S::Text,
+        S::Text,
+        S::Text,
+        S::Ahead,
+        S::Old,
+        S::Overlap,
+        S::Ack,
+        S::Ack,
+        S::PartialAck,
+        S::DuplicateAck,
+        S::Sack,
+        S::OldAck,
+        S::AckOfUnsent,
+        S::Window,
+        S::Fin,
+        S::Reset,
+        S::ResetElsewhere,
+        S::Syn,
+        S::Odd,
+        S::Urgent,
+        S::Beyond,
+        S::Icmp,
+        S::OldTimestamp,
+    ]
+};
+
 impl Author {
     pub(super) fn peer_acts(&mut self) {
-        use Sends::*;
-        let sends = match self.theme {
-            Theme::Receiving => self.random.pick(&[
-                Text,
-                Text,
-                Text,
-                Text,
-                Ahead,
-                Ahead,
-                Ahead,
-                Old,
-                Overlap,
-                Overlap,
-                Fin,
-                FinAhead,
-                Urgent,
-                Beyond,
-                OldTimestamp,
-                Ack,
-            ]),
-            Theme::Loss => self.random.pick(&[
-                Ack,
-                Ack,
-                PartialAck,
-                PartialAck,
-                DuplicateAck,
-                DuplicateAck,
-                DuplicateAck,
-                Sack,
-                Sack,
-                Sack,
-                Sack,
-                Text,
-                OldAck,
-            ]),
-            Theme::Windows => self.random.pick(&[
-                Window,
-                Window,
-                Window,
-                Window,
-                Ack,
-                PartialAck,
-                Text,
-                Text,
-                Beyond,
-                DuplicateAck,
-            ]),
-            Theme::Closing => self.random.pick(&[
-                Fin,
-                Fin,
-                Fin,
-                Ack,
-                Ack,
-                Text,
-                Reset,
-                FinAhead,
-                ResetElsewhere,
-                Syn,
-                OldAck,
-                Odd,
-                AckOfUnsent,
-            ]),
-            Theme::Sending => self.random.pick(&[
-                Ack,
-                Ack,
-                Ack,
-                PartialAck,
-                Text,
-                Window,
-                Sack,
-                DuplicateAck,
-                Fin,
-            ]),
-            Theme::Options => self
-                .random
-                .pick(&[Text, Text, Ack, Ack, Window, Fin, Icmp, Reset]),
-            Theme::Handshake | Theme::Anything => self.random.pick(&[
-                Text,
-                Text,
-                Text,
-                Ahead,
-                Old,
-                Overlap,
-                Ack,
-                Ack,
-                PartialAck,
-                DuplicateAck,
-                Sack,
-                OldAck,
-                AckOfUnsent,
-                Window,
-                Fin,
-                Reset,
-                ResetElsewhere,
-                Syn,
-                Odd,
-                Urgent,
-                Beyond,
-                Icmp,
-                OldTimestamp,
-            ]),
+        let choices = match self.theme {
+            Theme::Receiving => RECEIVING,
+            Theme::Loss => LOSS,
+            Theme::Windows => WINDOWS,
+            Theme::Closing => CLOSING,
+            Theme::Sending => SENDING,
+            Theme::Options => OPTIONS,
+            Theme::Handshake | Theme::Anything => ANYTHING,
         };
+        let sends = self.random.pick(choices);
         self.send(sends);
     }
 

@@ -145,18 +145,7 @@ impl Author {
                 self.shut |= how != "SHUT_RD";
                 self.line(&format!("shutdown({fd}, {how}) = 0"));
             }
-            Calls::Close => {
-                if self.random.chance(20) {
-                    self.after(
-                        0,
-                        &format!(
-                            "setsockopt({fd}, SOL_SOCKET, SO_LINGER, {{onoff=1, linger=0}}, 8) = 0"
-                        ),
-                    );
-                }
-                self.closed = true;
-                self.line(&format!("close({fd}) = 0"));
-            }
+            Calls::Close => self.close(),
             Calls::SetOption => {
                 let text = self.option(fd);
                 self.line(&text);
@@ -174,16 +163,31 @@ impl Author {
                     "poll([{{fd={fd}, events={events}, revents=0}}], 1, 0) = 0"
                 ));
             }
-            Calls::Queues => {
-                let request =
-                    self.random
-                        .pick(&["SIOCINQ", "SIOCOUTQ", "SIOCOUTQNSD", "SIOCATMARK"]);
-                self.line(&format!("ioctl({fd}, {request}, [0]) = 0"));
-            }
+            Calls::Queues => self.ask_queues(),
             Calls::Connect => self.line(&format!("connect({fd}, ..., ...) = 0")),
             Calls::Listen => self.line(&format!("listen({fd}, 1) = 0")),
             Calls::Accept => self.line("accept(4, ..., ...) = 5"),
         }
+    }
+
+    fn ask_queues(&mut self) {
+        let fd = self.fd;
+        let request = self
+            .random
+            .pick(&["SIOCINQ", "SIOCOUTQ", "SIOCOUTQNSD", "SIOCATMARK"]);
+        self.line(&format!("ioctl({fd}, {request}, [0]) = 0"));
+    }
+
+    fn close(&mut self) {
+        let fd = self.fd;
+        if self.random.chance(20) {
+            self.after(
+                0,
+                &format!("setsockopt({fd}, SOL_SOCKET, SO_LINGER, {{onoff=1, linger=0}}, 8) = 0"),
+            );
+        }
+        self.closed = true;
+        self.line(&format!("close({fd}) = 0"));
     }
 
     fn write(&mut self, with_flags: bool) {

@@ -6,7 +6,7 @@ use crate::posix::socket::{Association, Kind, State, errno_of_icmp};
 use crate::posix::{Address, Errno, Fd, Posix};
 use bytes::Bytes;
 use handwave_stack::{ConnectionId, UdpSendError};
-use handwave_tcp::{Connection, Instant, Phase, WriteOptions};
+use handwave_tcp::{Instant, Phase, WriteOptions};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -166,8 +166,12 @@ impl Posix {
                     .with_connection(now, id, |connection, _| connection.end_record());
                 return Ok(taken);
             }
-            let connection = self.stack.connection(id);
-            let all = connection.is_some_and(Connection::pushes_record);
+            // What leaves in between takes all of the window, small segments or not.
+            let pushed = self.stack.with_connection(now, id, |connection, _| {
+                connection.push();
+                connection.pushes_record()
+            });
+            let all = pushed.unwrap_or(false);
             self.send_early(now, all);
         }
     }

@@ -225,7 +225,7 @@ pub(super) fn get(socket: &Socket, name: i32) -> Result<OptionValue, Errno> {
         )),
         TCP_ULP | TCP_SAVED_SYN => Ok(OptionValue::Octets(Vec::new())),
         TCP_FASTOPEN_KEY => Ok(OptionValue::Octets(options.fast_open_key.clone())),
-        TCP_THIN_DUPACK => number(0),
+        TCP_THIN_DUPACK | TCP_REPAIR => number(0),
         TCP_QUICKACK => number(i32::from(options.quick_ack_first)),
         TCP_DEFER_ACCEPT => number(seconds_of(options.defer_accept)),
         TCP_SYNCNT => number(i32::from(options.connection.syn_retries.unwrap_or(6))),

@@ -198,6 +198,24 @@ impl Assembler {
         blocks
     }
 
+    /// The runs among the last arrivals that are remembered, newest first.
+    pub(super) fn newest_blocks(&self, next: u64, rcv_nxt: SeqNum) -> SackBlocks {
+        let mut blocks = SackBlocks::new();
+        for run in self
+            .recent
+            .iter()
+            .filter_map(|position| self.run_at(position))
+        {
+            let left = rcv_nxt + octets_u32(next, run.start);
+            let right = rcv_nxt + octets_u32(next, run.end);
+            let block = SackBlock { left, right };
+            if !blocks.as_slice().contains(&block) {
+                blocks.push(block);
+            }
+        }
+        blocks
+    }
+
     /// The first part of `start..end` that is held.
     pub(super) fn first_held(&self, start: u64, end: u64) -> Option<(u64, u64)> {
         let within = self.runs.range(start..end).next();

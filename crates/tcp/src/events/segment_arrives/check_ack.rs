@@ -7,6 +7,7 @@ use handwave_wire::{SeqNum, TcpFlags};
 use super::loss_recovery::{self, AckedText};
 use super::other_states::Step;
 use super::repair_on_ack;
+use crate::delayed_ack;
 use crate::error::DropReason;
 use crate::events::calls;
 use crate::host::Context;
@@ -39,6 +40,11 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) ->
         flight: tcb.snd.flight(),
         una: tcb.snd.una,
     };
+    if header.ack.at_or_after(tcb.snd.una)
+        && let Some(repairs) = tcb.repairs.as_deref_mut()
+    {
+        repairs.accounts.last_acknowledged = Some(cx.now);
+    }
     let new_window = take_window(tcb, segment);
     if let Some(records) = tcb.records.as_deref_mut() {
         // Whatever waits for more to follow has waited long enough.
@@ -102,6 +108,7 @@ fn check_handshake_ack(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn)
     let wnd = RawWindow(segment.header.window) << tcb.snd.shift;
     tcb.snd.take_window(wnd, segment.header.seq, ack);
     crate::repair::keep_to_window(tcb);
+    delayed_ack::begin(tcb);
     tcb.advance(cx, Cause::SynAcknowledged);
     Continue(())
 }
@@ -112,7 +119,14 @@ fn check_range(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum) -> Step {
         tcb.challenge(cx);
         return Break(Verdict::Challenged(DropReason::AckUnacceptable));
     }
-    if ack.before(tcb.snd.una) && tcb.snd.una.since(ack) > tcb.snd.wnd_max {
+    // Linux also knows how much it ever sent.
+    let sent = u32::try_from(tcb.stats.bytes_acked).unwrap_or(u32::MAX);
+    let most = if tcb.repairs.is_some() {
+        tcb.snd.wnd_max.min(sent)
+    } else {
+        tcb.snd.wnd_max
+    };
+    if ack.before(tcb.snd.una) && tcb.snd.una.since(ack) > most {
         tcb.challenge(cx);
         return Break(Verdict::Challenged(DropReason::AckUnacceptable));
     }

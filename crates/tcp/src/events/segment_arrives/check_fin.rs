@@ -20,6 +20,10 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>) {
         tcb.rcv.nxt += 1;
     }
     tcb.rcv.edge = tcb.rcv.edge.later(tcb.rcv.nxt);
+    if tcb.receive.has_gap() {
+        // Nothing can come between: what lies beyond the end is nobody's.
+        tcb.receive.prune(0);
+    }
     if tcb.ack.adaptive.is_some() && tcb.phase() == Phase::Established {
         delayed_ack::on_fin(tcb);
     } else {

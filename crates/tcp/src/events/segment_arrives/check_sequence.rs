@@ -117,7 +117,12 @@ const fn last_octet(seq: SeqNum, len: u32) -> SeqNum {
 
 /// In a simultaneous open the peer's SYN+ACK repeats the SYN we know; what counts is the rest (RFC 9293 3.5 figure 7).
 fn strip_repeated_syn(tcb: &mut Tcb, segment: &mut SegmentIn) {
+    let lenient = tcb.config.sequence_check == SequenceCheck::Lenient;
     let header = &mut segment.header;
+    // Linux challenges a SYN that comes again alone, and leaves its own to the timer.
+    if lenient && !header.flags.contains(TcpFlags::ACK) {
+        return;
+    }
     let repeats = tcb.phase() == Phase::SynReceived
         && header.flags.contains(TcpFlags::SYN)
         && !header.flags.contains(TcpFlags::RST)
@@ -129,7 +134,7 @@ fn strip_repeated_syn(tcb: &mut Tcb, segment: &mut SegmentIn) {
         header.window >>= tcb.snd.shift.get();
         if !header.flags.contains(TcpFlags::ACK) {
             tcb.intents.synack = true;
-        } else if tcb.config.sequence_check == SequenceCheck::Lenient {
+        } else if lenient {
             // Linux takes the SYN for text that arrived twice, and answers it as such.
             let (left, right) = (tcb.rcv.irs, tcb.rcv.irs + 1);
             let sack = tcb.negotiated.sack;

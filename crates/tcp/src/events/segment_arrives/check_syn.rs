@@ -5,8 +5,9 @@ use core::ops::ControlFlow::{Break, Continue};
 use handwave_wire::TcpFlags;
 
 use super::other_states::Step;
-use crate::error::DropReason;
+use crate::error::{ConnectionError, DropReason};
 use crate::host::Context;
+use crate::phase::{Cause, Phase};
 use crate::segment::SegmentIn;
 use crate::tcb::Tcb;
 use crate::trace::Verdict;
@@ -17,6 +18,14 @@ use crate::trace::Verdict;
 pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -> Step {
     if !segment.header.flags.contains(TcpFlags::SYN) {
         return Continue(());
+    }
+    let header = &segment.header;
+    let given_up = tcb.phase() == Phase::FinWait2 && tcb.app.released && tcb.records.is_some();
+    if given_up && header.flags.contains(TcpFlags::ACK) && header.seq.at_or_after(tcb.rcv.nxt) {
+        // Linux has kept no more than a record of this connection, and gives that up too.
+        tcb.fail(cx, Cause::Reset, ConnectionError::Reset);
+        tcb.intents.reset_segment(header.ack);
+        return Break(Verdict::ResetSent(DropReason::SynInSynchronized));
     }
     tcb.challenge(cx);
     Break(Verdict::Challenged(DropReason::SynInSynchronized))

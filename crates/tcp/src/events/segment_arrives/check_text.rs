@@ -2,7 +2,7 @@
 
 use core::ops::ControlFlow::{Break, Continue};
 
-use handwave_wire::{SackBlock, TcpFlags};
+use handwave_wire::{SackBlock, SeqNum, TcpFlags};
 
 use super::other_states::Step;
 use crate::config::Resets;
@@ -43,7 +43,6 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
     if !tcb.phase().can_receive() {
         return Continue(());
     }
-    tcb.stats.data_segments_in += 1;
     let had_gap = tcb.receive.has_gap();
     let adaptive = tcb.ack.adaptive.is_some();
     if !admits(tcb, cx, segment) {
@@ -63,6 +62,7 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
     }
     let beyond = octets(tcb.receive.out_of_order());
     let advanced = octets(tcb.receive.insert(offset, payload, segment.held));
+    note_beyond(tcb, advanced == 0);
     tcb.rcv.nxt += advanced;
     tcb.rcv.edge = tcb.rcv.edge.later(tcb.rcv.nxt);
     tcb.stats.bytes_received += u64::from(advanced);
@@ -94,6 +94,20 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
     Continue(())
 }
 
+/// Text `beyond` a gap is newer than a FIN that came before.
+fn note_beyond(tcb: &mut Tcb, beyond: bool) {
+    if beyond {
+        count_out_of_order(tcb);
+        tcb.rcv.fin_rank = tcb.rcv.fin_rank.saturating_add(1);
+    }
+}
+
+fn count_out_of_order(tcb: &mut Tcb) {
+    if let Some(repairs) = tcb.repairs.as_deref_mut() {
+        repairs.accounts.out_of_order_in += 1;
+    }
+}
+
 /// Text that waits beyond a gap arrives again: the next acknowledgment says so (RFC 2883 4).
 fn note_held(tcb: &mut Tcb, offset: usize, len: usize) {
     if !tcb.negotiated.sack {
@@ -114,12 +128,69 @@ fn remember_fin(tcb: &mut Tcb, segment: &SegmentIn) {
     if !segment.header.flags.contains(TcpFlags::FIN) {
         return;
     }
+    if tcb.fin_received() {
+        return;
+    }
     let fin = segment.header.seq + octets(segment.payload.len());
     if fin.after(tcb.rcv.nxt) && segment.payload.is_empty() {
         delayed_ack::schedule(tcb);
         tcb.intents.ack = true;
+        if tcb.rcv.fin.is_none() {
+            count_out_of_order(tcb);
+        } else if tcb.repairs.is_some() && tcb.negotiated.sack {
+            let right = fin + 1;
+            tcb.rare_mut().duplicate_block = Some(SackBlock { left: fin, right });
+        }
     }
-    tcb.rcv.fin.get_or_insert(fin);
+    // Of two, which no peer should send, the text ends at the first.
+    let first = tcb.rcv.fin.map_or(fin, |known| known.earlier_of(fin));
+    tcb.rcv.fin = Some(first);
+    tcb.rcv.fin_rank = 0;
+}
+
+/// Where a segment began and ended before it was cut to the window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    first: SeqNum,
+    /// Behind its text; a FIN does not count.
+    end: SeqNum,
+    /// It takes sequence numbers.
+    counts: bool,
+}
+
+impl Extent {
+    pub(super) fn of(segment: &SegmentIn) -> Self {
+        let syn = u32::from(segment.header.flags.contains(TcpFlags::SYN));
+        Self {
+            first: segment.header.seq,
+            end: segment.header.seq + octets(segment.payload.len()) + syn,
+            counts: segment.seq_len() > 0,
+        }
+    }
+}
+
+/// What Linux answers with a RST in a direction that is over: text, or a FIN beyond a gap, for a program that reads no more; text that
+/// goes on behind the peer's FIN, if it began before it.
+pub(super) fn check_shut(
+    tcb: &mut Tcb,
+    cx: &mut Context<'_>,
+    segment: &SegmentIn,
+    extent: Extent,
+) -> Step {
+    if tcb.config.resets != Resets::Dressed || !extent.counts || !extent.end.after(tcb.rcv.nxt) {
+        return Continue(());
+    }
+    let over = match tcb.phase() {
+        Phase::FinWait1 | Phase::FinWait2 => tcb.app.deaf || tcb.app.released,
+        Phase::CloseWait | Phase::Closing | Phase::LastAck => extent.first.before(tcb.rcv.nxt),
+        _ => false,
+    };
+    if !over {
+        return Continue(());
+    }
+    tcb.fail(cx, Cause::Reset, ConnectionError::Reset);
+    tcb.intents.reset_segment(segment.header.ack);
+    Break(Verdict::ResetSent(DropReason::NobodyReads))
 }
 
 /// Text that nobody will read is refused, so that the sender learns of it (RFC 9293 3.6.1 [SHLD-3]).

@@ -2,9 +2,12 @@
 
 use core::ops::ControlFlow;
 
+use handwave_wire::TcpFlags;
+
 use super::{check_ack, check_fin, check_rst, check_sequence, check_syn, check_text, check_urg};
 use crate::config::SequenceCheck;
 use crate::delayed_ack;
+use crate::error::DropReason;
 use crate::host::Context;
 use crate::phase::Phase;
 use crate::segment::SegmentIn;
@@ -18,6 +21,7 @@ pub(crate) type Step = ControlFlow<Verdict>;
 /// Processes one segment.
 pub(crate) fn handle(tcb: &mut Tcb, cx: &mut Context<'_>, segment: SegmentIn) -> Verdict {
     tcb.stats.segments_in += 1;
+    tcb.stats.data_segments_in += u64::from(!segment.payload.is_empty());
     match steps(tcb, cx, segment) {
         ControlFlow::Continue(()) => Verdict::Accepted,
         ControlFlow::Break(verdict) => verdict,
@@ -25,6 +29,13 @@ pub(crate) fn handle(tcb: &mut Tcb, cx: &mut Context<'_>, segment: SegmentIn) ->
 }
 
 fn steps(tcb: &mut Tcb, cx: &mut Context<'_>, mut segment: SegmentIn) -> Step {
+    let flags = segment.header.flags;
+    let of_note = TcpFlags::ACK | TcpFlags::RST | TcpFlags::SYN;
+    if tcb.config.sequence_check == SequenceCheck::Lenient && !flags.intersects(of_note) {
+        // Linux does not look any further.
+        return ControlFlow::Break(Verdict::Dropped(DropReason::AckMissing));
+    }
+    let extent = check_text::Extent::of(&segment);
     let timestamp = check_sequence::check(tcb, cx, &mut segment)?;
     check_rst::check(tcb, cx, &segment)?;
     // Third, security and compartment (RFC 9293 3.10.7.4): IP security options are not implemented; nothing to compare.
@@ -38,6 +49,7 @@ fn steps(tcb: &mut Tcb, cx: &mut Context<'_>, mut segment: SegmentIn) -> Step {
         return ControlFlow::Break(Verdict::Accepted);
     }
     check_urg::check(tcb, &segment);
+    check_text::check_shut(tcb, cx, &segment, extent)?;
     check_text::check(tcb, cx, &mut segment)?;
     check_fin::check(tcb, cx);
     delayed_ack::decide(tcb, cx.now);
@@ -46,6 +58,7 @@ fn steps(tcb: &mut Tcb, cx: &mut Context<'_>, mut segment: SegmentIn) -> Step {
 
 /// The sixth to eighth checks for the rest of a SYN segment whose SYN, and ACK if any, have been taken (RFC 9293 3.10.7.3).
 pub(crate) fn take_text(tcb: &mut Tcb, cx: &mut Context<'_>, mut segment: SegmentIn) -> Verdict {
+    tcb.stats.data_segments_in += u64::from(!segment.payload.is_empty());
     check_sequence::trim(tcb, &mut segment);
     check_urg::check(tcb, &segment);
     match check_text::check(tcb, cx, &mut segment) {

@@ -6,14 +6,16 @@ use core::time::Duration;
 use handwave_wire::{SeqNum, TcpFlags, TcpHeader};
 
 use crate::buffer::SendBuffer;
-use crate::config::{Config, SequenceCheck};
+use crate::config::{Config, ReceiveWindow, SequenceCheck};
+use crate::delayed_ack;
 use crate::error::{ConnectionError, DropReason};
 use crate::events::icmp::IcmpKind;
 use crate::host::Context;
 use crate::notice::Events;
 use crate::options::{Negotiated, TimestampClock, announced_mss, syn_options};
 use crate::output::{
-    Bare, Reply, bare_segment, reset_for, restart_retransmission_timer, syn_window, update_rate,
+    Bare, FirstWindow, Reply, bare_segment, reset_for, restart_retransmission_timer, syn_window,
+    update_rate,
 };
 use crate::phase::{Cause, Phase};
 use crate::recovery::flight::REORDERING;
@@ -248,7 +250,11 @@ impl SynSent {
         clock.recent = syn.options.timestamps.map_or(0, |ts| ts.value);
         clock.recent_at = now;
         let mss = announced_mss(&self.config, &self.tuple, self.path);
-        let offered = u32::from(syn_window(&self.config, mss));
+        let offered = match self.config.receive_window {
+            // Linux stands by what it would have offered, had the field had room for it.
+            ReceiveWindow::Growing => FirstWindow::of(&self.config).octets(mss),
+            ReceiveWindow::Buffer => u32::from(syn_window(&self.config, mss)),
+        };
         let mut tcb = Tcb::new(
             now,
             Origin {
@@ -287,6 +293,7 @@ impl SynSent {
         if acks {
             tcb.snd.una = self.iss + 1;
             repair::keep_to_window(tcb);
+            delayed_ack::begin(tcb);
             tcb.stats.segments_out = u64::from(self.attempts);
             tcb.stats.bytes_acked += u64::from(tcb.repairs.is_some());
             if self.attempts == 1 {

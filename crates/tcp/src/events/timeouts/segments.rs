@@ -36,6 +36,11 @@ fn on_retransmission_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
         };
         return give_up(tcb, cx, error);
     }
+    if tcb.patience.tries == 0
+        && let Some(repairs) = tcb.repairs.as_deref_mut()
+    {
+        repairs.accounts.timeout_series += 1;
+    }
     if tcb.snd.wnd > 0 {
         note_try(tcb, cx);
     }

@@ -6,6 +6,7 @@
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use core::time::Duration;
 
 use hashbrown::HashTable;
 
@@ -15,6 +16,8 @@ use crate::tuple_hash::TupleHash;
 
 /// The end of a list.
 const NONE: u32 = u32::MAX;
+/// What times that need not be exact are counted in.
+const STEP: Duration = Duration::from_millis(16);
 /// Records that are allocated together.
 const CHUNK: usize = 64;
 
@@ -135,6 +138,8 @@ pub(super) struct Record<K> {
     /// 0 if the SYN named none.
     pub(super) peer_mss: u16,
     pub(super) peer_window: u16,
+    /// When a repeated SYN was last answered, in [`STEP`]s, modulo 2^16; 0 for never.
+    repeated: u16,
     /// SYN+ACKs sent because of time: the first, and one for each timeout.
     pub(super) sent: u8,
     pub(super) options: u8,
@@ -151,6 +156,19 @@ impl<K> Record<K> {
     pub(super) fn set_due(&mut self, due: Instant) {
         let nanos = due.as_nanos();
         self.due = [(nanos >> 32) as u32, nanos as u32];
+    }
+
+    /// Whether a repeated SYN may be answered: the last one that was is `interval` ago.
+    pub(super) fn may_repeat(&mut self, now: Instant, interval: Duration) -> bool {
+        #[expect(clippy::cast_possible_truncation, reason = "modulo 2^16")]
+        let steps = |nanos: u128| (nanos / STEP.as_nanos()) as u16;
+        let now = steps(now.as_nanos().into()).max(1);
+        let passed = now.wrapping_sub(self.repeated);
+        if self.repeated != 0 && passed < steps(interval.as_nanos()) {
+            return false;
+        }
+        self.repeated = now;
+        true
     }
 
     pub(super) const fn has(&self, flag: u8) -> bool {
@@ -377,6 +395,15 @@ impl<K: Key> Table<K> {
         }
     }
 
+    /// Puts a record that waits for its timer at the end of its queue, due at `due`.
+    pub(super) fn restart_timer(&mut self, slot: u32, due: Instant) {
+        if self.at(slot).has(flag::TIMED) {
+            self.unlink_timer(slot);
+            self.at_mut(slot).set_due(due);
+            self.push_timer(slot);
+        }
+    }
+
     fn unlink_timer(&mut self, slot: u32) {
         let record = self.at_mut(slot);
         if !record.take(flag::TIMED) {
@@ -433,6 +460,7 @@ impl<K> Record<K> {
             mss: 0,
             peer_mss: 0,
             peer_window: 0,
+            repeated: 0,
             sent: 0,
             options: 0,
             flags: 0,
