@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant as WallClock;
 
 use bytes::{Bytes, BytesMut};
-use handwave_packet::{ChecksumMark, PacketBuf, split};
+use handwave_packet::{ChecksumMark, ChunkPool, PacketBuf, split};
 use handwave_stack::{
     ConnectOptions, ConnectionId, InterfaceConfig, InterfaceId, ListenerConfig, ListenerId, Prefix,
     Shard, Stack, StackConfig,
@@ -59,7 +59,7 @@ pub(crate) struct Pair {
     /// What is on the wire: packets handed over as they are, or the octets of frames.
     packets: VecDeque<PacketBuf>,
     frames: VecDeque<Bytes>,
-    arena: BytesMut,
+    arena: Arena,
     crossing: Crossing,
     mtu: usize,
     shard: Shard,
@@ -123,7 +123,7 @@ impl Pair {
             clock: Clock::Wall(WallClock::now()),
             packets: VecDeque::new(),
             frames: VecDeque::new(),
-            arena: BytesMut::new(),
+            arena: Arena::new(),
             crossing,
             mtu: mtu.into(),
             shard,
@@ -256,7 +256,7 @@ impl Pair {
             match self.crossing {
                 Crossing::Slices => self.packets.extend(segments),
                 Crossing::Contiguous | Crossing::Whole => {
-                    while let Some(frame) = next_frame(&mut self.arena, mtu, &mut segments) {
+                    while let Some(frame) = self.arena.next_frame(mtu, &mut segments) {
                         self.frames.push_back(frame);
                     }
                 }
@@ -344,11 +344,27 @@ fn port(n: usize) -> u16 {
     1000 + u16::try_from(n).unwrap_or(0)
 }
 
-/// The next segment in one piece, carved from a chunk that many packets share.
-fn next_frame(arena: &mut BytesMut, mtu: usize, segments: &mut split::Segments) -> Option<Bytes> {
-    if arena.capacity() < mtu && !arena.try_reclaim(ARENA) {
-        *arena = BytesMut::with_capacity(ARENA);
+/// What frames are carved from: chunks that go round, as a device's do, so that no packet costs an allocation.
+#[derive(Debug)]
+struct Arena {
+    chunk: BytesMut,
+    pool: ChunkPool,
+}
+
+impl Arena {
+    fn new() -> Self {
+        let mut pool = ChunkPool::new(ARENA, BATCH);
+        let chunk = pool.take();
+        Self { chunk, pool }
     }
-    segments.write_next(arena)?;
-    Some(arena.split().freeze())
+
+    /// The next segment in one piece.
+    fn next_frame(&mut self, mtu: usize, segments: &mut split::Segments) -> Option<Bytes> {
+        if self.chunk.capacity() < mtu {
+            let full = std::mem::replace(&mut self.chunk, self.pool.take());
+            self.pool.put(full);
+        }
+        segments.write_next(&mut self.chunk)?;
+        Some(self.chunk.split().freeze())
+    }
 }

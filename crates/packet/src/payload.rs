@@ -75,7 +75,7 @@ impl Payload {
 
     /// Moves all pieces of `other` to the end of this payload.
     pub fn append(&mut self, other: Self) {
-        if self.is_empty() {
+        if self.is_empty() && !self.has_room() {
             *self = other;
             return;
         }
@@ -97,6 +97,21 @@ impl Payload {
     pub fn piece_count(&self) -> usize {
         let (first, second) = self.pieces.as_slices();
         first.len() + second.len()
+    }
+
+    /// Whether there is a list on the heap for more than two pieces. It stays when pieces are taken off, for those to come.
+    ///
+    /// ```
+    /// use handwave_packet::Payload;
+    ///
+    /// let mut rope: Payload = (0..3).map(|n| vec![n].into()).collect();
+    /// while rope.pop_front().is_some() {}
+    /// assert!(rope.is_empty() && rope.has_room());
+    /// assert!(!Payload::new().has_room());
+    /// ```
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        matches!(self.pieces, Pieces::Many(_))
     }
 
     /// Takes the payload apart into its pieces, in order.

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use core::fmt;
 
+use crate::buffer::BufferPool;
 use crate::error::DropReason;
 use crate::listener::{CookieKeys, DescribedCounter};
 use crate::siphash::{Rest, SipKey};
@@ -130,6 +131,8 @@ pub struct Host {
     pub pressure: Pressure,
     /// What may still be taken of it.
     pub room: MemoryRoom,
+    /// Memory that buffers have left behind.
+    pub buffers: BufferPool,
     /// What happened so far, for `netstat -s` and its like.
     pub counters: Counters,
     tracer: Option<Box<dyn Tracer + Send>>,
@@ -145,6 +148,7 @@ impl Host {
             secrets,
             pressure: Pressure::None,
             room: MemoryRoom::default(),
+            buffers: BufferPool::default(),
             counters: Counters::default(),
             tracer: None,
         }

@@ -148,7 +148,7 @@ pub(crate) fn poll(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
 }
 
 /// The order in which things leave.
-fn next(tcb: &mut Tcb, cx: &Context<'_>) -> Option<(SegmentOut, SendReason)> {
+fn next(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<(SegmentOut, SendReason)> {
     if let Some(intent) = tcb.intents.reset.take() {
         return Some((reset::own_reset(tcb, cx, intent), SendReason::Reset));
     }

@@ -433,22 +433,27 @@ pub(crate) fn grow_send_buffer(tcb: &mut Tcb, cx: &mut Context<'_>, waited: bool
 }
 
 /// Copies what fits of `data` into `send`, which may hold `limit` octets, as far as there is memory; returns the octets taken.
-pub(crate) fn write(send: &mut SendBuffer, host: &Host, data: &[u8], limit: usize) -> usize {
+pub(crate) fn write(send: &mut SendBuffer, host: &mut Host, data: &[u8], limit: usize) -> usize {
     let room = host_room(send, host);
     // A new chunk takes up to twice what is queued.
     if host.pressure == Pressure::None && room / 2 > send.len() + data.len() + CHUNK_MAX {
-        return send.write(data, limit);
+        return send.write(data, limit, &mut host.buffers);
     }
     let granted = data.len().min(room.saturating_sub(SEND_BOOKKEEPING));
-    send.write_sparingly(&data[..granted], limit)
+    send.write_sparingly(&data[..granted], limit, &mut host.buffers)
 }
 
 /// Takes over what fits of `chunk`, as [`write`] copies.
-pub(crate) fn write_chunk(send: &mut SendBuffer, host: &Host, chunk: Bytes, limit: usize) -> usize {
+pub(crate) fn write_chunk(
+    send: &mut SendBuffer,
+    host: &mut Host,
+    chunk: Bytes,
+    limit: usize,
+) -> usize {
     let room = host_room(send, host).saturating_sub(SEND_BOOKKEEPING);
     let mut chunk = chunk;
     chunk.truncate(room);
-    send.write_chunk(chunk, limit)
+    send.write_chunk(chunk, limit, &mut host.buffers)
 }
 
 /// Bytes of memory that a send buffer may take.

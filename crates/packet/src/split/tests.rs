@@ -253,3 +253,17 @@ fn datagrams_that_travel_as_one_each_get_a_header_of_their_own() {
     }
     assert_eq!(joined, payload);
 }
+
+#[test]
+fn the_parts_hold_together_what_the_whole_did() {
+    let tcp = tcp_header(TcpFlags::ACK);
+    for held in [10_000, 65_536, 1 << 20] {
+        let mut whole = packet(V4, &[7; 10_000], &tcp);
+        whole.set_segment_size(Some(1_448));
+        whole.set_held(held);
+        let parts: Vec<_> = segments(whole).map(|part| part.held()).collect();
+        let fair = (held * 1_448).div_ceil(10_000);
+        assert!(parts.iter().sum::<usize>() >= held, "{parts:?}");
+        assert!(parts.iter().all(|part| *part <= fair), "{parts:?}");
+    }
+}

@@ -52,6 +52,7 @@ impl Stack {
         self.hand_over_train(now);
         if self.batching && packet.len() > text_at && Train::may_begin(&segment, &arrival, text_at)
         {
+            segment.payload = self.host.buffers.take_rope();
             let train = Train::begin(way, segment, packet, arrival.offset, text_at);
             self.train = Some(train);
             return;

@@ -42,7 +42,8 @@ impl Train {
             && text_at <= TEMPLATE_MAX
     }
 
-    /// Begins a train with the text of `packet`, whose TCP header stands between `tcp_at` and `text_at`.
+    /// Begins a train with the text of `packet`, whose TCP header stands between `tcp_at` and `text_at`. The payload of `segment` is
+    /// empty, with room for more if possible.
     pub(super) fn begin(
         way: Way,
         mut segment: SegmentIn,
@@ -53,7 +54,7 @@ impl Train {
         let mut template = [0; TEMPLATE_MAX];
         packet.write_to(&mut template[..text_at]);
         packet.advance(text_at);
-        segment.payload = packet.take_payload();
+        segment.payload.append(packet.take_payload());
         Self {
             way,
             next: segment.seq_end(),

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use handwave_packet::{Payload, copy};
 use handwave_wire::{SackBlocks, SeqNum};
 
+use super::BufferPool;
 use super::piece::{OVERHEAD, Piece, compact};
 use assembler::Assembler;
 
@@ -25,6 +26,8 @@ pub use assembler::RUNS_MAX;
 
 /// Octets per piece when the buffer is compacted.
 const COMPACT_OCTETS_MAX: usize = 65_536;
+/// Room for so many pieces is kept where a store waits to be used again.
+const PIECES_KEPT: usize = 512;
 
 /// Octets that arrived and were not read yet.
 ///
@@ -33,18 +36,18 @@ const COMPACT_OCTETS_MAX: usize = 65_536;
 /// ```
 /// use bytes::Bytes;
 /// use handwave_packet::Payload;
-/// use handwave_tcp::buffer::ReceiveBuffer;
+/// use handwave_tcp::buffer::{BufferPool, ReceiveBuffer};
 /// use handwave_wire::SeqNum;
 ///
 /// let payload = |octets: &'static [u8]| Payload::from(Bytes::from_static(octets));
-/// let mut buffer = ReceiveBuffer::default();
-/// assert_eq!(buffer.insert(7, payload(b"world"), 5), 0);
+/// let (mut buffer, mut pool) = (ReceiveBuffer::default(), BufferPool::default());
+/// assert_eq!(buffer.insert(7, payload(b"world"), 5, &mut pool), 0);
 /// let sack = buffer.sack_blocks(SeqNum::new(1_000), 3);
 /// assert_eq!((sack.as_slice()[0].left, sack.as_slice()[0].right), (SeqNum::new(1_007), SeqNum::new(1_012)));
 ///
-/// assert_eq!(buffer.insert(0, payload(b"hello, "), 7), 12);
+/// assert_eq!(buffer.insert(0, payload(b"hello, "), 7, &mut pool), 12);
 /// let mut read = [0; 100];
-/// assert_eq!(buffer.read(&mut read), 12);
+/// assert_eq!(buffer.read(&mut read, &mut pool), 12);
 /// assert_eq!(&read[..12], b"hello, world");
 /// ```
 #[derive(Debug, Default)]
@@ -53,7 +56,7 @@ pub struct ReceiveBuffer {
 }
 
 #[derive(Debug, Default)]
-struct Store {
+pub(super) struct Store {
     /// In order; adjacent small pieces are joined.
     ready: VecDeque<Piece>,
     ready_octets: usize,
@@ -70,13 +73,19 @@ impl ReceiveBuffer {
     /// `held` is the memory the payload keeps alive. The caller has trimmed the payload to the window. Octets that are
     /// there already are ignored. Octets beyond a gap are refused when there are [`RUNS_MAX`] gaps and these would make one
     /// more ([`refuses`](Self::refuses)); the peer sends them again. Costs O(log pieces), and O(1) for what comes in order.
-    pub fn insert(&mut self, offset: usize, payload: Payload, held: usize) -> usize {
+    pub fn insert(
+        &mut self,
+        offset: usize,
+        payload: Payload,
+        held: usize,
+        pool: &mut BufferPool,
+    ) -> usize {
         if payload.is_empty() {
             return 0;
         }
-        let store = self.store.get_or_insert_default();
-        let advance = store.insert(offset, payload, held);
-        self.release_if_empty();
+        let store = self.store.get_or_insert_with(|| pool.take_store());
+        let advance = store.insert(offset, payload, held, pool);
+        self.release_if_empty(pool);
         advance
     }
 
@@ -117,7 +126,9 @@ impl ReceiveBuffer {
             return 0;
         };
         let dropped = store.beyond.prune(limit.saturating_sub(store.ready_held));
-        self.release_if_empty();
+        if store.is_empty() {
+            self.store = None;
+        }
         dropped
     }
 
@@ -126,9 +137,9 @@ impl ReceiveBuffer {
         self.store = None;
     }
 
-    fn release_if_empty(&mut self) {
-        if self.store.as_ref().is_some_and(|store| store.is_empty()) {
-            self.store = None;
+    fn release_if_empty(&mut self, pool: &mut BufferPool) {
+        if let Some(store) = self.store.take_if(|store| store.is_empty()) {
+            pool.put_store(store);
         }
     }
 }
@@ -136,13 +147,13 @@ impl ReceiveBuffer {
 /// What the application takes out.
 impl ReceiveBuffer {
     /// Moves octets to `into`; returns how many.
-    pub fn read(&mut self, into: &mut [u8]) -> usize {
+    pub fn read(&mut self, into: &mut [u8], pool: &mut BufferPool) -> usize {
         let Some(store) = &mut self.store else {
             return 0;
         };
         let octets = store.peek(into);
         store.drop_front(octets);
-        self.release_if_empty();
+        self.release_if_empty(pool);
         octets
     }
 
@@ -152,12 +163,12 @@ impl ReceiveBuffer {
     }
 
     /// Takes the octets that lie in one piece at the front, at most `max`, without copying; `None` if there are none.
-    pub fn read_chunk(&mut self, max: usize) -> Option<Bytes> {
+    pub fn read_chunk(&mut self, max: usize, pool: &mut BufferPool) -> Option<Bytes> {
         let store = self.store.as_mut()?;
         let mut chunk = store.ready.front()?.bytes.clone();
         chunk.truncate(max);
         store.drop_front(chunk.len());
-        self.release_if_empty();
+        self.release_if_empty(pool);
         (!chunk.is_empty()).then_some(chunk)
     }
 }
@@ -247,14 +258,22 @@ impl Store {
         self.ready_octets + pieces * OVERHEAD + self.beyond.held_compact()
     }
 
-    fn insert(&mut self, offset: usize, payload: Payload, held: usize) -> usize {
+    fn insert(
+        &mut self,
+        offset: usize,
+        payload: Payload,
+        held: usize,
+        pool: &mut BufferPool,
+    ) -> usize {
         let before = self.next;
         let start = before + offset as u64;
         let end = start + payload.len() as u64;
         if offset == 0 && !self.beyond.starts_before(end) {
-            for (bytes, pinned) in shares(payload, held) {
+            let mut payload = payload;
+            for (bytes, pinned) in shares(&mut payload, held) {
                 self.push(Piece::new(bytes, pinned));
             }
+            pool.put_rope(payload);
             self.next = end;
         } else {
             self.beyond.insert(start, payload, held);
@@ -317,6 +336,17 @@ impl Store {
         }
     }
 
+    /// Becomes as good as new, but for the room of its list of pieces.
+    pub(super) fn empty(&mut self) {
+        let mut ready = core::mem::take(&mut self.ready);
+        ready.clear();
+        ready.shrink_to(PIECES_KEPT);
+        *self = Self {
+            ready,
+            ..Self::default()
+        };
+    }
+
     fn collapse(&mut self) {
         let compacted = compact(self.ready.iter(), self.ready_octets, COMPACT_OCTETS_MAX);
         self.ready = compacted.into();
@@ -326,11 +356,12 @@ impl Store {
 }
 
 /// The pieces of a payload, each with its share of the memory that the payload keeps alive.
-fn shares(payload: Payload, held: usize) -> impl Iterator<Item = (Bytes, usize)> {
+fn shares(payload: &mut Payload, held: usize) -> impl Iterator<Item = (Bytes, usize)> {
     let octets = payload.len() as u64;
-    payload.into_pieces().map(move |bytes| {
+    core::iter::from_fn(move || {
+        let bytes = payload.pop_front()?;
         let share = held as u64 * bytes.len() as u64 / octets;
-        (bytes, usize::try_from(share).unwrap_or(usize::MAX))
+        Some((bytes, usize::try_from(share).unwrap_or(usize::MAX)))
     })
 }
 

@@ -6,7 +6,8 @@
 //! cheaper than the piece of bookkeeping that sharing them would leave behind, and it keeps a flood of single-octet
 //! writes from costing more than the octets.
 //!
-//! Chunks start small and grow with what is queued, up to [`CHUNK_MAX`].
+//! Chunks start small and grow with what is queued, up to [`CHUNK_MAX`]. They come from a [`BufferPool`] and go back to it once
+//! all of their octets are acknowledged, so that a connection in its stride asks the allocator for nothing.
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use core::mem;
 use bytes::{Buf, Bytes, BytesMut};
 use handwave_packet::{Payload, copy};
 
+use super::BufferPool;
 use super::piece::OVERHEAD;
 
 /// The least chunk to write into, in octets.
@@ -26,19 +28,21 @@ pub const CHUNK_MIN: usize = 512;
 pub const CHUNK_MAX: usize = 65_536;
 /// Fewer octets than this are copied rather than shared, on the way in and on the way out.
 const SHARE_MIN: usize = 512;
+/// Room for so many pieces is kept where a queue waits to be used again.
+const PIECES_KEPT: usize = 128;
 
 /// Octets from `SND.UNA` on, both in flight and unsent.
 ///
 /// Offsets count from `SND.UNA`. An empty buffer owns no heap memory.
 ///
 /// ```
-/// use handwave_tcp::buffer::SendBuffer;
+/// use handwave_tcp::buffer::{BufferPool, SendBuffer};
 ///
-/// let mut buffer = SendBuffer::default();
-/// assert_eq!(buffer.write(b"hello, world", 10), 10);
-/// assert_eq!(buffer.slice(7, 100).to_vec(), b"wor");
-/// buffer.acknowledge(7);
-/// assert_eq!(buffer.slice(0, 3).to_vec(), b"wor");
+/// let (mut buffer, mut pool) = (SendBuffer::default(), BufferPool::default());
+/// assert_eq!(buffer.write(b"hello, world", 10, &mut pool), 10);
+/// assert_eq!(buffer.slice(7, 100, &mut pool).to_vec(), b"wor");
+/// buffer.acknowledge(7, &mut pool);
+/// assert_eq!(buffer.slice(0, 3, &mut pool).to_vec(), b"wor");
 /// assert_eq!(buffer.len(), 3);
 /// ```
 #[derive(Debug, Default)]
@@ -48,7 +52,7 @@ pub struct SendBuffer {
 
 /// Invariant: `end - front` is the number of octets in `pieces` and `tail` together, and it is not zero.
 #[derive(Debug, Default)]
-struct Queue {
+pub(super) struct Queue {
     pieces: VecDeque<Piece>,
     /// The chunk being written. What it holds comes after all pieces.
     tail: BytesMut,
@@ -96,24 +100,22 @@ impl SendBuffer {
     }
 
     /// Copies what fits of `data` while the buffer holds at most `limit` octets; returns the number taken.
-    pub fn write(&mut self, data: &[u8], limit: usize) -> usize {
+    pub fn write(&mut self, data: &[u8], limit: usize, pool: &mut BufferPool) -> usize {
         let taken = data.len().min(limit.saturating_sub(self.len()));
         if taken > 0 {
-            self.queue
-                .get_or_insert_default()
-                .write(&data[..taken], Spare::AsMuchAgain);
+            let data = &data[..taken];
+            self.queue(pool).write(data, Spare::AsMuchAgain, pool);
         }
         taken
     }
 
     /// Copies what fits of `data` as [`write`](Self::write) does, into memory of its size: what is held grows by no more than the octets
     /// taken and 1 KiB.
-    pub fn write_sparingly(&mut self, data: &[u8], limit: usize) -> usize {
+    pub fn write_sparingly(&mut self, data: &[u8], limit: usize, pool: &mut BufferPool) -> usize {
         let taken = data.len().min(limit.saturating_sub(self.len()));
         if taken > 0 {
-            self.queue
-                .get_or_insert_default()
-                .write(&data[..taken], Spare::Nothing);
+            let data = &data[..taken];
+            self.queue(pool).write(data, Spare::Nothing, pool);
         }
         taken
     }
@@ -123,44 +125,59 @@ impl SendBuffer {
     ///
     /// The rest of the memory behind the [`Bytes`] stays alive as well and is the caller's to account for. A chunk of less
     /// than 512 octets is copied.
-    pub fn write_chunk(&mut self, chunk: Bytes, limit: usize) -> usize {
+    pub fn write_chunk(&mut self, chunk: Bytes, limit: usize, pool: &mut BufferPool) -> usize {
         let taken = chunk.len().min(limit.saturating_sub(self.len()));
         if taken < SHARE_MIN {
-            return self.write(&chunk[..taken], limit);
+            return self.write(&chunk[..taken], limit, pool);
         }
         let mut chunk = chunk;
         chunk.truncate(taken);
-        self.queue.get_or_insert_default().push(chunk);
+        self.queue(pool).push(chunk);
         taken
+    }
+
+    fn queue(&mut self, pool: &mut BufferPool) -> &mut Queue {
+        self.queue.get_or_insert_with(|| pool.take_queue())
     }
 
     /// Drops `octets` from the front: they were acknowledged [RFC2018-12].
     ///
     /// More than [`len`](Self::len) is a bug of the caller; the buffer is empty afterwards.
-    pub fn acknowledge(&mut self, octets: usize) {
+    pub fn acknowledge(&mut self, octets: usize, pool: &mut BufferPool) {
         debug_assert!(
             octets <= self.len(),
             "{octets} octets acknowledged of {}",
             self.len()
         );
         match &mut self.queue {
-            Some(queue) if octets < queue.len() => queue.drop_front(octets),
-            Some(_) => self.queue = None,
-            None => {}
+            Some(queue) if octets < queue.len() => queue.drop_front(octets, pool),
+            queue => {
+                if let Some(queue) = queue.take() {
+                    pool.put_queue(queue);
+                }
+            }
         }
     }
 
     /// Octets from `offset` on, at most `len` and at most what is there, sharing memory with the buffer.
     ///
     /// Slices in order cost O(1), any other O(log pieces).
-    pub fn slice(&mut self, offset: usize, len: usize) -> Payload {
+    pub fn slice(&mut self, offset: usize, len: usize, pool: &mut BufferPool) -> Payload {
         match &mut self.queue {
             Some(queue) if offset < queue.len() => {
                 let len = len.min(queue.len() - offset);
-                queue.slice(offset, len)
+                queue.slice(offset, len, pool)
             }
             Some(_) | None => Payload::new(),
         }
+    }
+
+    /// How many of the `len` octets from `offset` on lie in two pieces, which is what a [`Payload`] holds without a list on the heap.
+    #[must_use]
+    pub(crate) fn reach_of_two(&self, offset: usize, len: usize) -> usize {
+        self.queue
+            .as_ref()
+            .map_or(0, |queue| queue.reach_of_two(offset, len))
     }
 
     /// Drops everything.
@@ -182,12 +199,12 @@ impl Queue {
         distance(self.front, self.end)
     }
 
-    fn write(&mut self, data: &[u8], spare: Spare) {
+    fn write(&mut self, data: &[u8], spare: Spare, pool: &mut BufferPool) {
         let mut rest = data;
         while !rest.is_empty() {
             let room = self.tail.capacity() - self.tail.len();
             if room == 0 {
-                self.open_chunk(rest.len(), spare);
+                self.open_chunk(rest.len(), spare, pool);
                 continue;
             }
             let (fits, later) = rest.split_at(rest.len().min(room));
@@ -198,7 +215,7 @@ impl Queue {
     }
 
     /// Replaces the full chunk by one for `needed` octets, or as many as a chunk holds, and more.
-    fn open_chunk(&mut self, needed: usize, spare: Spare) {
+    fn open_chunk(&mut self, needed: usize, spare: Spare, pool: &mut BufferPool) {
         self.seal_tail();
         let charge = mem::take(&mut self.tail_charge);
         // Without a piece there was no chunk either: an empty queue is dropped.
@@ -210,7 +227,8 @@ impl Queue {
             Spare::Nothing => needed.min(CHUNK_MAX),
         }
         .max(CHUNK_MIN);
-        self.tail = BytesMut::with_capacity(wanted);
+        pool.put_chunk(mem::take(&mut self.tail));
+        self.tail = pool.take_chunk(wanted);
         self.tail_charge = self.tail.capacity() + OVERHEAD;
         self.held += self.tail_charge;
     }
@@ -250,7 +268,7 @@ impl Queue {
         self.end - self.tail.len() as u64
     }
 
-    fn drop_front(&mut self, octets: usize) {
+    fn drop_front(&mut self, octets: usize, pool: &mut BufferPool) {
         self.front += octets as u64;
         while let Some(piece) = self.pieces.front_mut() {
             if piece.end() > self.front {
@@ -261,6 +279,7 @@ impl Queue {
                 return;
             }
             self.held -= piece.charge;
+            pool.put_slice(mem::take(&mut piece.bytes));
             self.pieces.pop_front();
             self.cursor = self.cursor.saturating_sub(1);
         }
@@ -268,8 +287,22 @@ impl Queue {
         self.tail.advance(in_tail);
     }
 
+    /// Gives the memory behind all octets back and becomes as good as new, but for the room of its list of pieces.
+    pub(super) fn empty_into(&mut self, pool: &mut BufferPool) {
+        let mut pieces = mem::take(&mut self.pieces);
+        for piece in pieces.drain(..) {
+            pool.put_slice(piece.bytes);
+        }
+        pieces.shrink_to(PIECES_KEPT);
+        pool.put_chunk(mem::take(&mut self.tail));
+        *self = Self {
+            pieces,
+            ..Self::default()
+        };
+    }
+
     /// `len` octets from `offset` on, all of them present.
-    fn slice(&mut self, offset: usize, len: usize) -> Payload {
+    fn slice(&mut self, offset: usize, len: usize, pool: &mut BufferPool) -> Payload {
         let start = self.front + offset as u64;
         let end = start + len as u64;
         let wanted_of_tail = distance(self.tail_start().max(start), end.max(self.tail_start()));
@@ -280,9 +313,17 @@ impl Queue {
         if self.tail_start() < end {
             let from = distance(self.tail_start(), start.max(self.tail_start()));
             let to = distance(self.tail_start(), end);
-            payload.push(Bytes::copy_from_slice(&self.tail[from..to]));
+            payload.push(pool.copy_of(&self.tail[from..to]));
         }
         payload
+    }
+
+    fn reach_of_two(&self, offset: usize, len: usize) -> usize {
+        let start = self.front + offset as u64;
+        let second = self.pieces.get(self.find(start) + 1);
+        // Behind the last piece there is only the open chunk.
+        let end = second.map_or(self.end, Piece::end);
+        len.min(distance(start, end.max(start)))
     }
 
     /// What the pieces hold of `[start, end)`.

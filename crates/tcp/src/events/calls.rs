@@ -110,7 +110,7 @@ pub(crate) fn read(
     if tcb.receive.is_empty() || buffer.is_empty() {
         return at_end(tcb);
     }
-    let taken = tcb.receive.read(buffer);
+    let taken = tcb.receive.read(buffer, &mut cx.host.buffers);
     after_read(tcb, cx, taken);
     Ok(taken)
 }
@@ -121,7 +121,7 @@ pub(crate) fn read_chunk(
     cx: &mut Context<'_>,
     max: usize,
 ) -> Result<Bytes, ReceiveError> {
-    match tcb.receive.read_chunk(max) {
+    match tcb.receive.read_chunk(max, &mut cx.host.buffers) {
         Some(chunk) => {
             after_read(tcb, cx, chunk.len());
             Ok(chunk)

@@ -12,12 +12,15 @@ use crate::notice::Events;
 use crate::phase::Phase;
 use crate::repair;
 use crate::segment::SegmentOut;
-use crate::tcb::{LossState, Tcb};
+use crate::tcb::{LossState, Tcb, octets};
 use crate::time::Instant;
 use crate::timer::Timer;
 
+/// Segments for which a super-segment of their own costs no more than a list of pieces does.
+const WORTH_A_SEGMENT: u32 = 4;
+
 /// Sends the next lost octets again, if the congestion window has room for them (RFC 6675 5, NextSeg rule 1) [RFC5681-1] [RFC6675-14].
-pub(super) fn retransmission(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
+pub(super) fn retransmission(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
     if tcb.repairs.is_some() {
         return repetition(tcb, cx);
     }
@@ -34,7 +37,7 @@ pub(super) fn retransmission(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentO
 }
 
 /// Sends segments again, where they are counted: the first one if it has to leave whatever the windows say, or what is lost.
-fn repetition(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
+fn repetition(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
     let size = u32::from(segment_size(tcb));
     let mut limits = repair::limits(tcb, size);
     limits.segments = limits.segments.min(trains::longest(tcb, size));
@@ -54,7 +57,7 @@ fn repetition(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
 }
 
 /// There was no new text to try first: what is lost goes now.
-pub(super) fn late_repetition(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
+pub(super) fn late_repetition(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
     let nxt = tcb.snd.nxt;
     let repairs = tcb.repairs.as_deref_mut()?;
     if !repairs.new_text_first || nxt.after(repairs.high) {
@@ -66,7 +69,7 @@ pub(super) fn late_repetition(tcb: &mut Tcb, cx: &Context<'_>) -> Option<Segment
 }
 
 /// Probes the tail with the last segment, if there was nothing new to probe with (RFC 8985 7.3).
-pub(super) fn tail_probe(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
+pub(super) fn tail_probe(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
     if !core::mem::take(&mut tcb.repairs.as_deref_mut()?.probe) {
         return None;
     }
@@ -82,7 +85,7 @@ pub(super) fn tail_probe(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> 
 
 /// With nothing known to be lost and nothing new to send, recovery sends what may be missing, and once the tail
 /// (RFC 6675 5, NextSeg rules 3 and 4).
-pub(super) fn uncertain(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
+pub(super) fn uncertain(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
     if tcb.loss != LossState::FastRecovery || tcb.repairs.is_some() || !tcb.negotiated.sack {
         return None;
     }
@@ -116,7 +119,7 @@ fn may_retransmit(tcb: &Tcb, seq: SeqNum, len: u32) -> bool {
 }
 
 /// Sends text, or a FIN, or both, for the first time. Text of several writes shares segments [MUST-60] [MAY-16].
-pub(super) fn fresh(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
+pub(super) fn fresh(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
     let offer = offer(tcb, cx.now)?;
     if !tcb.is_outstanding() {
         restart_after_idle(tcb, cx.now);
@@ -144,7 +147,7 @@ pub(super) fn fresh(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
 }
 
 /// One octet into a window that is shut, or the first unacknowledged one again (RFC 9293 3.8.6.1 [MUST-35] [MUST-36]).
-pub(super) fn window_probe(tcb: &mut Tcb, cx: &Context<'_>) -> Option<SegmentOut> {
+pub(super) fn window_probe(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
     let seq = tcb.snd.una;
     if !tcb.is_outstanding() && tcb.config.window_probe == WindowProbe::Empty {
         let empty = Payload::new();
@@ -201,6 +204,9 @@ fn offer(tcb: &Tcb, now: Instant) -> Option<Offer> {
     let room = tcb.congestion.window().saturating_sub(tcb.pipe());
     let most = (tcb.mss.super_segment_max / mss.max(1) * mss).max(mss);
     let mut len = unsent.min(usable).min(room).min(most);
+    if len > mss {
+        len = without_list(tcb, len, mss);
+    }
     if len > mss && len < unsent {
         len -= len % mss;
     }
@@ -215,6 +221,17 @@ fn offer(tcb: &Tcb, now: Instant) -> Option<Offer> {
     is_worth_sending(tcb, offer).then_some(offer)
 }
 
+/// As much of a super-segment of `len` octets as can leave without a list of pieces on the heap; all of it where that is only little.
+fn without_list(tcb: &Tcb, len: u32, mss: u32) -> u32 {
+    let offset = tcb.snd.nxt.since(tcb.text_start());
+    let reach = octets(tcb.send.reach_of_two(offset as usize, len as usize));
+    if reach < WORTH_A_SEGMENT * mss {
+        len
+    } else {
+        reach
+    }
+}
+
 /// Octets of text one segment carries beside its options.
 pub(super) fn segment_size(tcb: &Tcb) -> u16 {
     tcb.mss
@@ -224,7 +241,7 @@ pub(super) fn segment_size(tcb: &Tcb) -> u16 {
 }
 
 /// The segment of `len` sequence numbers from `seq` on: text of the send buffer, then the FIN if `len` reaches it.
-fn build(tcb: &mut Tcb, cx: &Context<'_>, seq: SeqNum, len: u32) -> SegmentOut {
+fn build(tcb: &mut Tcb, cx: &mut Context<'_>, seq: SeqNum, len: u32) -> SegmentOut {
     let size = segment_size(tcb);
     let text_end = tcb.text_end();
     let text_len = if seq.before(text_end) {
@@ -233,7 +250,9 @@ fn build(tcb: &mut Tcb, cx: &Context<'_>, seq: SeqNum, len: u32) -> SegmentOut {
         0
     };
     let offset = seq.since(tcb.text_start());
-    let payload = tcb.send.slice(offset as usize, text_len as usize);
+    let payload = tcb
+        .send
+        .slice(offset as usize, text_len as usize, &mut cx.host.buffers);
     let end = seq + text_len;
     let fin = tcb.app.closing && end == text_end && len > text_len;
     let mut flags = TcpFlags::ACK;

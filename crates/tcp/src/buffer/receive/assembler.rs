@@ -85,7 +85,8 @@ impl Assembler {
             merged.end = end.max(run_end);
         }
         let mut position = start;
-        for (bytes, pinned) in shares(payload, held) {
+        let mut payload = payload;
+        for (bytes, pinned) in shares(&mut payload, held) {
             self.fill_gaps(position, &bytes, pinned);
             position += bytes.len() as u64;
         }

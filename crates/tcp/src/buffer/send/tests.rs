@@ -1,12 +1,48 @@
 //! A plain vector as the model, sharing of memory, and floods of tiny writes.
 
-use super::{CHUNK_MAX, CHUNK_MIN, OVERHEAD, SHARE_MIN, SendBuffer};
+use super::{CHUNK_MAX, CHUNK_MIN, OVERHEAD, SHARE_MIN};
+use crate::buffer::BufferPool;
 use alloc::vec;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::ops::Deref;
+use handwave_packet::Payload;
 use proptest::prelude::*;
 
 const LIMIT: usize = 1 << 20;
+
+/// A send buffer with a pool of its own.
+#[derive(Default)]
+struct SendBuffer {
+    buffer: super::SendBuffer,
+    pool: BufferPool,
+}
+
+impl Deref for SendBuffer {
+    type Target = super::SendBuffer;
+
+    fn deref(&self) -> &super::SendBuffer {
+        &self.buffer
+    }
+}
+
+impl SendBuffer {
+    fn write(&mut self, data: &[u8], limit: usize) -> usize {
+        self.buffer.write(data, limit, &mut self.pool)
+    }
+
+    fn write_chunk(&mut self, chunk: Bytes, limit: usize) -> usize {
+        self.buffer.write_chunk(chunk, limit, &mut self.pool)
+    }
+
+    fn acknowledge(&mut self, octets: usize) {
+        self.buffer.acknowledge(octets, &mut self.pool);
+    }
+
+    fn slice(&mut self, offset: usize, len: usize) -> Payload {
+        self.buffer.slice(offset, len, &mut self.pool)
+    }
+}
 
 /// The octet at place `n` of the pattern.
 fn octet(n: usize) -> u8 {
@@ -20,7 +56,7 @@ fn pattern(len: usize) -> Vec<u8> {
 
 #[test]
 fn is_small_and_owns_nothing_when_empty() {
-    assert_eq!(size_of::<SendBuffer>(), size_of::<usize>());
+    assert_eq!(size_of::<super::SendBuffer>(), size_of::<usize>());
     let mut buffer = SendBuffer::default();
     assert_eq!(buffer.write(b"", LIMIT), 0);
     assert_eq!(buffer.write_chunk(Bytes::new(), LIMIT), 0);
@@ -96,7 +132,7 @@ fn chunks_grow_with_what_is_queued() {
         CHUNK_MIN + OVERHEAD,
         "a small request takes a small chunk"
     );
-    buffer.clear();
+    buffer.buffer.clear();
     buffer.write(&pattern(300_000), LIMIT);
     let queue = buffer.queue.as_ref().unwrap();
     assert_eq!(queue.pieces.len(), 4, "the rest is in the open chunk");

@@ -171,7 +171,7 @@ fn take_acknowledgment(tcb: &mut Tcb, cx: &mut Context<'_>, ack: SeqNum, echo: O
         measure(tcb, cx, ack, echo);
     }
     let text = (acked - u32::from(fin)).min(octets(tcb.send.len()));
-    tcb.send.acknowledge(text as usize);
+    tcb.send.acknowledge(text as usize, &mut cx.host.buffers);
     tcb.snd.una = ack;
     if let Some(records) = tcb.records.as_deref_mut() {
         records.acknowledge(ack);

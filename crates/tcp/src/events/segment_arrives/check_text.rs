@@ -61,7 +61,8 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
         cx.host.counters.out_of_order_refused += 1;
     }
     let beyond = octets(tcb.receive.out_of_order());
-    let advanced = octets(tcb.receive.insert(offset, payload, segment.held));
+    let (held, pool) = (segment.held, &mut cx.host.buffers);
+    let advanced = octets(tcb.receive.insert(offset, payload, held, pool));
     note_beyond(tcb, advanced == 0);
     tcb.rcv.nxt += advanced;
     tcb.rcv.edge = tcb.rcv.edge.later(tcb.rcv.nxt);
