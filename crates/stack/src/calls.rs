@@ -64,7 +64,10 @@ impl Stack {
         let path = self.path_to(remote.addr, &hop);
         let mut cx = Context::new(now, &mut self.host);
         let connection = Connection::connect(&mut cx, config, tuple, path);
-        Ok(self.insert_connection(Box::new(connection), hop))
+        let id = self.insert_connection(Box::new(connection), hop);
+        let generation = self.paths_generation;
+        self.connections.set_path_known(id, generation, path.mtu);
+        Ok(id)
     }
 
     /// Passive OPEN (RFC 9293 3.10.1): waits for connections, which are configured with

@@ -190,6 +190,13 @@ impl Connections {
         entry.held = held;
     }
 
+    /// Says that a connection was begun with what is known of its path: it need not look before it first sends.
+    pub(crate) fn set_path_known(&mut self, id: ConnectionId, generation: u32, mtu: u16) {
+        if let Some(entry) = self.slots.at_mut(id.slot) {
+            (entry.paths_generation, entry.mtu) = (generation, mtu);
+        }
+    }
+
     /// Says which listener counts a connection until it ends.
     pub(crate) fn set_opened_by(&mut self, id: ConnectionId, listener: Option<ListenerId>) {
         if let (Some(entry), Some(listener)) = (self.slots.at_mut(id.slot), listener) {

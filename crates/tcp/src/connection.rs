@@ -142,18 +142,19 @@ impl Connection {
         let State::SynSent(opening) = &mut self.state else {
             return Verdict::Accepted;
         };
-        let mut known = None;
-        match opening.handle_segment(cx, segment, &mut known) {
+        match opening.handle_segment(cx, &segment) {
             Outcome::Waiting(verdict) => verdict,
             Outcome::Refused => {
                 self.end_stillborn(cx, Some(ConnectionError::Refused));
                 Verdict::ConnectionReset
             }
-            Outcome::Known(verdict) => {
-                if let Some(tcb) = known {
-                    self.state = State::Known(tcb);
+            Outcome::Known => {
+                let tcb = opening.become_known(cx.now, &segment.header);
+                let before = core::mem::replace(&mut self.state, State::Known(tcb));
+                match (before, &mut self.state) {
+                    (State::SynSent(opening), State::Known(tcb)) => opening.meet(cx, segment, tcb),
+                    _ => Verdict::Accepted,
                 }
-                verdict
             }
         }
     }

@@ -231,9 +231,11 @@ impl Tcb {
             edge,
             handshake_repeats,
         } = origin;
-        let mut snd = SendVars::new(iss, config.send_buffer.initial);
-        snd.shift = negotiated.send_shift;
         let mss = Mss::new(&tuple, path, peer_mss, negotiated.timestamps, &config);
+        let window = first_window(&config, mss.send, handshake_repeats);
+        let congestion = config.congestion.controller(window);
+        let mut snd = SendVars::new(iss, first_send_buffer(&config, &mss, congestion.window()));
+        snd.shift = negotiated.send_shift;
         let mut rcv = ReceiveVars::new(irs, config.receive_buffer.initial);
         (rcv.shift, rcv.edge, rcv.granted) = (negotiated.receive_shift, edge, edge);
         let receive_tuning = ReceiveTuning::at_first(now, &config, &mut rcv, mss.receive);
@@ -248,9 +250,7 @@ impl Tcb {
         let records =
             (config.segmentation == Segmentation::Records).then(|| Box::new(Records::new(iss + 1)));
         let repairs = records.is_some().then(|| Box::new(Repairs::new(iss)));
-        let window = first_window(&config, mss.send, handshake_repeats);
-        let congestion = config.congestion.controller(window);
-        let mut tcb = Self {
+        Self {
             phase: Phase::SynReceived,
             ack: AckState {
                 quick_left: config.quick_acks,
@@ -283,12 +283,7 @@ impl Tcb {
             error: None,
             stats: Stats::with_syn(),
             rare: Rare::after_handshake(handshake_repeats),
-        };
-        if tcb.records.is_some() {
-            // What Linux makes of the size of the send buffer once it knows the peer's segments.
-            tcb.snd.buffer = tuning::linux_send_buffer(&tcb);
         }
-        tcb
     }
 
     pub(crate) const fn phase(&self) -> Phase {
@@ -589,6 +584,14 @@ impl Tcb {
     /// Whether `poll_transmit` would find text to send.
     fn may_transmit(&self, now: Instant) -> bool {
         crate::output::has_text_to_send(self, now)
+    }
+}
+
+/// The octets of the send buffer that a connection begins with; as Linux has it, they depend on the peer's segments.
+fn first_send_buffer(config: &Config, mss: &Mss, window: u32) -> u32 {
+    match config.segmentation {
+        Segmentation::Records => tuning::linux_send_buffer(config.send_buffer, mss, window),
+        Segmentation::Stream => config.send_buffer.initial,
     }
 }
 

@@ -13,10 +13,10 @@ pub(crate) use linux::LinuxQueue;
 
 use crate::buffer::SendBuffer;
 use crate::buffer::send::CHUNK_MAX;
-use crate::config::{Config, ReceiveWindow};
+use crate::config::{BufferSize, Config, ReceiveWindow};
 use crate::delayed_ack;
 use crate::host::{Context, Host, Pressure};
-use crate::options::{TCP_HEADER_LEN, TIMESTAMPS_LEN, ip_header_len};
+use crate::options::{Mss, TCP_HEADER_LEN, TIMESTAMPS_LEN, ip_header_len};
 use crate::output::FirstWindow;
 use crate::records;
 use crate::tcb::{Tcb, octets};
@@ -422,7 +422,7 @@ pub(crate) fn grow_send_buffer(tcb: &mut Tcb, cx: &mut Context<'_>, waited: bool
         return;
     }
     let wanted = if tcb.records.is_some() {
-        linux_send_buffer(tcb)
+        linux_send_buffer(tcb.config.send_buffer, &tcb.mss, tcb.congestion.window())
     } else {
         tcb.congestion.window().saturating_mul(2).min(limit)
     };
@@ -511,14 +511,13 @@ pub(crate) fn write_step(tcb: &Tcb, unsent_max: u32) -> Option<u32> {
 }
 
 /// The send buffer that Linux gives a connection: room for twice what the congestion window admits, in segments with all they cost.
-pub(crate) fn linux_send_buffer(tcb: &Tcb) -> u32 {
-    let size = tcb.config.send_buffer;
+pub(crate) fn linux_send_buffer(size: BufferSize, mss: &Mss, window: u32) -> u32 {
     if size.is_fixed() {
         return size.initial;
     }
-    let largest = u32::from(tcb.mss.peer_takes());
+    let largest = u32::from(mss.peer_takes());
     let segment = (largest + SEGMENT_OVERHEAD).next_power_of_two() + DESCRIPTOR;
-    let window = tcb.congestion.window() / u32::from(tcb.mss.send).max(1);
+    let window = window / u32::from(mss.send).max(1);
     let segments = window.max(SEGMENTS_MIN);
     (2 * segments).saturating_mul(segment).min(size.limit())
 }

@@ -146,6 +146,9 @@ impl Sources {
     /// Charges a completed handshake to its source, if it may complete. The connection counts until
     /// [`on_end`](Self::on_end).
     pub(super) fn on_handshake(&mut self, limits: &Limits, addr: IpAddr, now: Instant) -> Finding {
+        if !self.watches {
+            return Finding::Fine;
+        }
         match self.access.standing(addr) {
             Some(Standing::Denied) => return Finding::Denied,
             Some(Standing::Allowed) => {}

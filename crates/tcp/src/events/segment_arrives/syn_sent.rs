@@ -61,8 +61,8 @@ pub(crate) struct SynSent {
 pub(crate) enum Outcome {
     /// Still waiting.
     Waiting(Verdict),
-    /// The peer is known: SYN-RECEIVED or beyond.
-    Known(Verdict),
+    /// The segment makes the peer known: see [`SynSent::become_known`] and [`SynSent::meet`].
+    Known,
     /// The peer refused.
     Refused,
 }
@@ -206,21 +206,16 @@ impl SynSent {
             .min(self.config.rto_max)
     }
 
-    /// Processes a segment; on [`Outcome::Known`] `known` holds the TCB that takes over.
-    pub(crate) fn handle_segment(
-        &mut self,
-        cx: &mut Context<'_>,
-        segment: SegmentIn,
-        known: &mut Option<Tcb>,
-    ) -> Outcome {
-        let header = segment.header;
+    /// Looks at a segment and says what it does to the connection.
+    pub(crate) fn handle_segment(&mut self, cx: &mut Context<'_>, segment: &SegmentIn) -> Outcome {
+        let header = &segment.header;
         let acks = header.flags.contains(TcpFlags::ACK);
         if acks && header.ack != self.iss + 1 {
             self.hurry(cx.now);
             if header.flags.contains(TcpFlags::RST) {
                 return Outcome::Waiting(Verdict::Dropped(DropReason::RstUnacceptable));
             }
-            self.reset = reset_for(&self.config, &header, segment.payload.len());
+            self.reset = reset_for(&self.config, header, segment.payload.len());
             cx.host.counters.resets_out += 1;
             return Outcome::Waiting(Verdict::ResetSent(DropReason::HandshakeAckUnacceptable));
         }
@@ -233,8 +228,7 @@ impl SynSent {
         if !header.flags.contains(TcpFlags::SYN) {
             return Outcome::Waiting(Verdict::Dropped(DropReason::NotSyn));
         }
-        let tcb = known.insert(self.become_known(cx.now, &header));
-        Outcome::Known(self.meet(cx, segment, tcb, acks))
+        Outcome::Known
     }
 
     /// The peer still answers an older SYN: ours is sent again as soon as the RST has done its work.
@@ -245,7 +239,7 @@ impl SynSent {
     }
 
     /// The TCB for the peer whose SYN is `syn`, still in SYN-RECEIVED.
-    fn become_known(&mut self, now: Instant, syn: &TcpHeader) -> Tcb {
+    pub(crate) fn become_known(&mut self, now: Instant, syn: &TcpHeader) -> Tcb {
         let mut clock = self.clock;
         clock.recent = syn.options.timestamps.map_or(0, |ts| ts.value);
         clock.recent_at = now;
@@ -281,9 +275,14 @@ impl SynSent {
     }
 
     /// Continues with the peer's SYN: ESTABLISHED if it acknowledges ours, SYN-RECEIVED if both opened at once [MUST-10].
-    fn meet(&self, cx: &mut Context<'_>, segment: SegmentIn, tcb: &mut Tcb, acks: bool) -> Verdict {
-        let mut segment = segment;
-        let header = segment.header;
+    pub(crate) fn meet(
+        &self,
+        cx: &mut Context<'_>,
+        mut segment: SegmentIn,
+        tcb: &mut Tcb,
+    ) -> Verdict {
+        let header = &segment.header;
+        let acks = header.flags.contains(TcpFlags::ACK);
         // The window of a SYN is never scaled (RFC 7323 2.2).
         tcb.snd.take_window(
             RawWindow(header.window) << WindowShift::NONE,
