@@ -413,7 +413,9 @@ pub(crate) fn on_read(tcb: &mut Tcb, cx: &mut Context<'_>) {
     }
 }
 
-/// The send buffer follows the congestion window: what is in flight, and as much again, for what the next round trip will allow.
+/// The send buffer follows the congestion window: what is in flight, and as much again, for what the next round trip will allow. Where
+/// the peer has never offered as much as that window, what it has offered is what can be in flight; more would only wait, and be out of the
+/// caches when its turn comes.
 ///
 /// `waited` says that the application had more to write than there was room for.
 pub(crate) fn grow_send_buffer(tcb: &mut Tcb, cx: &mut Context<'_>, waited: bool) {
@@ -424,7 +426,8 @@ pub(crate) fn grow_send_buffer(tcb: &mut Tcb, cx: &mut Context<'_>, waited: bool
     let wanted = if tcb.records.is_some() {
         linux_send_buffer(tcb.config.send_buffer, &tcb.mss, tcb.congestion.window())
     } else {
-        tcb.congestion.window().saturating_mul(2).min(limit)
+        let in_flight = tcb.congestion.window().min(tcb.snd.wnd_max);
+        in_flight.saturating_mul(2).min(limit)
     };
     if wanted > tcb.snd.buffer {
         tcb.snd.buffer = wanted;

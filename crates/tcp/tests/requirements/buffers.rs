@@ -87,6 +87,27 @@ fn the_send_buffer_follows_the_congestion_window_of_a_writer_that_waits() {
     assert!(info.snd_buffer <= (2 * info.snd_cwnd).max(16 << 10));
 }
 
+#[test]
+fn the_send_buffer_holds_twice_what_the_peer_has_ever_offered_and_no_more() {
+    // Without scaling, so that no window exceeds what the field can say.
+    let options = TcpOptions {
+        mss: Some(1460),
+        ..TcpOptions::default()
+    };
+    let mut bench = Bench::established_with(growing(), options);
+    bench.peer_offers(u16::MAX);
+    let start = bench.first;
+    for _ in 0..20 {
+        bench.calls(|connection, cx| while connection.write(cx, &octets(8_192)).unwrap() > 0 {});
+        bench.waits(Duration::from_millis(50));
+        let sent = u32::try_from(bench.connection.info().bytes_sent).unwrap();
+        bench.peer_acks(start + sent);
+    }
+    let info = bench.connection.info();
+    assert!(info.snd_cwnd > u16::MAX.into(), "{info:?}");
+    assert_eq!(info.snd_buffer, 2 * u32::from(u16::MAX));
+}
+
 /// Soft pressure leaves what was offered where it is, offers a few segments more, and lets the buffer shrink to what is in use; hard
 /// pressure keeps the connection going by a segment at a time [SHLD-14].
 #[test]
