@@ -1,6 +1,10 @@
 //! [`Exchange`]: packets exchanged with the kernel over a descriptor, one per read and write; with offload, one *super-segment*.
 //!
 //! Works on any descriptor that keeps packets apart. Opening one is the devices' business.
+//!
+//! Each packet is a system call of its own. `io_uring` carries out many in one: over a TUN that takes a tenth off a read (65 of 700 ns)
+//! and a sixth off a write (360 of 2,100 ns) in batches of 32, and adds a microsecond to the 12 of a ping-pong, where nothing can be
+//! batched (Linux 6.18). Batches are short where packets are super-segments, so it would pay on the way out without offload alone.
 
 mod chunks;
 pub(crate) mod vnet;
