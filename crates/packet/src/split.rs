@@ -271,7 +271,9 @@ impl Split {
         let text = payload.sum(Sum::default());
         let mut packet = PacketBuf::with_payload(payload);
         packet.set_held(self.held.max(payload_len));
-        self.put_header(packet.prepend(self.layout.header_len), payload_len, text);
+        let head = packet.prepend(self.layout.header_len);
+        head.copy_from_slice(&self.header[..head.len()]);
+        self.complete_header(head, payload_len, text);
         Some(packet)
     }
 
@@ -295,13 +297,12 @@ impl Split {
         }
         self.rest.advance(payload_len);
         let (head, text) = frame[start..].split_at_mut(header_len);
-        self.put_header(head, payload_len, Sum::default().add_bytes(text));
+        self.complete_header(head, payload_len, Sum::default().add_bytes(text));
         Some(header_len + payload_len)
     }
 
-    /// Writes the header of the segment whose text has just left `rest` and adds up to `text`.
-    fn put_header(&mut self, head: &mut [u8], payload_len: usize, text: Sum) {
-        head.copy_from_slice(&self.header[..head.len()]);
+    /// Completes a copy of `header` for the segment whose text has just left `rest` and adds up to `text`.
+    fn complete_header(&mut self, head: &mut [u8], payload_len: usize, text: Sum) {
         let Layout {
             ip_len, protocol, ..
         } = self.layout;

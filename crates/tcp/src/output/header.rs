@@ -80,11 +80,12 @@ pub(super) fn extra_options_len(tcb: &Tcb) -> u16 {
 }
 
 fn sack_blocks_wanted(tcb: &Tcb) -> u8 {
-    if !tcb.negotiated.sack {
+    let duplicate = u8::from(tcb.rare().duplicate_block.is_some());
+    let in_order = !tcb.receive.has_gap() && tcb.rcv.fin.is_none();
+    if !tcb.negotiated.sack || (in_order && duplicate == 0) {
         return 0;
     }
     let room = if tcb.negotiated.timestamps { 3 } else { 4 };
-    let duplicate = u8::from(tcb.rare().duplicate_block.is_some());
     let ranges = u8::try_from(blocks_held(tcb).len()).unwrap_or(4);
     let ranges = ranges + u8::from(fin_alone(tcb).is_some());
     room.min(duplicate + ranges)
