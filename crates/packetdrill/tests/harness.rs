@@ -517,7 +517,7 @@ fn shell_lines_that_are_known_reach_the_stack_and_others_the_shell() {
     };
     let buffer = |drill: &Drill| {
         let (fd, mut value, mut len): (_, c_int, socklen_t) = (drill.stream(), 0, 4);
-        let (pointer, name) = ((&raw mut value).cast(), libc::SO_SNDBUF);
+        let (pointer, name) = ((&raw mut value).cast(), libc::SO_RCVBUF);
         let result = unsafe {
             (drill.table.getsockopt)(drill.user(), fd, SOL_SOCKET, name, pointer, &raw mut len)
         };
@@ -525,15 +525,18 @@ fn shell_lines_that_are_known_reach_the_stack_and_others_the_shell() {
         value
     };
     let drill = load("profile=linux");
-    assert_ne!(buffer(&drill), 20_000);
-    let line = "sysctl -q net.ipv4.tcp_wmem=\"4096 20000 4194304\"";
+    assert_ne!(buffer(&drill), 131_000);
+    let line = "sysctl -q net.ipv4.tcp_rmem=\"4096 131000 33554432\"";
     assert_eq!(run(&drill, line), 0);
-    assert_eq!(buffer(&drill), 20_000);
+    assert_eq!(buffer(&drill), 131_000);
     // packetdrill runs the first lines before it asks for a stack.
-    assert_eq!(buffer(&load("profile=linux")), 20_000);
+    assert_eq!(buffer(&load("profile=linux")), 131_000);
     assert_eq!(run(&drill, "exit 7"), 7 << 8);
     assert_eq!(
-        run(&drill, "sysctl -q net.ipv4.tcp_wmem=\"4096 16384 4194304\""),
+        run(
+            &drill,
+            "sysctl -q net.ipv4.tcp_rmem=\"4096 131072 33554432\""
+        ),
         0
     );
 }

@@ -134,6 +134,8 @@ impl ReceiveTuning {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrived {
     pub(crate) len: u32,
+    /// The same, with what had arrived before.
+    pub(crate) whole: u32,
     /// Octets by which RCV.NXT moved.
     pub(crate) advanced: u32,
     /// Octets that had waited beyond a gap.
@@ -184,9 +186,9 @@ pub(crate) fn on_text(tcb: &mut Tcb, cx: &mut Context<'_>, header: &TcpHeader, a
         let pressure = cx.host.pressure;
         if arrived.advanced > 0 {
             charge(tcb, &mut tuning, arrived);
-            measure(tcb, &mut tuning, len, full);
-            if len >= WORTH_GROWING {
-                grow_limit(tcb, &tuning, pressure, (len, full));
+            measure(tcb, &mut tuning, arrived.whole, full);
+            if arrived.whole >= WORTH_GROWING {
+                grow_limit(tcb, &tuning, pressure, (arrived.whole, full));
             }
         } else {
             on_text_beyond(tcb, &mut tuning, (header.seq + len, len), full, pressure);
@@ -239,6 +241,7 @@ fn charge(tcb: &Tcb, tuning: &mut ReceiveTuning, arrived: Arrived) {
     };
     let Arrived {
         len,
+        whole: _,
         advanced,
         beyond,
     } = arrived;

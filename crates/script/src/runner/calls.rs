@@ -3,6 +3,7 @@
 mod arguments;
 mod control;
 mod information;
+mod pointers;
 mod results;
 
 use std::task::Poll;
@@ -126,6 +127,7 @@ impl<H: Host> Runner<H> {
         waiting: &Waiting<H::Call>,
         result: Result<Answer, Errno>,
     ) -> Result<(), Failure> {
+        let result = pointers::fault(&waiting.said, result);
         let reply = result.map(|answer| match answer {
             Answer::Accepted { fd, peer } => {
                 self.accepted(peer);
@@ -313,6 +315,12 @@ impl<H: Host> Runner<H> {
             _ => (arguments.integer(2)?, arguments.int_or(3, 0)?),
         };
         let len = usize::try_from(len).map_err(|_| "a buffer has no negative length")?;
+        // What cannot be stored stays where it is.
+        let (len, flags) = match pointers::before_null(call) {
+            None => (len, flags),
+            Some(0) => (len, flags | c::MSG_PEEK),
+            Some(before) => (before, flags),
+        };
         Ok(Made::Begun(Op::Receive { fd, len, flags }))
     }
 
@@ -321,7 +329,7 @@ impl<H: Host> Runner<H> {
         let usual =
             self.program_address(self.settings.remote_address(), self.settings.connect_port);
         let mut to = None;
-        let (data, flags) = match call.name.as_str() {
+        let (mut data, flags) = match call.name.as_str() {
             "write" => (arguments.data(1, 2)?, 0),
             "writev" => (
                 vec![0; arguments::octets(arguments::vector_len(arguments.0.get(1))?)?],
@@ -350,6 +358,9 @@ impl<H: Host> Runner<H> {
                 (vec![0; arguments::octets(len)?], arguments.int_or(2, 0)?)
             }
         };
+        if let Some(before) = pointers::before_null(call) {
+            data.truncate(before);
+        }
         if let Some(to) = &to {
             let script = arguments.integer(0)?;
             self.connecting(script, fd, to);
@@ -368,6 +379,10 @@ impl<H: Host> Runner<H> {
         if call.name == "getsockopt" {
             let result = self.host.option(fd, level, name);
             return Ok(returned(result.map(Reply::Option)));
+        }
+        if arguments.0.get(3).is_some_and(pointers::is_nowhere) && arguments.int_or(4, 4)? > 0 {
+            let known = self.host.option(fd, c::SOL_SOCKET, c::SO_TYPE);
+            return Ok(returned(known.and(Err(Errno::EFAULT))));
         }
         let value = arguments::option_value(arguments.0.get(3), level, name)?;
         let result = match arguments.0.get(4) {

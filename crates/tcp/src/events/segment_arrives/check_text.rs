@@ -21,7 +21,14 @@ use crate::tuning::{self, Arrived};
 const BOOKKEEPING: usize = 2_560;
 
 /// Queues the text, moves RCV.NXT over what is in order, and decides how soon to acknowledge.
-pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn) -> Step {
+///
+/// `whole` is how many octets of text it had before it was cut to what is new and fits.
+pub(super) fn check(
+    tcb: &mut Tcb,
+    cx: &mut Context<'_>,
+    segment: &mut SegmentIn,
+    whole: u32,
+) -> Step {
     remember_fin(tcb, segment);
     if let Some(fin) = tcb
         .rcv
@@ -69,6 +76,7 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
     tcb.stats.bytes_received += u64::from(advanced);
     let arrived = Arrived {
         len,
+        whole: whole.max(len),
         advanced,
         beyond,
     };
@@ -77,7 +85,7 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn
     if advanced > 0 {
         tcb.events |= Events::READABLE;
     }
-    delayed_ack::on_text(tcb, cx.now, segment, len, advanced > 0);
+    delayed_ack::on_text(tcb, cx.now, segment, whole.max(len), advanced > 0);
     if adaptive {
         if advanced == 0 {
             cx.host.counters.out_of_order += 1;
@@ -160,6 +168,11 @@ pub(super) struct Extent {
 }
 
 impl Extent {
+    /// Octets of text, a SYN counted.
+    pub(super) fn text(self) -> u32 {
+        self.end.since(self.first)
+    }
+
     pub(super) fn of(segment: &SegmentIn) -> Self {
         let syn = u32::from(segment.header.flags.contains(TcpFlags::SYN));
         Self {

@@ -11,7 +11,7 @@ use crate::error::DropReason;
 use crate::host::Context;
 use crate::phase::Phase;
 use crate::segment::SegmentIn;
-use crate::tcb::Tcb;
+use crate::tcb::{Tcb, octets};
 use crate::timer::Timer;
 use crate::trace::Verdict;
 
@@ -50,7 +50,7 @@ fn steps(tcb: &mut Tcb, cx: &mut Context<'_>, mut segment: SegmentIn) -> Step {
     }
     check_urg::check(tcb, &segment);
     check_text::check_shut(tcb, cx, &segment, extent)?;
-    check_text::check(tcb, cx, &mut segment)?;
+    check_text::check(tcb, cx, &mut segment, extent.text())?;
     check_fin::check(tcb, cx);
     delayed_ack::decide(tcb, cx.now);
     ControlFlow::Continue(())
@@ -61,7 +61,8 @@ pub(crate) fn take_text(tcb: &mut Tcb, cx: &mut Context<'_>, mut segment: Segmen
     tcb.stats.data_segments_in += u64::from(!segment.payload.is_empty());
     check_sequence::trim(tcb, &mut segment);
     check_urg::check(tcb, &segment);
-    match check_text::check(tcb, cx, &mut segment) {
+    let whole = octets(segment.payload.len());
+    match check_text::check(tcb, cx, &mut segment, whole) {
         ControlFlow::Continue(()) => {
             check_fin::check(tcb, cx);
             delayed_ack::decide(tcb, cx.now);
