@@ -182,6 +182,13 @@ pub(crate) fn release(tcb: &mut Tcb, cx: &mut Context<'_>) {
     let counts_all = tcb.config.resets != Resets::Dressed;
     let unread = !tcb.receive.is_empty() || (counts_all && tcb.receive.has_gap());
     if unread && tcb.phase() != Phase::TimeWait {
+        // Linux tells of the loss in the states after both FINs, too.
+        let over = matches!(tcb.phase(), Phase::Closing | Phase::LastAck);
+        if over && !counts_all {
+            let seq = tcb.snd.nxt;
+            tcb.fail(cx, Cause::Abort, ConnectionError::Aborted);
+            tcb.intents.reset_connection(seq);
+        }
         return abort(tcb, cx);
     }
     // What waits beyond a gap goes on being reported to the peer, as Linux does it.

@@ -115,7 +115,7 @@ impl Listener {
         }
         let clock = record.clock(cx.host, tuple, cx.now);
         let first = SeqNum::new(clock.value(self.syn_queue.arrived(record)));
-        let last = SeqNum::new(clock.value(cx.now));
+        let last = SeqNum::new(clock.value(self.syn_queue.last_sent(record)));
         let echo = SeqNum::new(echo);
         echo.before(first) || echo.after(last)
     }

@@ -244,6 +244,12 @@ impl SynQueue {
         record.due.saturating_sub(waited.sum())
     }
 
+    /// When the last SYN+ACK of a record left.
+    pub(super) fn last_sent(&self, record: &HalfOpen) -> Instant {
+        let waits = self.rules.wait(record.sent.saturating_sub(1));
+        record.due.saturating_sub(waits)
+    }
+
     /// Adds a record whose SYN+ACK leaves with the next poll.
     pub(super) fn insert(&mut self, tuple: &Tuple, record: &HalfOpen) {
         dispatch!(self, tuple, |table, key| {

@@ -41,6 +41,8 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) ->
         return Break(Verdict::Challenged(DropReason::RstNotExact));
     }
     let error = match tcb.phase() {
+        // Linux has the program told of a refusal in SYN-SENT only.
+        Phase::SynReceived if tcb.records.is_some() => Some(ConnectionError::Reset),
         Phase::SynReceived => Some(ConnectionError::Refused),
         // Both FINs have been exchanged: nothing is lost that the application could miss.
         Phase::Closing | Phase::LastAck | Phase::TimeWait if !tcb.has_unacknowledged_text() => None,
