@@ -135,6 +135,10 @@ enum Benchmark {
     Profile(Profile),
     /// Instructions that a segment and a handshake cost, counted by callgrind: a figure that a busy machine does not change.
     Instructions,
+    /// Serves at a TUN with ipstack until standard input ends: it blocks when it is dropped, so it is ended with its process.
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    ServeIpstack,
     /// Everything.
     All,
 }
@@ -272,6 +276,8 @@ fn main() {
         }
         Benchmark::Instructions => instructions::run(&mut report),
         Benchmark::Profile(profile) => return profile.run(),
+        #[cfg(target_os = "linux")]
+        Benchmark::ServeIpstack => return live::serve_ipstack(),
         Benchmark::All => everything(&mut report),
     }
     report.table();

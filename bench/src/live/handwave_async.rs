@@ -23,7 +23,7 @@ impl Contestant for Handwave {
     fn name(&self) -> &'static str {
         match self.0 {
             Duration::ZERO => super::OURS,
-            _ => "handwave, busy polling",
+            _ => super::OURS_POLLING,
         }
     }
 

@@ -5,7 +5,8 @@ mod netstack_smoltcp;
 mod tcp_ip;
 mod wire;
 
-use std::io;
+use std::io::{self, BufRead, Read};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use super::contestant::{Contestant, Mode, Running, client_tun};
@@ -19,10 +20,7 @@ pub(super) fn all(mode: Mode) -> Vec<Box<dyn Contestant>> {
         serve: netstack_smoltcp::serve,
     })];
     if mode == Mode::Plain {
-        all.push(Box::new(Peer {
-            name: "ipstack 1.0",
-            serve: ipstack::serve,
-        }));
+        all.push(Box::new(Ipstack));
         all.push(Box::new(Peer {
             name: "tcp_ip 0.2",
             serve: tcp_ip::serve,
@@ -31,11 +29,13 @@ pub(super) fn all(mode: Mode) -> Vec<Box<dyn Contestant>> {
     all
 }
 
+/// Starts tasks that serve.
+type Serve = fn(Arc<Wire>) -> io::Result<()>;
+
 /// A stack that takes and gives packets one by one.
 struct Peer {
     name: &'static str,
-    /// Starts tasks that serve.
-    serve: fn(Arc<Wire>) -> io::Result<()>,
+    serve: Serve,
 }
 
 impl Contestant for Peer {
@@ -44,15 +44,61 @@ impl Contestant for Peer {
     }
 
     fn start(&self, mode: Mode) -> io::Result<Running> {
-        let tun = client_tun(mode)?;
-        let serve = self.serve;
-        // One worker, beside the thread that waits for the end: ipstack's streams block when they are dropped, which only this kind of
-        // runtime bears.
-        let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        runtime.worker_threads(1);
-        handwave_async::run_on(
-            runtime,
-            move || async move { serve(Arc::new(Wire::new(tun)?)) },
-        )
+        start(mode, self.serve)
+    }
+}
+
+fn start(mode: Mode, serve: Serve) -> io::Result<Running> {
+    let tun = client_tun(mode)?;
+    // One worker, beside the thread that waits for the end: streams of ipstack block when they are dropped, which only this kind of runtime bears.
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(1);
+    handwave_async::run_on(
+        runtime,
+        move || async move { serve(Arc::new(Wire::new(tun)?)) },
+    )
+}
+
+/// ipstack in a process of its own: its streams wait for each other when their runtime ends, for ever at times.
+struct Ipstack;
+
+impl Contestant for Ipstack {
+    fn name(&self) -> &'static str {
+        "ipstack 1.0"
+    }
+
+    fn start(&self, _mode: Mode) -> io::Result<Running> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("serve-ipstack")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let said = child.stdout.take();
+        let mut running = Running::default();
+        running.children.push(child);
+        let mut line = String::new();
+        said.map_or(Ok(0), |said| io::BufReader::new(said).read_line(&mut line))?;
+        match line.trim() {
+            READY => Ok(running),
+            _ => Err(io::Error::other("it did not start")),
+        }
+    }
+}
+
+/// What the process says when it serves.
+const READY: &str = "ready";
+
+/// The process: serves until its standard input ends, as it does when the parent has.
+pub(crate) fn serve_ipstack() {
+    match start(Mode::Plain, ipstack::serve) {
+        Ok(_running) => {
+            println!("{READY}");
+            let _ended = io::stdin().read(&mut [0]);
+            std::process::exit(0);
+        }
+        Err(error) => {
+            eprintln!("ipstack does not start: {error}");
+            std::process::exit(1);
+        }
     }
 }
