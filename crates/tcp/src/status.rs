@@ -51,8 +51,10 @@ pub struct TcpInfo {
     pub snd_ssthresh: u32,
     /// The peer's window, in octets.
     pub snd_wnd: u32,
-    /// Our window, in octets.
+    /// Our window, in octets; with records ([`Segmentation::Records`](crate::Segmentation::Records)), as the last acknowledgment offered it.
     pub rcv_wnd: u32,
+    /// What of our window the peer has not used, in octets.
+    pub rcv_wnd_left: u32,
     /// Octets in flight, SYN and FIN counted.
     pub unacked: u32,
     /// Octets the peer holds out of order.
@@ -179,6 +181,7 @@ impl Default for TcpInfo {
             snd_ssthresh: 0,
             snd_wnd: 0,
             rcv_wnd: 0,
+            rcv_wnd_left: 0,
             unacked: 0,
             sacked: 0,
             notsent: 0,
@@ -302,6 +305,7 @@ impl TcpInfo {
             snd_ssthresh: tcb.congestion.ssthresh(),
             snd_wnd: tcb.snd.wnd,
             rcv_wnd: window(tcb),
+            rcv_wnd_left: tcb.rcv.wnd(),
             unacked: tcb.snd.flight(),
             sacked: tcb.scoreboard.sacked(),
             notsent: tcb.unsent(),

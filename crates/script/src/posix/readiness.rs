@@ -100,7 +100,7 @@ impl Posix {
         let at_mark = mark.is_some_and(|mark| mark.offset == 0) && !socket.options.oob_inline;
         let target = socket.options.receive_low_water.max(1) + usize::from(at_mark);
         // A window too small for a whole segment is as much as will come.
-        let shut_window = arrived > 0 && info.rcv_wnd <= u32::from(info.rcv_mss);
+        let shut_window = arrived > 0 && info.rcv_wnd_left <= u32::from(info.rcv_mss);
         if arrived >= target || shut_window {
             bits |= READABLE;
         }

@@ -114,7 +114,7 @@ fn check_variables(connection: &Connection, config: &Config) -> Result<(), Strin
     let unit = 1 << info.rcv_wscale;
     let must_hold = [
         (
-            info.rcv_wnd <= info.rcv_buffer + unit,
+            info.rcv_wnd_left <= info.rcv_buffer + unit,
             "RCV.WND exceeds the receive buffer",
         ),
         (
@@ -122,7 +122,7 @@ fn check_variables(connection: &Connection, config: &Config) -> Result<(), Strin
             "more is queued than the receive buffer holds",
         ),
         (
-            info.receivable + info.rcv_wnd <= info.rcv_buffer + unit,
+            info.receivable + info.rcv_wnd_left <= info.rcv_buffer + unit,
             "more is offered than there is room for",
         ),
         // SYN and FIN are counted in sequence space but take no room.
