@@ -220,6 +220,8 @@ impl Live {
 }
 
 fn main() {
+    // As the async stack does when it is built.
+    handwave_simd::install();
     let mut report = Report::default();
     match Arguments::parse().benchmark {
         Benchmark::Bulk {

@@ -214,6 +214,7 @@ impl Builder {
     ///
     /// As [`build`](Self::build); several queues are none, unless they are of an Ethernet device or more than 65,535.
     pub fn build_queues(mut self) -> io::Result<(Stack, Vec<Driver>)> {
+        handwave_simd::install();
         let devices = std::mem::take(&mut self.devices);
         let count = u16::try_from(devices.len()).map_err(|_| invalid("too many queues"))?;
         let first = devices.first().ok_or_else(|| invalid(NO_DEVICE))?;

@@ -1,9 +1,12 @@
 //! The Internet checksum (RFC 1071), whole and by pieces, and its incremental update (RFC 1624).
 //!
 //! The sum is kept in the machine's octet order and swapped once at the end, which one's complement addition allows
-//! (RFC 1071 2 (B)). Long pieces go through wide lanes that the compiler turns into vector instructions.
+//! (RFC 1071 2 (B)). Long pieces go through wide lanes that the compiler turns into vector instructions, or through wider ones if
+//! [`set_wide_sum`] has been told of any.
 
 use core::net::IpAddr;
+
+use once_cell::race::OnceRef;
 
 use crate::IpProtocol;
 
@@ -184,7 +187,7 @@ pub fn update_u32(checksum: u16, old: u32, new: u32) -> u16 {
 }
 
 /// How many octets one turn of the wide loop adds.
-const BLOCK: usize = 64;
+pub const BLOCK: usize = 64;
 /// How many 64-bit lanes it adds them into: few enough for all to stay in the registers of any 64-bit machine.
 const LANES: usize = 4;
 
@@ -195,9 +198,52 @@ fn sum_native(octets: &[u8]) -> u64 {
     let long = if blocks.is_empty() {
         0
     } else {
-        sum_blocks(blocks)
+        WIDE_SUM
+            .get()
+            .map_or(sum_blocks as fn(&_) -> _, |wide| wide.sum)(blocks)
     };
     add_carry(long, sum_short(rest))
+}
+
+/// Another way to sum whole blocks, for processors with wider vectors than the program was compiled for.
+///
+/// It gets any number of blocks, words of the machine's octet order, and returns a number that is congruent to their sum modulo 65,535, and
+/// zero only if all octets are.
+#[derive(Clone, Copy, Debug)]
+pub struct WideSum {
+    sum: fn(&[[u8; BLOCK]]) -> u64,
+}
+
+impl WideSum {
+    /// Makes one of a function.
+    #[must_use]
+    pub const fn new(sum: fn(&[[u8; BLOCK]]) -> u64) -> Self {
+        Self { sum }
+    }
+}
+
+/// Set once, by whoever can look what the processor has.
+static WIDE_SUM: OnceRef<'static, WideSum> = OnceRef::new();
+
+/// Has long pieces summed by `wide` from here on, in the whole program; returns whether it was the first.
+///
+/// The crate `handwave-simd` calls this with what the processor has.
+///
+/// ```
+/// use handwave_wire::checksum::{BLOCK, WideSum, internet_checksum, set_wide_sum};
+///
+/// fn slowly(blocks: &[[u8; BLOCK]]) -> u64 {
+///     let (words, _) = blocks.as_flattened().as_chunks::<2>();
+///     words.iter().map(|word| u64::from(u16::from_ne_bytes(*word))).sum()
+/// }
+/// static SLOWLY: WideSum = WideSum::new(slowly);
+///
+/// let before = internet_checksum(&[7; 100]);
+/// assert!(set_wide_sum(&SLOWLY));
+/// assert_eq!(internet_checksum(&[7; 100]), before);
+/// ```
+pub fn set_wide_sum(wide: &'static WideSum) -> bool {
+    WIDE_SUM.set(wide).is_ok()
 }
 
 /// Sums whole blocks, as 32-bit words.
