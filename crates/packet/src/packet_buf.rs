@@ -63,12 +63,14 @@ impl PacketBuf {
     /// Wraps a received packet: no head, one piece, and as much memory held as it has octets.
     ///
     /// A device whose buffers are larger than the packet says so with [`set_held`](Self::set_held).
+    #[inline]
     #[must_use]
     pub fn from_bytes(octets: Bytes) -> Self {
         Self::with_payload(octets.into())
     }
 
     /// Starts an outgoing packet from its innermost part; headers follow with [`prepend`](Self::prepend).
+    #[inline]
     #[must_use]
     pub fn with_payload(payload: Payload) -> Self {
         Self {
@@ -203,6 +205,32 @@ impl PacketBuf {
     pub fn take_payload(&mut self) -> Payload {
         self.spill_head();
         core::mem::take(&mut self.payload)
+    }
+
+    /// Appends what follows the first `n` octets to `rope`, without a copy unless they end within the head; nothing is left in the packet.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use handwave_packet::{PacketBuf, Payload};
+    ///
+    /// let mut rope = Payload::from(Bytes::from_static(b"one "));
+    /// let mut packet = PacketBuf::from_bytes(Bytes::from_static(b"TCP two"));
+    /// packet.move_text(4, &mut rope);
+    /// assert_eq!((rope.to_vec(), packet.len()), (b"one two".to_vec(), 0));
+    /// ```
+    #[inline]
+    pub fn move_text(&mut self, n: usize, rope: &mut Payload) {
+        if self.head_start == self.head_end
+            && let Some(mut piece) = self.payload.take_only()
+        {
+            // One piece, as devices deliver packets, is handed on in registers.
+            let n = n.min(piece.len());
+            bytes::Buf::advance(&mut piece, n);
+            rope.push(piece);
+            return;
+        }
+        self.advance(n);
+        rope.append(self.take_payload());
     }
 
     /// Copies everything into a vector.

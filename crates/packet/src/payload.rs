@@ -58,6 +58,7 @@ impl Payload {
     }
 
     /// Puts a piece at the end. An empty one is dropped.
+    #[inline]
     pub fn push(&mut self, piece: Bytes) {
         if !piece.is_empty() {
             self.len += piece.len();
@@ -123,9 +124,18 @@ impl Payload {
     }
 
     /// Takes off the first piece.
+    #[inline]
     pub fn pop_front(&mut self) -> Option<Bytes> {
         let piece = self.pieces.pop_front()?;
         self.len -= piece.len();
+        Some(piece)
+    }
+
+    /// Takes the piece off if it is the only one.
+    #[inline]
+    pub(crate) fn take_only(&mut self) -> Option<Bytes> {
+        let piece = self.pieces.take_only()?;
+        self.len = 0;
         Some(piece)
     }
 
@@ -263,10 +273,15 @@ impl Payload {
 }
 
 impl From<Bytes> for Payload {
+    #[inline]
     fn from(piece: Bytes) -> Self {
-        let mut payload = Self::new();
-        payload.push(piece);
-        payload
+        if piece.is_empty() {
+            return Self::new();
+        }
+        Self {
+            len: piece.len(),
+            pieces: Pieces::One(piece),
+        }
     }
 }
 

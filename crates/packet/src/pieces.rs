@@ -57,8 +57,16 @@ impl Pieces {
         }
     }
 
+    #[inline]
     pub(crate) fn push_back(&mut self, piece: Bytes) {
         debug_assert!(!piece.is_empty());
+        match self {
+            Self::Many(pieces) => pieces.push_back(piece),
+            few => few.push_back_to_few(piece),
+        }
+    }
+
+    fn push_back_to_few(&mut self, piece: Bytes) {
         match self {
             Self::None => *self = Self::One(piece),
             Self::One(first) => *self = Self::Two([mem::take(first), piece]),
@@ -87,6 +95,7 @@ impl Pieces {
         }
     }
 
+    #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<Bytes> {
         match self {
             Self::None => None,
@@ -102,6 +111,17 @@ impl Pieces {
             }
             Self::Many(pieces) => pieces.pop_front(),
         }
+    }
+
+    /// Takes the piece off if it is the only one.
+    #[inline]
+    pub(crate) fn take_only(&mut self) -> Option<Bytes> {
+        let Self::One(piece) = self else {
+            return None;
+        };
+        let piece = mem::take(piece);
+        *self = Self::None;
+        Some(piece)
     }
 
     pub(crate) fn pop_back(&mut self) -> Option<Bytes> {

@@ -194,19 +194,20 @@ impl Layout {
 /// A super-segment being cut.
 #[derive(Debug)]
 struct Split {
-    /// IP and TCP header of the next segment, with flags of a middle one.
+    /// IP and transport header of the segment cut last; what all segments of one length share stays as it is.
     header: [u8; HEAD_CAPACITY],
     layout: Layout,
     size: usize,
     rest: Payload,
-    /// Flags for the first segment only, and for the last only.
+    /// TCP's data offset and flags: of each segment, of the first only, and of the last only.
+    flags: u16,
     first_flags: u16,
     last_flags: u16,
     /// Sequence number and identification of the next segment; the second is IPv4's.
     seq: u32,
     identification: u16,
-    /// What all segments' IPv4 headers add up to, and their transport headers with the pseudo-header; lengths, numbers and
-    /// the flags above apart.
+    /// What the IPv4 header of a segment of this length adds up to, and its transport header with the pseudo-header; numbers and
+    /// the flags of the first and the last apart.
     ip_sum: Sum,
     transport_sum: Sum,
     /// What a segment of `size` octets keeps alive: its share of what all of them keep alive together.
@@ -225,41 +226,61 @@ impl Split {
         let held = packet.held();
         packet.advance(header_len);
         let held = held.saturating_mul(size).div_ceil(packet.len().max(1));
-        let (source, destination) = addresses(&header);
-        let (mut first_flags, mut last_flags, mut seq, mut identification) = (0, 0, 0, 0);
+        let (mut flags, mut first_flags, mut last_flags, mut seq) = (0, 0, 0, 0);
         if protocol == IpProtocol::TCP {
-            let flags_at = ip_len + TCP_FLAGS_OFFSET;
-            let flags = u16_at(&header, flags_at);
-            first_flags = flags & TcpFlags::CWR.bits();
-            last_flags = flags & (TcpFlags::FIN.bits() | TcpFlags::PSH.bits());
-            put_u16(&mut header, flags_at, flags & !(first_flags | last_flags));
+            let all = u16_at(&header, ip_len + TCP_FLAGS_OFFSET);
+            first_flags = all & TcpFlags::CWR.bits();
+            last_flags = all & (TcpFlags::FIN.bits() | TcpFlags::PSH.bits());
+            flags = all & !(first_flags | last_flags);
             seq = u32_at(&header, ip_len + TCP_SEQ_OFFSET);
-            put_u32(&mut header, ip_len + TCP_SEQ_OFFSET, 0);
-        } else {
-            put_u16(&mut header, ip_len + UDP_LENGTH_OFFSET, 0);
         }
-        put_u16(&mut header, ip_len + layout.checksum_offset(), 0);
-        if source.is_ipv4() {
-            identification = u16_at(&header, 4);
-            header[2..6].fill(0);
-            put_u16(&mut header, 10, 0);
-        }
-        let transport_sum = Sum::default()
-            .pseudo_header(source, destination, protocol, 0)
-            .add_bytes(&header[ip_len..header_len]);
-        Self {
-            ip_sum: Sum::default().add_bytes(&header[..ip_len]),
+        let mut split = Self {
+            identification: u16_at(&header, 4),
             header,
             layout: *layout,
             size,
             rest: packet.into_payload(),
+            flags,
             first_flags,
             last_flags,
             seq,
-            identification,
-            transport_sum,
+            ip_sum: Sum::default(),
+            transport_sum: Sum::default(),
             held,
+        };
+        split.prepare_header(size);
+        split
+    }
+
+    /// Makes the header one of segments with `payload_len` octets, whose numbers and checksums are still to come.
+    fn prepare_header(&mut self, payload_len: usize) {
+        let Layout {
+            ip_len,
+            header_len,
+            protocol,
+        } = self.layout;
+        let header = &mut self.header;
+        let total_len = header_len + payload_len;
+        let transport_len = total_len - ip_len;
+        if header[0] >> 4 == 4 {
+            put_u32(header, 2, u32::from(counted(total_len)) << 16);
+            put_u16(header, 10, 0);
+            self.ip_sum = Sum::default().add_bytes(&header[..ip_len]);
+        } else {
+            put_u16(header, 4, counted(total_len - IPV6_LEN));
         }
+        if protocol == IpProtocol::TCP {
+            put_u32(header, ip_len + TCP_SEQ_OFFSET, 0);
+            put_u16(header, ip_len + TCP_FLAGS_OFFSET, self.flags);
+        } else {
+            put_u16(header, ip_len + UDP_LENGTH_OFFSET, counted(transport_len));
+        }
+        put_u16(header, ip_len + self.layout.checksum_offset(), 0);
+        let (source, destination) = addresses(header);
+        let len = u32::try_from(transport_len).unwrap_or(u32::MAX);
+        self.transport_sum = Sum::default()
+            .pseudo_header(source, destination, protocol, len)
+            .add_bytes(&header[ip_len..header_len]);
     }
 
     fn next(&mut self) -> Option<PacketBuf> {
@@ -268,12 +289,11 @@ impl Split {
         }
         let payload = self.rest.split_to(self.size);
         let payload_len = payload.len();
-        let text = payload.sum(Sum::default());
+        self.complete_header(payload_len, payload.sum(Sum::default()));
         let mut packet = PacketBuf::with_payload(payload);
         packet.set_held(self.held.max(payload_len));
         let head = packet.prepend(self.layout.header_len);
         head.copy_from_slice(&self.header[..head.len()]);
-        self.complete_header(head, payload_len, text);
         Some(packet)
     }
 
@@ -282,9 +302,9 @@ impl Split {
         if payload_len == 0 {
             return None;
         }
-        let start = frame.len();
         let header_len = self.layout.header_len;
         frame.reserve(header_len + payload_len);
+        let start = frame.len();
         frame.extend_from_slice(&self.header[..header_len]);
         let mut want = payload_len;
         for piece in self.rest.pieces() {
@@ -297,47 +317,40 @@ impl Split {
         }
         self.rest.advance(payload_len);
         let (head, text) = frame[start..].split_at_mut(header_len);
-        self.complete_header(head, payload_len, Sum::default().add_bytes(text));
+        self.complete_header(payload_len, Sum::default().add_bytes(text));
+        head.copy_from_slice(&self.header[..header_len]);
         Some(header_len + payload_len)
     }
 
-    /// Completes a copy of `header` for the segment whose text has just left `rest` and adds up to `text`.
-    fn complete_header(&mut self, head: &mut [u8], payload_len: usize, text: Sum) {
+    /// Completes the header for the segment whose text has just left `rest` and adds up to `text`.
+    fn complete_header(&mut self, payload_len: usize, text: Sum) {
+        if payload_len != self.size {
+            self.prepare_header(payload_len);
+        }
         let Layout {
             ip_len, protocol, ..
         } = self.layout;
-        let total_len = head.len() + payload_len;
-        if head[0] >> 4 == 4 {
+        let header = &mut self.header;
+        if header[0] >> 4 == 4 {
             let identification = self.identification;
             self.identification = identification.wrapping_add(1);
-            let len = counted(total_len);
-            put_u16(head, 2, len);
-            put_u16(head, 4, identification);
-            let sum = self.ip_sum.add_u16(len).add_u16(identification);
-            put_u16(head, 10, sum.finish());
-        } else {
-            put_u16(head, 4, counted(total_len - IPV6_LEN));
+            put_u16(header, 4, identification);
+            put_u16(header, 10, self.ip_sum.add_u16(identification).finish());
         }
-        let transport_len = total_len - ip_len;
-        let mut sum = self
-            .transport_sum
-            .add_u32(u32::try_from(transport_len).unwrap_or(u32::MAX));
+        let mut sum = self.transport_sum;
         if protocol == IpProtocol::TCP {
-            let last = self.rest.is_empty();
-            let extra =
-                core::mem::take(&mut self.first_flags) | if last { self.last_flags } else { 0 };
-            let flags_at = ip_len + TCP_FLAGS_OFFSET;
-            put_u16(head, flags_at, u16_at(head, flags_at) | extra);
-            put_u32(head, ip_len + TCP_SEQ_OFFSET, self.seq);
+            let mut extra = core::mem::take(&mut self.first_flags);
+            if self.rest.is_empty() {
+                extra |= self.last_flags;
+            }
+            put_u16(header, ip_len + TCP_FLAGS_OFFSET, self.flags | extra);
+            put_u32(header, ip_len + TCP_SEQ_OFFSET, self.seq);
             sum = sum.add_u16(extra).add_u32(self.seq);
             let step = u32::try_from(payload_len).unwrap_or(u32::MAX);
             self.seq = self.seq.wrapping_add(step);
-        } else {
-            put_u16(head, ip_len + UDP_LENGTH_OFFSET, counted(transport_len));
-            sum = sum.add_u16(counted(transport_len));
         }
         let field = ip_len + self.layout.checksum_offset();
-        put_u16(head, field, self.layout.finish(sum.append(text)));
+        put_u16(header, field, self.layout.finish(sum.append(text)));
     }
 }
 

@@ -1,6 +1,6 @@
 //! TCP segments: checksum, header, one look-up, and on to their owner (RFC 9293 3.10.7).
 
-use super::train::Train;
+use super::train::{Coupling, Train};
 use super::{Arrival, checksum_holds, read};
 use crate::demux::Owner;
 use crate::id::InterfaceId;
@@ -71,14 +71,19 @@ impl Stack {
         interface: InterfaceId,
         packet: &mut PacketBuf,
     ) {
-        if let Some(train) = &mut self.train
-            && let Some(text) = train.continued_by(packet, interface)
-        {
-            self.counters.ip_received += 1;
-            if !train.couple(packet, text) {
-                self.counters.tcp_checksum_errors += 1;
+        if let Some(train) = &mut self.train {
+            match train.couple(packet, interface) {
+                Coupling::Stranger => {}
+                Coupling::Broken => {
+                    self.counters.ip_received += 1;
+                    self.counters.tcp_checksum_errors += 1;
+                    return;
+                }
+                Coupling::Coupled => {
+                    self.counters.ip_received += 1;
+                    return;
+                }
             }
-            return;
         }
         self.input(now, interface, packet);
     }

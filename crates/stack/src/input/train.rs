@@ -3,21 +3,21 @@
 //!
 //! A segment costs the way through IP, a look-up, eight checks and an entry in the receive queue, however much text it
 //! carries. In a batch most segments continue the one before, and their headers differ only where they must: lengths,
-//! identification, checksums, the sequence number. So the octets of the first one's headers serve as a template: a
+//! identification, checksums, the sequence number. So the first one's headers serve as a [`Template`]: a
 //! packet that fits it, continues its numbers and has good checksums is coupled, and the connection sees one segment as long
 //! as all of them. Anything else ends the train: other flags, other options, a gap, another connection, 64 KiB.
+
+mod template;
 
 use super::{Arrival, Way, sum_from};
 use crate::id::InterfaceId;
 use handwave_packet::{ChecksumMark, PacketBuf};
 use handwave_tcp::SegmentIn;
-use handwave_wire::checksum::internet_checksum;
-use handwave_wire::{IpProtocol, SeqNum, Sum, TcpFlags};
+use handwave_wire::{SeqNum, TcpFlags};
+use template::{TEMPLATE_MAX, Template};
 
 /// Text that one train may carry, in octets: what an IP packet could.
 const TEXT_MAX: usize = 65_535 - 120;
-/// Octets of the longest headers that serve as a template: IPv6, and TCP with all options. IPv4 with options may exceed it.
-const TEMPLATE_MAX: usize = 100;
 
 /// Segments of one connection, coupled.
 #[derive(Debug)]
@@ -26,11 +26,17 @@ pub(crate) struct Train {
     segment: SegmentIn,
     /// Sequence number of the segment that would come next.
     next: SeqNum,
-    /// IP and TCP header of the first segment, as they arrived.
-    template: [u8; TEMPLATE_MAX],
-    /// Where the TCP header begins, and where it ends.
-    tcp_at: usize,
-    text_at: usize,
+    template: Template,
+}
+
+/// What became of a packet that was held against a train.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Coupling {
+    /// It does not continue the train, and is as it was.
+    Stranger,
+    /// It would, but its checksum is wrong.
+    Broken,
+    Coupled,
 }
 
 impl Train {
@@ -51,98 +57,55 @@ impl Train {
         tcp_at: usize,
         text_at: usize,
     ) -> Self {
-        let mut template = [0; TEMPLATE_MAX];
-        packet.write_to(&mut template[..text_at]);
-        packet.advance(text_at);
-        segment.payload.append(packet.take_payload());
+        let mut headers = [0; TEMPLATE_MAX];
+        packet.write_to(&mut headers[..text_at]);
+        packet.move_text(text_at, &mut segment.payload);
         Self {
             way,
             next: segment.seq_end(),
             segment,
-            template,
-            tcp_at,
-            text_at,
+            template: Template::new(&headers[..text_at], tcp_at, &way.tuple),
         }
     }
 
-    /// Octets of text that `packet` would add, or `None` if it does not continue this train.
-    pub(crate) fn continued_by(&self, packet: &PacketBuf, interface: InterfaceId) -> Option<usize> {
-        let headers = packet.contiguous().get(..self.text_at)?;
-        if self.way.interface != interface || self.ended() {
-            return None;
+    /// Couples `packet` if it continues this train and is whole.
+    pub(crate) fn couple(&mut self, packet: &mut PacketBuf, interface: InterfaceId) -> Coupling {
+        let template = &self.template;
+        let text_at = template.text_at();
+        let Some(headers) = packet.contiguous().get(..text_at) else {
+            return Coupling::Stranger;
+        };
+        let Some(fit) = template.fit(headers) else {
+            return Coupling::Stranger;
+        };
+        let continues = fit.seq == self.next
+            && self.way.interface == interface
+            && !self.ended()
+            && fit.len > text_at
+            && fit.len <= packet.len()
+            && self.segment.payload.len() + (fit.len - text_at) <= TEXT_MAX;
+        if !continues {
+            return Coupling::Stranger;
         }
-        let len = self.ip_fits(headers)?;
-        let text = len.checked_sub(self.text_at)?;
-        let fits = text > 0
-            && len <= packet.len()
-            && self.segment.payload.len() + text <= TEXT_MAX
-            && self.tcp_fits(&headers[self.tcp_at..]);
-        fits.then_some(text)
+        packet.truncate(fit.len);
+        if packet.checksum() == ChecksumMark::Unknown {
+            let (tcp_at, pseudo) = template.pseudo_header(fit.len);
+            if !sum_from(packet, tcp_at, pseudo).is_valid() {
+                return Coupling::Broken;
+            }
+        }
+        if fit.pushed {
+            self.segment.header.flags |= TcpFlags::PSH;
+        }
+        self.segment.held += packet.held();
+        packet.move_text(text_at, &mut self.segment.payload);
+        self.next += u32::try_from(fit.len - text_at).unwrap_or(u32::MAX);
+        Coupling::Coupled
     }
 
     /// PSH says that the sender had nothing more.
     const fn ended(&self) -> bool {
         self.segment.header.flags.contains(TcpFlags::PSH)
-    }
-
-    /// The length of the packet by its IP header, if that header is the template's but for length, identification and
-    /// checksum.
-    fn ip_fits(&self, headers: &[u8]) -> Option<usize> {
-        let template = &self.template;
-        let same = |from: usize, to: usize| headers[from..to] == template[from..to];
-        let u16_at = |at: usize| usize::from(u16::from_be_bytes([headers[at], headers[at + 1]]));
-        if template[0] >> 4 == 4 {
-            let fits = same(0, 2)
-                && same(6, 10)
-                && same(12, self.tcp_at)
-                && internet_checksum(&headers[..self.tcp_at]) == 0;
-            fits.then(|| u16_at(2))
-        } else {
-            let fits = same(0, 4) && same(6, self.tcp_at);
-            fits.then(|| u16_at(4) + 40)
-        }
-    }
-
-    /// Whether the TCP header is the template's but for sequence number, checksum and PSH, and continues the numbers.
-    fn tcp_fits(&self, tcp: &[u8]) -> bool {
-        let template = &self.template[self.tcp_at..self.text_at];
-        let (words, expected) = (tcp.as_chunks::<4>().0, template.as_chunks::<4>().0);
-        let ([ports, seq, ack, flags, urgent, options @ ..], true) =
-            (words, words.len() == expected.len())
-        else {
-            return false;
-        };
-        let psh = TcpFlags::PSH.bits().to_be_bytes()[1];
-        let flags = [flags[0], flags[1] & !psh, flags[2], flags[3]];
-        u32::from_be_bytes(*seq) == self.next.raw()
-            && *ports == expected[0]
-            && *ack == expected[2]
-            && flags == expected[3]
-            && urgent[2..] == expected[4][2..]
-            && options.iter().zip(&expected[5..]).all(|(a, b)| a == b)
-    }
-
-    /// Couples a packet that [`continued_by`](Self::continued_by) found to add `text` octets; `false` if its checksum is
-    /// wrong, and then nothing has happened.
-    pub(crate) fn couple(&mut self, packet: &mut PacketBuf, text: usize) -> bool {
-        packet.truncate(self.text_at + text);
-        if packet.checksum() == ChecksumMark::Unknown {
-            let len = u32::try_from(packet.len() - self.tcp_at).unwrap_or(u32::MAX);
-            let (source, destination) = (self.way.tuple.remote.addr, self.way.tuple.local.addr);
-            let pseudo = Sum::default().pseudo_header(source, destination, IpProtocol::TCP, len);
-            if !sum_from(packet, self.tcp_at, pseudo).is_valid() {
-                return false;
-            }
-        }
-        let flags = packet.contiguous().get(self.tcp_at + 13).copied();
-        if flags.is_some_and(|flags| flags & TcpFlags::PSH.bits().to_be_bytes()[1] != 0) {
-            self.segment.header.flags |= TcpFlags::PSH;
-        }
-        self.segment.held += packet.held();
-        packet.advance(self.text_at);
-        self.segment.payload.append(packet.take_payload());
-        self.next += u32::try_from(text).unwrap_or(u32::MAX);
-        true
     }
 
     /// Takes the train apart into whom it is for and the one segment it has become.

@@ -29,6 +29,7 @@ pub(super) struct Piece {
 
 impl Piece {
     /// Takes over octets that pin `pinned` bytes of memory, copying them if they are too few to be worth it.
+    #[inline]
     pub(super) fn new(bytes: Bytes, pinned: usize) -> Self {
         let pinned = pinned.max(bytes.len());
         if pinned > PINNED_PER_OCTET_MAX * bytes.len() {
