@@ -73,6 +73,8 @@ const SERVER: [u8; 4] = [10, 0, 0, 2];
 const PORT_MIN: u16 = 20_000;
 const LISTENERS: usize = 64;
 const ARENA: usize = 1 << 16;
+/// Slices that a reader takes at a time.
+const CHUNKS: usize = 64;
 /// Packets that the wire takes before the other end runs, as many as smoltcp's wire does.
 pub(crate) const BATCH: usize = 64;
 
@@ -316,19 +318,20 @@ impl Pair {
     }
 
     fn read(&mut self, now: Instant, sink: &mut [u8], calls: Calls) -> u64 {
+        let (stack, id) = (&mut self.server.stack, self.receiver);
         let mut arrived = 0;
-        loop {
-            let read = match calls {
-                Calls::Copy => self.server.stack.read(now, self.receiver, sink),
-                Calls::Chunks => self
-                    .server
-                    .stack
-                    .read_chunk(now, self.receiver, usize::MAX)
-                    .map(|chunk| chunk.len()),
-            };
-            match read {
-                Ok(octets) => arrived += octets as u64,
-                Err(_) => break,
+        match calls {
+            Calls::Copy => {
+                while let Ok(octets) = stack.read(now, id, sink) {
+                    arrived += octets as u64;
+                }
+            }
+            Calls::Chunks => {
+                let mut chunks = [const { Bytes::new() }; CHUNKS];
+                while let Ok(count) = stack.read_chunks(now, id, &mut chunks) {
+                    let octets: usize = chunks[..count].iter().map(Bytes::len).sum();
+                    arrived += octets as u64;
+                }
             }
         }
         arrived

@@ -727,7 +727,10 @@ async fn a_chunk_is_charged_while_it_is_queued_and_not_after() {
     let page = Bytes::from(text(60_000));
     ours.write_chunk(page.clone()).await.unwrap();
     assert!(held(&stacks.0) >= before + page.len());
-    let mut chunks = Vec::new();
+    let mut chunks = vec![Bytes::new(); 2];
+    let count = within(theirs.read_chunks(&mut chunks)).await.unwrap();
+    assert!(count > 0 && !chunks[0].is_empty());
+    assert_eq!(theirs.read_chunks(&mut []).await.unwrap(), 0);
     while chunks.iter().map(Bytes::len).sum::<usize>() < page.len() {
         chunks.push(within(theirs.read_chunk(usize::MAX)).await.unwrap());
     }

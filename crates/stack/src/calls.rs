@@ -271,6 +271,24 @@ impl Stack {
         chunk.map_err(|NoSuchSocket| ReceiveError::Lost(ConnectionError::Aborted))?
     }
 
+    /// Takes slices of what arrived without copying them, one for each of `chunks`; returns how many, zero at the end of the stream.
+    ///
+    /// Cheaper than as many calls of [`read_chunk`](Self::read_chunk): the window is looked at once.
+    ///
+    /// # Errors
+    ///
+    /// [`ReceiveError`].
+    pub fn read_chunks(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        chunks: &mut [Bytes],
+    ) -> Result<usize, ReceiveError> {
+        let taken =
+            self.with_connection(now, id, |connection, cx| connection.read_chunks(cx, chunks));
+        taken.map_err(|NoSuchSocket| ReceiveError::Lost(ConnectionError::Aborted))?
+    }
+
     /// Copies what arrived into `buffer` and leaves it there.
     #[must_use]
     pub fn peek(&self, id: ConnectionId, buffer: &mut [u8]) -> usize {

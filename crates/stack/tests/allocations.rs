@@ -140,13 +140,14 @@ impl Pair {
     fn read(&mut self, at: usize, calls: Calls, sink: &mut [u8]) -> usize {
         let (host, id) = &mut self.hosts[at];
         let mut octets = 0;
+        let mut chunks = [const { Bytes::new() }; 8];
         loop {
             let read = match calls {
                 Calls::Copy => host.stack.read(self.now, *id, sink),
                 Calls::Chunks => host
                     .stack
-                    .read_chunk(self.now, *id, usize::MAX)
-                    .map(|chunk| chunk.len()),
+                    .read_chunks(self.now, *id, &mut chunks)
+                    .map(|count| chunks[..count].iter().map(Bytes::len).sum()),
             };
             match read {
                 Ok(read) => octets += read,

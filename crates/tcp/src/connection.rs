@@ -338,21 +338,7 @@ impl Connection {
     /// [`ReceiveError::WouldBlock`] when there is nothing yet; [`ReceiveError::Lost`] when the connection ended otherwise
     /// than by FIN [MUST-12]. Text that arrived before is delivered first.
     pub fn read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Result<usize, ReceiveError> {
-        let before = self.phase();
-        let taken = match &mut self.state {
-            State::Known(tcb) => calls::read(tcb, cx, buffer)?,
-            State::SynSent(_) => return Err(ReceiveError::WouldBlock),
-            State::Stillborn { error, .. } => {
-                return error.map_or(Ok(0), |error| Err(ReceiveError::Lost(error)));
-            }
-        };
-        self.trace(
-            cx,
-            TraceEvent::Call(UserCall::Receive(taken)),
-            before,
-            Verdict::Accepted,
-        );
-        Ok(taken)
+        self.receive(cx, |tcb, cx| calls::read(tcb, cx, buffer), |taken| *taken)
     }
 
     /// Takes at most `max` octets without copying them: a slice as it arrived; empty at the end of the stream.
@@ -361,21 +347,42 @@ impl Connection {
     ///
     /// As [`read`](Self::read).
     pub fn read_chunk(&mut self, cx: &mut Context<'_>, max: usize) -> Result<Bytes, ReceiveError> {
+        self.receive(cx, |tcb, cx| calls::read_chunk(tcb, cx, max), Bytes::len)
+    }
+
+    /// Takes slices as they arrived, one for each of `chunks`, which they replace; returns how many, zero at the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_chunks(
+        &mut self,
+        cx: &mut Context<'_>,
+        chunks: &mut [Bytes],
+    ) -> Result<usize, ReceiveError> {
+        let call = |tcb: &mut Tcb, cx: &mut Context<'_>| calls::read_chunks(tcb, cx, chunks);
+        let taken = self.receive(cx, call, |(_, octets)| *octets);
+        taken.map(|(count, _)| count)
+    }
+
+    /// RECEIVE (RFC 9293 3.10.3) by `call`, which takes as many octets as `octets` finds in its result.
+    fn receive<T: Default>(
+        &mut self,
+        cx: &mut Context<'_>,
+        call: impl FnOnce(&mut Tcb, &mut Context<'_>) -> Result<T, ReceiveError>,
+        octets: impl FnOnce(&T) -> usize,
+    ) -> Result<T, ReceiveError> {
         let before = self.phase();
-        let chunk = match &mut self.state {
-            State::Known(tcb) => calls::read_chunk(tcb, cx, max)?,
+        let taken = match &mut self.state {
+            State::Known(tcb) => call(tcb, cx)?,
             State::SynSent(_) => return Err(ReceiveError::WouldBlock),
             State::Stillborn { error, .. } => {
-                return error.map_or(Ok(Bytes::new()), |error| Err(ReceiveError::Lost(error)));
+                return error.map_or(Ok(T::default()), |error| Err(ReceiveError::Lost(error)));
             }
         };
-        self.trace(
-            cx,
-            TraceEvent::Call(UserCall::Receive(chunk.len())),
-            before,
-            Verdict::Accepted,
-        );
-        Ok(chunk)
+        let event = TraceEvent::Call(UserCall::Receive(octets(&taken)));
+        self.trace(cx, event, before, Verdict::Accepted);
+        Ok(taken)
     }
 
     /// Copies text that can be read into `buffer` and leaves it there; returns the number of octets.

@@ -92,6 +92,22 @@ impl Connection {
             })
     }
 
+    /// As many slices of what arrived as there are `chunks`, as they lie in memory; none at the end of the stream.
+    pub(crate) fn poll_read_chunks(
+        &self,
+        cx: &mut Context<'_>,
+        chunks: &mut [Bytes],
+    ) -> Poll<io::Result<usize>> {
+        if chunks.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let id = self.id;
+        self.handle
+            .poll_at(Place::Read(id), Ticket::POLL, cx, |inner, now| {
+                poll_result(inner.stack.read_chunks(now, id, chunks))
+            })
+    }
+
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut buffer = ReadBuf::new(buffer);
         if buffer.remaining() == 0 {

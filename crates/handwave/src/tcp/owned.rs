@@ -82,6 +82,15 @@ impl OwnedReadHalf {
         poll_fn(|cx| self.connection.poll_read_chunk(cx, max)).await
     }
 
+    /// See [`TcpStream::read_chunks`].
+    ///
+    /// # Errors
+    ///
+    /// As reading.
+    pub async fn read_chunks(&mut self, chunks: &mut [Bytes]) -> io::Result<usize> {
+        poll_fn(|cx| self.connection.poll_read_chunks(cx, chunks)).await
+    }
+
     /// See [`TcpStream::peer_addr`].
     ///
     /// # Errors

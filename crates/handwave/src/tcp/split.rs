@@ -42,6 +42,15 @@ impl ReadHalf<'_> {
         poll_fn(|cx| self.0.connection.poll_read_chunk(cx, max)).await
     }
 
+    /// See [`TcpStream::read_chunks`].
+    ///
+    /// # Errors
+    ///
+    /// As reading.
+    pub async fn read_chunks(&mut self, chunks: &mut [Bytes]) -> io::Result<usize> {
+        poll_fn(|cx| self.0.connection.poll_read_chunks(cx, chunks)).await
+    }
+
     /// See [`TcpStream::peer_addr`].
     ///
     /// # Errors

@@ -192,6 +192,47 @@ impl TcpStream {
         poll_fn(|cx| self.connection.poll_read_chunk(cx, max)).await
     }
 
+    /// Takes slices of what has arrived, one for each of `chunks`, which they replace; waits until there is something. Returns how many
+    /// there were, zero at the end of the stream.
+    ///
+    /// What [`read_chunk`](Self::read_chunk) says of a slice holds for each of them. One call for many packets costs little more than one for
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// As reading.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// use tokio::io::AsyncWriteExt;
+    /// # use handwave::{Bytes, Stack, TcpListener, TcpStream, device};
+    /// # let (left, right) = device::pair(1_500, 64);
+    /// # let client = Stack::builder().device(left).address([10, 0, 0, 1], 24).spawn()?;
+    /// # let server = Stack::builder().device(right).address([10, 0, 0, 2], 24).spawn()?;
+    /// # let listener = TcpListener::bind(&server, ([10, 0, 0, 2], 80).into())?;
+    /// # let mut ours = TcpStream::connect(&client, listener.local_addr()?).await?;
+    /// # let (mut theirs, _) = listener.accept().await?;
+    /// ours.write_chunk(Bytes::from(vec![b'x'; 20_000])).await?;
+    /// ours.shutdown().await?;
+    /// let (mut chunks, mut octets) = ([const { Bytes::new() }; 16], 0);
+    /// loop {
+    ///     let count = theirs.read_chunks(&mut chunks).await?;
+    ///     if count == 0 {
+    ///         break;
+    ///     }
+    ///     octets += chunks[..count].iter().map(Bytes::len).sum::<usize>();
+    /// }
+    /// assert_eq!(octets, 20_000);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn read_chunks(&mut self, chunks: &mut [Bytes]) -> io::Result<usize> {
+        poll_fn(|cx| self.connection.poll_read_chunks(cx, chunks)).await
+    }
+
     /// Writes all of `chunk` without copying it: the segments are slices of it, also when they are sent again.
     ///
     /// Octets count against the send buffer as with any other write; the memory behind the [`Bytes`] beyond them is kept alive as

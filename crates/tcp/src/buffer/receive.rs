@@ -151,8 +151,7 @@ impl ReceiveBuffer {
         let Some(store) = &mut self.store else {
             return 0;
         };
-        let octets = store.peek(into);
-        store.drop_front(octets);
+        let octets = store.read(into);
         self.release_if_empty(pool);
         octets
     }
@@ -170,6 +169,21 @@ impl ReceiveBuffer {
         store.drop_front(chunk.len());
         self.release_if_empty(pool);
         (!chunk.is_empty()).then_some(chunk)
+    }
+
+    /// Moves the pieces at the front into `chunks` without copying; returns how many.
+    pub fn read_chunks(&mut self, chunks: &mut [Bytes], pool: &mut BufferPool) -> usize {
+        let Some(store) = self.store.as_mut() else {
+            return 0;
+        };
+        let count = chunks.len().min(store.ready.len());
+        for (chunk, piece) in chunks.iter_mut().zip(store.ready.drain(..count)) {
+            store.ready_octets -= piece.len();
+            store.ready_held -= piece.charge;
+            *chunk = piece.bytes;
+        }
+        self.release_if_empty(pool);
+        count
     }
 }
 
@@ -290,6 +304,7 @@ impl Store {
         distance(before, self.next)
     }
 
+    #[inline]
     fn push(&mut self, piece: Piece) {
         self.ready_octets += piece.len();
         self.ready_held += piece.charge;
@@ -313,6 +328,24 @@ impl Store {
             }
             copy::copy(&piece.bytes[..octets], &mut room[..octets]);
             copied += octets;
+        }
+        copied
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> usize {
+        let mut copied = 0;
+        while let Some(piece) = self.ready.front() {
+            let room = &mut into[copied..];
+            let octets = piece.len().min(room.len());
+            copy::copy(&piece.bytes[..octets], &mut room[..octets]);
+            copied += octets;
+            if octets < piece.len() {
+                self.drop_front(octets);
+                break;
+            }
+            self.ready_octets -= octets;
+            self.ready_held -= piece.charge;
+            self.ready.pop_front();
         }
         copied
     }
@@ -357,10 +390,13 @@ impl Store {
 
 /// The pieces of a payload, each with its share of the memory that the payload keeps alive.
 fn shares(payload: &mut Payload, held: usize) -> impl Iterator<Item = (Bytes, usize)> {
-    let octets = payload.len() as u64;
+    /// One division for all pieces: what an octet keeps alive, as a fraction of so many bits.
+    const FRACTION: u32 = 16;
+    let octets = payload.len().max(1) as u64;
+    let per_octet = ((held as u64) << FRACTION).div_ceil(octets);
     core::iter::from_fn(move || {
         let bytes = payload.pop_front()?;
-        let share = held as u64 * bytes.len() as u64 / octets;
+        let share = (bytes.len() as u64).saturating_mul(per_octet) >> FRACTION;
         Some((bytes, usize::try_from(share).unwrap_or(usize::MAX)))
     })
 }

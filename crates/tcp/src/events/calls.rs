@@ -130,6 +130,23 @@ pub(crate) fn read_chunk(
     }
 }
 
+/// RECEIVE without a copy, as many slices as there are `chunks`; returns how many that were, and their octets. None mean the end of the
+/// stream.
+pub(crate) fn read_chunks(
+    tcb: &mut Tcb,
+    cx: &mut Context<'_>,
+    chunks: &mut [Bytes],
+) -> Result<(usize, usize), ReceiveError> {
+    if tcb.receive.is_empty() || chunks.is_empty() {
+        return at_end(tcb).map(|_| (0, 0));
+    }
+    let before = tcb.receive.len();
+    let count = tcb.receive.read_chunks(chunks, &mut cx.host.buffers);
+    let octets = before - tcb.receive.len();
+    after_read(tcb, cx, octets);
+    Ok((count, octets))
+}
+
 fn at_end(tcb: &Tcb) -> Result<usize, ReceiveError> {
     if !tcb.receive.is_empty() {
         return Ok(0);

@@ -42,6 +42,10 @@ impl ReceiveBuffer {
         self.buffer.read(into, &mut self.pool)
     }
 
+    fn read_chunks(&mut self, chunks: &mut [Bytes]) -> usize {
+        self.buffer.read_chunks(chunks, &mut self.pool)
+    }
+
     fn read_chunk(&mut self, max: usize) -> Option<Bytes> {
         self.buffer.read_chunk(max, &mut self.pool)
     }
@@ -432,6 +436,7 @@ enum Step {
     Insert(usize, usize, usize, bool),
     Read(usize),
     ReadChunk(usize),
+    ReadChunks(usize),
     Collapse,
     Prune(usize),
 }
@@ -444,6 +449,7 @@ fn step() -> impl Strategy<Value = Step> {
         12 => insert.prop_map(|(offset, len, held, two)| Step::Insert(offset, len, held, two)),
         2 => (0_usize..5_000).prop_map(Step::Read),
         2 => (0_usize..5_000).prop_map(Step::ReadChunk),
+        2 => (0_usize..6).prop_map(Step::ReadChunks),
         1 => Just(Step::Collapse),
         1 => (0_usize..40_000).prop_map(Step::Prune),
     ]
@@ -553,6 +559,16 @@ impl Pair {
                 assert!(chunk.len() <= max);
                 assert_eq!(chunk, expected[..chunk.len()]);
                 self.model.read += chunk.len();
+            }
+            Step::ReadChunks(count) => {
+                let expected = self.model.ready();
+                let mut chunks = vec![Bytes::new(); count];
+                let taken = self.buffer.read_chunks(&mut chunks);
+                assert_eq!(taken == 0, count == 0 || expected.is_empty());
+                let octets = chunks[..taken].concat();
+                assert_eq!(octets, expected[..octets.len()]);
+                assert!(taken == count || octets.len() == expected.len());
+                self.model.read += octets.len();
             }
             Step::Collapse => {
                 let promised = self
