@@ -1,6 +1,5 @@
 //! Two stacks in one thread with many connections between them, every one of them known by name.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant as WallClock;
 
@@ -43,7 +42,9 @@ pub(crate) struct Crowd {
     server: Host,
     listeners: Vec<ListenerId>,
     connections: Vec<Ends>,
-    packets: VecDeque<PacketBuf>,
+    packets: Vec<PacketBuf>,
+    /// The packet that is sent.
+    packet: PacketBuf,
     /// The chunk that packets are received into.
     chunk: BytesMut,
     started: WallClock,
@@ -85,7 +86,8 @@ impl Crowd {
             server,
             listeners,
             connections: Vec::new(),
-            packets: VecDeque::new(),
+            packets: Vec::new(),
+            packet: PacketBuf::default(),
             chunk: BytesMut::new(),
             started: WallClock::now(),
             lose_every: 0,
@@ -233,8 +235,8 @@ impl Crowd {
             (&mut self.server, &mut self.client)
         };
         let mut any = false;
-        while self.packets.len() < TOGETHER
-            && let Some((_, packet)) = from.stack.poll_transmit(now)
+        let packet = &mut self.packet;
+        while self.packets.len() < TOGETHER && from.stack.poll_transmit_into(now, packet).is_some()
         {
             any = true;
             if forward {
@@ -243,9 +245,11 @@ impl Crowd {
                     continue;
                 }
             }
-            self.packets.push_back(received(&packet, &mut self.chunk));
+            self.packets.push(received(packet, &mut self.chunk));
         }
-        to.stack.handle_batch(now, to.wire, self.packets.drain(..));
+        to.stack
+            .handle_batch_in_place(now, to.wire, &mut self.packets);
+        self.packets.clear();
         any
     }
 }

@@ -150,6 +150,8 @@ struct Victim {
     served: u64,
     arena: BytesMut,
     batch: Vec<PacketBuf>,
+    /// The packet that is sent.
+    out: PacketBuf,
 }
 
 impl Victim {
@@ -186,6 +188,7 @@ impl Victim {
             served: 0,
             arena: BytesMut::new(),
             batch: Vec::new(),
+            out: PacketBuf::default(),
         }
     }
 
@@ -203,9 +206,11 @@ impl Victim {
             }
             let begin = WallClock::now();
             self.stack
-                .handle_batch(self.now, self.wire, self.batch.drain(..));
-            while let Some((_, packet)) = self.stack.poll_transmit(self.now) {
-                std::hint::black_box(packet.head());
+                .handle_batch_in_place(self.now, self.wire, &mut self.batch);
+            self.batch.clear();
+            let out = &mut self.out;
+            while self.stack.poll_transmit_into(self.now, out).is_some() {
+                std::hint::black_box(out.head());
             }
             busy += begin.elapsed();
             self.now += std::time::Duration::from_micros(20);

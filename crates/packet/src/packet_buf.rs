@@ -84,6 +84,49 @@ impl PacketBuf {
         }
     }
 
+    /// Makes this the beginning of another outgoing packet, as [`with_payload`](Self::with_payload) does, where it lies: whoever sends
+    /// many packets moves none about.
+    ///
+    /// ```
+    /// use handwave_packet::{PacketBuf, Payload};
+    ///
+    /// let mut packet = PacketBuf::default();
+    /// packet.prepend(4).copy_from_slice(b"past");
+    /// packet.restart(Payload::new());
+    /// packet.prepend(3).copy_from_slice(b"now");
+    /// assert_eq!(packet.to_vec(), b"now");
+    /// ```
+    #[inline]
+    pub fn restart(&mut self, payload: Payload) {
+        (self.head_start, self.head_end) = (HEAD_END, HEAD_END);
+        self.checksum = ChecksumMark::Unknown;
+        self.segment_size = None;
+        self.held = payload.len();
+        self.payload = payload;
+    }
+
+    /// Moves `other` here, which leaves it empty. Of a head only what is used is copied.
+    ///
+    /// ```
+    /// use handwave_packet::PacketBuf;
+    ///
+    /// let mut waiting = PacketBuf::default();
+    /// waiting.prepend(2).copy_from_slice(b"IP");
+    /// let mut packet = PacketBuf::default();
+    /// packet.take_over(&mut waiting);
+    /// assert_eq!((packet.to_vec(), waiting.len()), (b"IP".to_vec(), 0));
+    /// ```
+    pub fn take_over(&mut self, other: &mut Self) {
+        let used = usize::from(other.head_start)..usize::from(other.head_end);
+        self.head[used.clone()].copy_from_slice(&other.head[used]);
+        (self.head_start, self.head_end) = (other.head_start, other.head_end);
+        self.checksum = other.checksum;
+        self.segment_size = other.segment_size;
+        self.held = other.held;
+        self.payload = core::mem::take(&mut other.payload);
+        other.restart(Payload::new());
+    }
+
     /// Octets in head and payload together.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -301,6 +344,13 @@ impl PacketBuf {
             self.payload.push_front(head);
         }
         (self.head_start, self.head_end) = (HEAD_END, HEAD_END);
+    }
+}
+
+/// A packet of no octets.
+impl Default for PacketBuf {
+    fn default() -> Self {
+        Self::with_payload(Payload::new())
     }
 }
 

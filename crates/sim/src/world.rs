@@ -312,7 +312,8 @@ impl World {
             Some(packet)
         });
         if moderation.is_some() {
-            stack.handle_batch(*now, *interface, arrived);
+            let mut batch: Vec<PacketBuf> = arrived.collect();
+            stack.handle_batch_in_place(*now, *interface, &mut batch);
         } else if let Some(packet) = arrived.next() {
             stack.handle_packet(*now, *interface, packet);
         }

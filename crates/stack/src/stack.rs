@@ -221,17 +221,64 @@ impl Stack {
         self.update_pressure(now);
     }
 
+    /// Does what [`handle_batch`](Self::handle_batch) does with packets that lie in a row, and moves none about.
+    ///
+    /// Of some the text is taken; the caller drops or overwrites what is left.
+    pub fn handle_batch_in_place(
+        &mut self,
+        now: Instant,
+        interface: InterfaceId,
+        packets: &mut [PacketBuf],
+    ) {
+        self.batching = true;
+        for packet in packets {
+            self.input_of_batch(now, interface, packet);
+        }
+        self.batching = false;
+        self.hand_over_train(now);
+        self.update_pressure(now);
+    }
+
     /// Takes the next packet to send and the interface to send it on; `None` when there is nothing more.
     ///
     /// Call until `None` after every other call that takes the stack by `&mut`: this is also where timers are set and
     /// connections that are over are cleared away.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<(InterfaceId, PacketBuf)> {
-        let next = self.output(now);
-        match &next {
+        let mut packet = PacketBuf::default();
+        let interface = self.poll_transmit_into(now, &mut packet)?;
+        Some((interface, packet))
+    }
+
+    /// Does what [`poll_transmit`](Self::poll_transmit) does and makes the packet where `packet` lies, whatever that was before: one
+    /// serves for all that are written out at once, and none is moved about.
+    ///
+    /// ```
+    /// use handwave_packet::PacketBuf;
+    /// use handwave_stack::{ConnectOptions, InterfaceConfig, Prefix, Stack, StackConfig};
+    /// use handwave_tcp::{Endpoint, Instant, Secrets};
+    ///
+    /// let now = Instant::ZERO;
+    /// let mut stack = Stack::new(StackConfig::default(), Secrets::from_seed(1), now);
+    /// let wire = stack.add_interface(InterfaceConfig::ip(1_500, [Prefix::new([10, 0, 0, 1].into(), 24)])).unwrap();
+    /// stack.connect(now, Endpoint::new([10, 0, 0, 2].into(), 80), ConnectOptions::default())?;
+    ///
+    /// let mut packet = PacketBuf::default();
+    /// assert_eq!(stack.poll_transmit_into(now, &mut packet), Some(wire));
+    /// assert_eq!(packet.len(), 60, "a SYN with its options");
+    /// assert_eq!(stack.poll_transmit_into(now, &mut packet), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn poll_transmit_into(
+        &mut self,
+        now: Instant,
+        packet: &mut PacketBuf,
+    ) -> Option<InterfaceId> {
+        let interface = self.output(now, packet);
+        match interface {
             Some(_) => self.counters.packets_sent += 1,
             None => self.update_pressure(now),
         }
-        next
+        interface
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called; `None` if nothing waits for time to pass.

@@ -483,20 +483,47 @@ impl Connection {
 
     /// The next segment to send at `cx.now`, or `None` when all that may be sent has been.
     pub fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Option<SegmentOut> {
+        let mut segment = SegmentOut::default();
+        self.poll_transmit_into(cx, &mut segment).then_some(segment)
+    }
+
+    /// Does what [`poll_transmit`](Self::poll_transmit) does and builds the segment where `segment` lies, whatever that was before: one
+    /// serves for all, and none is moved about. `false` means that there is none, and then `segment` may be half of one.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use handwave_tcp::{Config, Connection, Context, Endpoint, Host, Instant, Path, Secrets, SegmentOut, Tuple};
+    ///
+    /// let mut host = Host::new(Secrets::from_seed(1));
+    /// let mut cx = Context::new(Instant::ZERO, &mut host);
+    /// let end = |last, port| Endpoint::new([192, 0, 2, last].into(), port);
+    /// let tuple = Tuple::new(end(1, 49152), end(2, 80));
+    /// let mut connection = Connection::connect(&mut cx, Arc::new(Config::default()), tuple, Path::with_mtu(1500));
+    ///
+    /// let mut segment = SegmentOut::default();
+    /// assert!(connection.poll_transmit_into(&mut cx, &mut segment));
+    /// assert_eq!(segment.header.flags.to_string(), "S");
+    /// assert!(!connection.poll_transmit_into(&mut cx, &mut segment));
+    /// ```
+    pub fn poll_transmit_into(&mut self, cx: &mut Context<'_>, segment: &mut SegmentOut) -> bool {
         match &mut self.state {
-            State::Known(tcb) => output::poll(tcb, cx),
+            State::Known(tcb) => output::poll(tcb, cx, segment),
             State::SynSent(opening) => {
-                let segment = opening.poll_transmit(cx.now)?;
+                if !opening.poll_transmit(cx.now, segment) {
+                    return false;
+                }
                 cx.host.counters.segments_out += 1;
-                let event = TraceEvent::SegmentSent {
-                    header: segment.header,
-                    payload_len: 0,
-                    reason: SendReason::Handshake,
-                };
-                self.trace(cx, event, Phase::SynSent, Verdict::Accepted);
-                Some(segment)
+                if cx.host.is_traced() {
+                    let event = TraceEvent::SegmentSent {
+                        header: segment.header,
+                        payload_len: 0,
+                        reason: SendReason::Handshake,
+                    };
+                    self.trace(cx, event, Phase::SynSent, Verdict::Accepted);
+                }
+                true
             }
-            State::Stillborn { .. } => None,
+            State::Stillborn { .. } => false,
         }
     }
 

@@ -254,7 +254,18 @@ impl Listener {
 
     /// The next SYN+ACK, or acknowledgment of a half-open connection, to send; `None` when all have been.
     pub fn poll_transmit(&mut self, cx: &mut Context<'_>) -> Option<(Tuple, SegmentOut)> {
-        let (tuple, segment, record) = self.syn_queue.poll_transmit(&self.config, cx)?;
+        let mut segment = SegmentOut::default();
+        let tuple = self.poll_transmit_into(cx, &mut segment)?;
+        Some((tuple, segment))
+    }
+
+    /// The same built where `segment` lies, as [`Connection::poll_transmit_into`] does it; returns over which tuple it goes.
+    pub fn poll_transmit_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        segment: &mut SegmentOut,
+    ) -> Option<Tuple> {
+        let (tuple, record) = self.syn_queue.poll_transmit(&self.config, cx, segment)?;
         cx.host.counters.segments_out += 1;
         let repeated = record.resent && segment.header.flags.contains(TcpFlags::SYN);
         if repeated {
@@ -282,7 +293,7 @@ impl Listener {
             );
             cx.host.trace(&entry);
         }
-        Some((tuple, segment))
+        Some(tuple)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next.

@@ -95,16 +95,16 @@ impl Intents {
     }
 }
 
-/// Builds the next segment, or none when everything that may be sent has been.
-pub(crate) fn poll(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
+/// Builds the next segment where `segment` lies; `false` when everything that may be sent has been.
+pub(crate) fn poll(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentOut) -> bool {
     let before = tcb.phase();
-    let Some((segment, reason)) = next(tcb, cx) else {
+    let Some(reason) = next(tcb, cx, segment) else {
         if tcb.repairs.is_some() {
             chronograph::note(tcb, cx.now);
         }
         settle(tcb, cx);
         tcb.check_invariants(cx.now);
-        return None;
+        return false;
     };
     let text = segment.payload.len() as u64;
     let size = segment.segment_size.map_or(text, u64::from).max(1);
@@ -144,76 +144,81 @@ pub(crate) fn poll(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
         let entry = tcb.trace_entry(cx.now, event, before, Verdict::Accepted);
         cx.host.trace(&entry);
     }
-    Some(segment)
+    true
 }
 
 /// The order in which things leave.
-fn next(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<(SegmentOut, SendReason)> {
+fn next(tcb: &mut Tcb, cx: &mut Context<'_>, out: &mut SegmentOut) -> Option<SendReason> {
     if let Some(intent) = tcb.intents.reset.take() {
-        return Some((reset::own_reset(tcb, cx, intent), SendReason::Reset));
+        reset::own_reset(tcb, cx, intent, out);
+        return Some(SendReason::Reset);
     }
     if tcb.phase() == Phase::Closed {
         return None;
     }
     if tcb.syn_unacknowledged() {
-        return handshake(tcb, cx);
+        return handshake(tcb, cx, out);
     }
     if core::mem::take(&mut tcb.intents.challenge) {
-        return Some((acknowledgment(tcb, cx), SendReason::Challenge));
+        acknowledgment(tcb, cx, out);
+        return Some(SendReason::Challenge);
     }
-    if core::mem::take(&mut tcb.intents.window_probe)
-        && let Some(segment) = text::window_probe(tcb, cx)
+    if core::mem::take(&mut tcb.intents.window_probe) && text::window_probe(tcb, cx, out).is_some()
     {
-        return Some((segment, SendReason::WindowProbe));
+        return Some(SendReason::WindowProbe);
     }
-    if let Some(segment) = text::retransmission(tcb, cx) {
-        return Some((segment, SendReason::Retransmission));
+    if text::retransmission(tcb, cx, out).is_some() {
+        return Some(SendReason::Retransmission);
     }
-    if let Some(segment) = text::fresh(tcb, cx) {
-        return Some((segment, SendReason::Data));
+    if text::fresh(tcb, cx, out).is_some() {
+        return Some(SendReason::Data);
     }
-    if let Some(segment) = text::late_repetition(tcb, cx) {
-        return Some((segment, SendReason::Retransmission));
-    }
-    if let Some(segment) = text::tail_probe(tcb, cx) {
-        return Some((segment, SendReason::Retransmission));
-    }
-    if let Some(segment) = text::uncertain(tcb, cx) {
-        return Some((segment, SendReason::Retransmission));
+    if text::late_repetition(tcb, cx, out).is_some()
+        || text::tail_probe(tcb, cx, out).is_some()
+        || text::uncertain(tcb, cx, out).is_some()
+    {
+        return Some(SendReason::Retransmission);
     }
     if core::mem::take(&mut tcb.intents.keepalive_probe) {
-        return Some((keepalive_probe(tcb, cx), SendReason::KeepAlive));
+        keepalive_probe(tcb, cx, out);
+        return Some(SendReason::KeepAlive);
     }
     if tcb.intents.duplicate_acks > 0 {
         tcb.intents.duplicate_acks -= 1;
-        return Some((acknowledgment(tcb, cx), SendReason::Acknowledgment));
+        acknowledgment(tcb, cx, out);
+        return Some(SendReason::Acknowledgment);
     }
     if tcb.intents.ack {
-        return Some((acknowledgment(tcb, cx), SendReason::Acknowledgment));
+        acknowledgment(tcb, cx, out);
+        return Some(SendReason::Acknowledgment);
     }
     None
 }
 
 /// Before our SYN is acknowledged only the SYN+ACK and bare acknowledgments leave.
-fn handshake(tcb: &mut Tcb, cx: &Context<'_>) -> Option<(SegmentOut, SendReason)> {
+fn handshake(tcb: &mut Tcb, cx: &Context<'_>, out: &mut SegmentOut) -> Option<SendReason> {
     if core::mem::take(&mut tcb.intents.synack) {
         tcb.intents.ack = false;
-        let segment = header::syn_ack(tcb, cx);
+        header::syn_ack(tcb, cx, out);
         if !tcb.timers.is_set(Timer::Retransmission) {
             restart_retransmission_timer(tcb, cx.now);
         }
-        return Some((segment, SendReason::Handshake));
+        return Some(SendReason::Handshake);
     }
     let wanted = tcb.intents.ack || tcb.intents.challenge || tcb.intents.duplicate_acks > 0;
     tcb.intents.challenge = false;
     tcb.intents.duplicate_acks = 0;
-    wanted.then(|| (acknowledgment(tcb, cx), SendReason::Acknowledgment))
+    if !wanted {
+        return None;
+    }
+    acknowledgment(tcb, cx, out);
+    Some(SendReason::Acknowledgment)
 }
 
 /// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`
-fn acknowledgment(tcb: &mut Tcb, cx: &Context<'_>) -> SegmentOut {
+fn acknowledgment(tcb: &mut Tcb, cx: &Context<'_>, out: &mut SegmentOut) {
     let seq = acknowledging_seq(tcb);
-    header::segment(tcb, cx, seq, TcpFlags::ACK, Payload::new())
+    header::segment(tcb, cx, seq, TcpFlags::ACK, Payload::new(), out);
 }
 
 /// SND.NXT; where a window that shrank ends before it, Linux keeps to the window, by more than the peer's scale may hide.
@@ -232,9 +237,9 @@ fn acknowledging_seq(tcb: &Tcb) -> SeqNum {
 }
 
 /// One octet below the window and no text: an up-to-date peer must answer (RFC 9293 3.8.4 [SHLD-12]).
-fn keepalive_probe(tcb: &mut Tcb, cx: &Context<'_>) -> SegmentOut {
+fn keepalive_probe(tcb: &mut Tcb, cx: &Context<'_>, out: &mut SegmentOut) {
     let seq = tcb.snd.una - 1;
-    header::segment(tcb, cx, seq, TcpFlags::ACK, Payload::new())
+    header::segment(tcb, cx, seq, TcpFlags::ACK, Payload::new(), out);
 }
 
 /// Nothing more can leave: sees to it that a timer runs for whatever is still owed.

@@ -44,8 +44,8 @@ impl SegmentIn {
     }
 }
 
-/// A segment to send.
-#[derive(Clone, Debug)]
+/// A segment to send; by default an empty one, for [`Connection::poll_transmit_into`](crate::Connection::poll_transmit_into) to fill.
+#[derive(Clone, Default, Debug)]
 pub struct SegmentOut {
     /// The header; ports are set, the checksum is the stack's to fill.
     pub header: TcpHeader,

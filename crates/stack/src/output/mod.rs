@@ -28,33 +28,36 @@ use handwave_packet::PacketBuf;
 use handwave_tcp::Instant;
 
 impl Stack {
-    /// Produces the next packet to send.
-    pub(crate) fn output(&mut self, now: Instant) -> Option<(InterfaceId, PacketBuf)> {
+    /// Makes `packet` the next one to send; returns the interface to send it on.
+    pub(crate) fn output(&mut self, now: Instant, packet: &mut PacketBuf) -> Option<InterfaceId> {
         loop {
-            if let Some((interface, packet)) = self.outbox.pop_looped() {
-                self.input_looped(now, interface, packet);
+            if let Some((interface, looped)) = self.outbox.pop_looped() {
+                self.input_looped(now, interface, looped);
                 continue;
             }
-            if let Some(next) = self.outbox.pop() {
-                return Some(next);
+            if let Some(interface) = self.outbox.pop(packet) {
+                return Some(interface);
             }
             if let Some(question) = self.neighbours.poll_question() {
-                if let Some(frame) = self.neighbour_question(question) {
-                    return Some(frame);
+                if let Some((interface, frame)) = self.neighbour_question(question) {
+                    *packet = frame;
+                    return Some(interface);
                 }
                 continue;
             }
             // Listeners and connections take turns, so that a flood of SYNs does not keep connections from sending.
             self.listeners_turn = !self.listeners_turn;
             let listener = self.listening.next_ready();
-            let packet = match (listener, self.connections.next_ready()) {
-                (Some(slot), None) => self.listener_output(now, slot),
-                (Some(slot), Some(_)) if self.listeners_turn => self.listener_output(now, slot),
-                (_, Some(slot)) => self.connection_output(now, slot),
+            let interface = match (listener, self.connections.next_ready()) {
+                (Some(slot), None) => self.listener_output(now, slot, packet),
+                (Some(slot), Some(_)) if self.listeners_turn => {
+                    self.listener_output(now, slot, packet)
+                }
+                (_, Some(slot)) => self.connection_output(now, slot, packet),
                 (None, None) => return None,
             };
-            if packet.is_some() {
-                return packet;
+            if interface.is_some() {
+                return interface;
             }
         }
     }

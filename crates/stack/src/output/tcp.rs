@@ -10,12 +10,13 @@ use handwave_tcp::{Context, Instant, SegmentOut, Tuple};
 use handwave_wire::{IpProtocol, Sum, TcpHeader};
 
 impl Stack {
-    /// The next packet of a connection that is ready; `None` if there is none for a device.
+    /// Makes `packet` the next one of a connection that is ready; `None` if there is none for a device.
     pub(super) fn connection_output(
         &mut self,
         now: Instant,
         slot: u32,
-    ) -> Option<(InterfaceId, PacketBuf)> {
+        packet: &mut PacketBuf,
+    ) -> Option<InterfaceId> {
         self.refresh_path(now, slot);
         let entry = self.connections.at_mut(slot)?;
         let hop = entry.hop;
@@ -23,47 +24,50 @@ impl Stack {
             self.neighbours.doubt(now, (hop.interface, hop.addr));
         }
         let tuple = *entry.connection.tuple();
-        let segment = entry
-            .connection
-            .poll_transmit(&mut Context::new(now, &mut self.host));
-        let Some(segment) = segment else {
+        let mut segment = SegmentOut::default();
+        let mut cx = Context::new(now, &mut self.host);
+        if !entry.connection.poll_transmit_into(&mut cx, &mut segment) {
             self.settle(now, slot);
             return None;
-        };
-        self.send_or_return(now, hop, &tuple, segment)
+        }
+        self.send_or_return(now, hop, &tuple, &mut segment, packet)
     }
 
-    /// The next packet of a listener that is ready; `None` if there is none for a device.
+    /// Makes `packet` the next one of a listener that is ready; `None` if there is none for a device.
     pub(super) fn listener_output(
         &mut self,
         now: Instant,
         slot: u32,
-    ) -> Option<(InterfaceId, PacketBuf)> {
+        packet: &mut PacketBuf,
+    ) -> Option<InterfaceId> {
         let entry = self.listening.at_mut(slot)?;
-        let next = entry
-            .listener
-            .poll_transmit(&mut Context::new(now, &mut self.host));
-        let Some((tuple, segment)) = next else {
+        let mut segment = SegmentOut::default();
+        let mut cx = Context::new(now, &mut self.host);
+        let Some(tuple) = entry.listener.poll_transmit_into(&mut cx, &mut segment) else {
             self.listening.settle(slot);
             return None;
         };
         let hop = self.way_from(&tuple)?;
-        self.send_or_return(now, hop, &tuple, segment)
+        self.send_or_return(now, hop, &tuple, &mut segment, packet)
     }
 
-    /// Makes a packet of a segment for its device; where nothing comes around the packet, it is built where it is returned.
+    /// Makes `packet` one of a segment for its device; where nothing comes around it, it is moved no more.
     fn send_or_return(
         &mut self,
         now: Instant,
         hop: NextHop,
         tuple: &Tuple,
-        segment: SegmentOut,
-    ) -> Option<(InterfaceId, PacketBuf)> {
+        segment: &mut SegmentOut,
+        packet: &mut PacketBuf,
+    ) -> Option<InterfaceId> {
+        self.packing(hop, tuple).pack(segment, packet);
         if !hop.is_local && self.is_bare(hop.interface) {
-            return Some((hop.interface, self.segment_packet(hop, tuple, segment)));
+            return Some(hop.interface);
         }
-        let packet = self.segment_packet(hop, tuple, segment);
-        self.send(now, hop, tuple.remote.addr, packet)
+        let inner = core::mem::take(packet);
+        let (interface, outer) = self.send(now, hop, tuple.remote.addr, inner)?;
+        *packet = outer;
+        Some(interface)
     }
 
     /// Queues a segment that no connection sends.
@@ -87,9 +91,18 @@ impl Stack {
         now: Instant,
         hop: NextHop,
         tuple: &Tuple,
-        segment: SegmentOut,
+        mut segment: SegmentOut,
     ) {
-        let packet = self.segment_packet(hop, tuple, segment);
+        let packing = self.packing(hop, tuple);
+        if !hop.is_local && self.is_bare(hop.interface) {
+            let make = |packet: &mut PacketBuf| packing.pack(&mut segment, packet);
+            if !self.outbox.push_with(hop.interface, make) {
+                self.counters.transmit_queue_full += 1;
+            }
+            return;
+        }
+        let mut packet = PacketBuf::default();
+        packing.pack(&mut segment, &mut packet);
         self.enqueue(now, hop, tuple.remote.addr, packet);
     }
 
@@ -148,38 +161,13 @@ impl Stack {
         }
     }
 
-    /// Puts a segment into an IP packet: its checksum right or left to the device (RFC 9293 3.1 [MUST-2]), its codepoint and hop
-    /// limit as TCP gave them (RFC 9293 3.9.1.9 [SHLD-22]).
-    fn segment_packet(&self, hop: NextHop, tuple: &Tuple, segment: SegmentOut) -> PacketBuf {
-        let header_len = segment.header.header_len();
-        let segment_len = header_len + segment.payload.len();
-        let pseudo = Sum::default().pseudo_header(
-            tuple.local.addr,
-            tuple.remote.addr,
-            IpProtocol::TCP,
-            u32::try_from(segment_len).unwrap_or(u32::MAX),
-        );
-        let mut packet = PacketBuf::with_payload(segment.payload);
-        segment.header.emit(packet.prepend(header_len));
-        if segment.segment_size.is_some() || self.leaves_checksum(&hop) {
-            packet.set_segment_size(segment.segment_size);
-            packet.set_checksum(ChecksumMark::Partial);
-            TcpHeader::set_checksum(packet.head_mut(), pseudo.folded());
-        } else {
-            let sum = packet.payload().sum(pseudo.add_bytes(packet.head()));
-            TcpHeader::set_checksum(packet.head_mut(), sum.finish());
-        }
-        let fields = IpFields {
-            source: tuple.local.addr,
-            destination: tuple.remote.addr,
-            protocol: IpProtocol::TCP,
-            hop_limit: segment.hop_limit,
-            dscp: segment.dscp,
-            ecn: segment.ecn,
+    /// How segments over `tuple` become packets.
+    fn packing<'a>(&self, hop: NextHop, tuple: &'a Tuple) -> Packing<'a> {
+        Packing {
+            tuple,
+            leaves_checksum: self.leaves_checksum(&hop),
             flow_label: self.flow_label(tuple),
-        };
-        prepend_header(&mut packet, &fields);
-        packet
+        }
     }
 
     /// The flow label of an IPv6 flow: a keyed hash of its four numbers, the same for all its packets (RFC 6437 3).
@@ -195,5 +183,49 @@ impl Stack {
     fn leaves_checksum(&self, hop: &NextHop) -> bool {
         let known = self.interfaces.get(hop.interface.index());
         hop.is_local || known.is_some_and(|known| known.config.checksum_offload)
+    }
+}
+
+/// What a packet needs that its segment does not tell.
+#[derive(Clone, Copy)]
+struct Packing<'a> {
+    tuple: &'a Tuple,
+    leaves_checksum: bool,
+    flow_label: u32,
+}
+
+impl Packing<'_> {
+    /// Puts a segment into an IP packet: its checksum right or left to the device (RFC 9293 3.1 [MUST-2]), its codepoint and hop
+    /// limit as TCP gave them (RFC 9293 3.9.1.9 [SHLD-22]). The text is taken.
+    fn pack(&self, segment: &mut SegmentOut, packet: &mut PacketBuf) {
+        let tuple = self.tuple;
+        let header_len = segment.header.header_len();
+        let segment_len = header_len + segment.payload.len();
+        let pseudo = Sum::default().pseudo_header(
+            tuple.local.addr,
+            tuple.remote.addr,
+            IpProtocol::TCP,
+            u32::try_from(segment_len).unwrap_or(u32::MAX),
+        );
+        packet.restart(core::mem::take(&mut segment.payload));
+        segment.header.emit(packet.prepend(header_len));
+        if segment.segment_size.is_some() || self.leaves_checksum {
+            packet.set_segment_size(segment.segment_size);
+            packet.set_checksum(ChecksumMark::Partial);
+            TcpHeader::set_checksum(packet.head_mut(), pseudo.folded());
+        } else {
+            let sum = packet.payload().sum(pseudo.add_bytes(packet.head()));
+            TcpHeader::set_checksum(packet.head_mut(), sum.finish());
+        }
+        let fields = IpFields {
+            source: tuple.local.addr,
+            destination: tuple.remote.addr,
+            protocol: IpProtocol::TCP,
+            hop_limit: segment.hop_limit,
+            dscp: segment.dscp,
+            ecn: segment.ecn,
+            flow_label: self.flow_label,
+        };
+        prepend_header(packet, &fields);
     }
 }

@@ -333,12 +333,13 @@ impl SynQueue {
         });
     }
 
-    /// The next segment and its record as it stands afterwards.
+    /// Builds the next segment where `out` lies; returns over which tuple it goes, and its record as it stands afterwards.
     pub(super) fn poll_transmit(
         &mut self,
         config: &Config,
         cx: &Context<'_>,
-    ) -> Option<(Tuple, SegmentOut, HalfOpen)> {
+        out: &mut SegmentOut,
+    ) -> Option<(Tuple, HalfOpen)> {
         self.v6_first = !self.v6_first;
         let rules = self.rules;
         let (tuple, record, what) = if self.v6_first {
@@ -348,11 +349,11 @@ impl SynQueue {
             let next = rules.next_to_send(&mut self.v4, cx.now);
             next.or_else(|| rules.next_to_send(&mut self.v6, cx.now))
         }?;
-        let segment = match what {
-            Wanted::SynAck => syn_ack(config, cx, tuple, &record),
-            Wanted::Acknowledgment => acknowledgment(config, cx, tuple, &record),
-        };
-        Some((tuple, segment, record))
+        match what {
+            Wanted::SynAck => syn_ack(config, cx, tuple, &record, out),
+            Wanted::Acknowledgment => acknowledgment(config, cx, tuple, &record, out),
+        }
+        Some((tuple, record))
     }
 
     /// The earliest moment at which a SYN+ACK is due again or a record expires.
@@ -474,7 +475,13 @@ fn want<K: Key>(table: &mut Table<K>, slot: u32, what: u8) {
     table.push_ready(slot);
 }
 
-fn syn_ack(config: &Config, cx: &Context<'_>, tuple: Tuple, record: &HalfOpen) -> SegmentOut {
+fn syn_ack(
+    config: &Config,
+    cx: &Context<'_>,
+    tuple: Tuple,
+    record: &HalfOpen,
+    out: &mut SegmentOut,
+) {
     // The offset of the clock costs a hash: only who is shown the clock pays for it.
     let stamp = if record.negotiated.timestamps {
         record.clock(cx.host, &tuple, cx.now).stamp(cx.now)
@@ -491,7 +498,8 @@ fn syn_ack(config: &Config, cx: &Context<'_>, tuple: Tuple, record: &HalfOpen) -
             window: record.offered,
             options: syn_options(config, record.mss, stamp, Some(&record.negotiated)),
         },
-    )
+        out,
+    );
 }
 
 fn acknowledgment(
@@ -499,7 +507,8 @@ fn acknowledgment(
     cx: &Context<'_>,
     tuple: Tuple,
     record: &HalfOpen,
-) -> SegmentOut {
+    out: &mut SegmentOut,
+) {
     let clock = || record.clock(cx.host, &tuple, cx.now).stamp(cx.now);
     bare_segment(
         config,
@@ -511,8 +520,9 @@ fn acknowledgment(
             window: record.offered >> record.negotiated.receive_shift.get(),
             options: TcpOptions {
                 timestamps: record.negotiated.timestamps.then(clock),
-                ..TcpOptions::default()
+                ..TcpOptions::NONE
             },
         },
-    )
+        out,
+    );
 }

@@ -20,27 +20,26 @@ pub(super) fn segment(
     seq: SeqNum,
     flags: TcpFlags,
     payload: Payload,
-) -> SegmentOut {
-    let options = options(tcb, cx);
+    out: &mut SegmentOut,
+) {
+    write_options(tcb, cx, &mut out.header.options);
     let window = window::offer(tcb);
     delayed_ack::on_sent(tcb, cx.now, !payload.is_empty());
     acknowledged(tcb);
     let (flags, urgent) = urgent(tcb, seq, flags);
-    let header = TcpHeader {
-        source_port: tcb.tuple.local.port,
-        destination_port: tcb.tuple.remote.port,
-        seq,
-        ack: tcb.rcv.nxt,
-        flags: flags | TcpFlags::ACK,
-        window,
-        urgent,
-        options,
-    };
-    outgoing(&tcb.config, header, payload)
+    let header = &mut out.header;
+    header.source_port = tcb.tuple.local.port;
+    header.destination_port = tcb.tuple.remote.port;
+    header.seq = seq;
+    header.ack = tcb.rcv.nxt;
+    header.flags = flags | TcpFlags::ACK;
+    header.window = window;
+    header.urgent = urgent;
+    complete(&tcb.config, payload, out);
 }
 
 /// `<SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>`; the window of a SYN is never scaled (RFC 7323 2.2).
-pub(super) fn syn_ack(tcb: &mut Tcb, cx: &Context<'_>) -> SegmentOut {
+pub(super) fn syn_ack(tcb: &mut Tcb, cx: &Context<'_>, out: &mut SegmentOut) {
     let mss = tcb.mss.announced();
     // Linux repeats the options of its SYN, whatever the peer's SYN had.
     let repeats = tcb.config.segmentation == Segmentation::Records;
@@ -60,7 +59,7 @@ pub(super) fn syn_ack(tcb: &mut Tcb, cx: &Context<'_>) -> SegmentOut {
     tcb.rcv.edge = tcb.rcv.edge.later(tcb.rcv.nxt + u32::from(window));
     // It may be more than our first SYN offered, before the size of the peer's segments was known.
     tcb.rcv.granted = tcb.rcv.granted.later(tcb.rcv.edge);
-    let header = TcpHeader {
+    out.header = TcpHeader {
         source_port: tcb.tuple.local.port,
         destination_port: tcb.tuple.remote.port,
         seq: tcb.snd.iss,
@@ -70,7 +69,7 @@ pub(super) fn syn_ack(tcb: &mut Tcb, cx: &Context<'_>) -> SegmentOut {
         urgent: 0,
         options,
     };
-    outgoing(&tcb.config, header, Payload::new())
+    complete(&tcb.config, Payload::new(), out);
 }
 
 /// Octets by which a segment's options exceed those that the effective MSS already allows for.
@@ -117,14 +116,14 @@ fn fin_alone(tcb: &Tcb) -> Option<SackBlock> {
     })
 }
 
-fn options(tcb: &mut Tcb, cx: &Context<'_>) -> TcpOptions {
-    let mut options = TcpOptions::default();
+fn write_options(tcb: &mut Tcb, cx: &Context<'_>, options: &mut TcpOptions) {
+    *options = TcpOptions::NONE;
     if tcb.negotiated.timestamps {
         options.timestamps = Some(tcb.clock.stamp(cx.now));
     }
     let wanted = sack_blocks_wanted(tcb);
     if wanted == 0 {
-        return options;
+        return;
     }
     if let Some(rare) = tcb.rare_if_any()
         && let Some(block) = rare.duplicate_block.take()
@@ -145,7 +144,6 @@ fn options(tcb: &mut Tcb, cx: &Context<'_>) -> TcpOptions {
             options.sack.push(block);
         }
     }
-    options
 }
 
 /// Points at the octet after the urgent text, as far as 16 bits reach (RFC 9293 3.8.5 [MUST-30] [MUST-62]).
@@ -179,12 +177,13 @@ pub(crate) struct Bare {
 }
 
 /// Builds a segment from its fields; `config` gives the IP settings.
-pub(crate) fn bare_segment(config: &Config, bare: Bare) -> SegmentOut {
-    outgoing(config, bare_header(bare), Payload::new())
+pub(crate) fn bare_segment(config: &Config, bare: Bare, out: &mut SegmentOut) {
+    out.header = bare_header(bare);
+    complete(config, Payload::new(), out);
 }
 
 /// The header with these fields and no others.
-pub(super) fn bare_header(bare: Bare) -> TcpHeader {
+fn bare_header(bare: Bare) -> TcpHeader {
     let Bare {
         tuple,
         seq,
@@ -209,13 +208,11 @@ pub(super) fn bare_header(bare: Bare) -> TcpHeader {
     }
 }
 
-fn outgoing(config: &Config, header: TcpHeader, payload: Payload) -> SegmentOut {
-    SegmentOut {
-        header,
-        payload,
-        segment_size: None,
-        ecn: Ecn::NotEct,
-        dscp: config.dscp,
-        hop_limit: config.hop_limit,
-    }
+/// What stands beside the header.
+fn complete(config: &Config, payload: Payload, out: &mut SegmentOut) {
+    out.payload = payload;
+    out.segment_size = None;
+    out.ecn = Ecn::NotEct;
+    out.dscp = config.dscp;
+    out.hop_limit = config.hop_limit;
 }

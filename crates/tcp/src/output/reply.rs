@@ -1,9 +1,8 @@
 //! Answers that leave nothing behind.
 
 use handwave_packet::Payload;
-use handwave_wire::{Ecn, OptionOrder, SeqNum, TcpFlags, TcpOptions, Timestamps};
+use handwave_wire::{Ecn, OptionOrder, SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps};
 
-use super::header::{Bare, bare_header};
 use crate::config::Config;
 use crate::segment::SegmentOut;
 use crate::tuple::Tuple;
@@ -77,29 +76,37 @@ impl Reply {
     /// The segment, on its way back over `tuple`.
     #[must_use]
     pub fn segment(&self, tuple: &Tuple) -> SegmentOut {
-        let options = TcpOptions {
-            mss: self.mss,
-            window_scale: self.window_scale,
-            sack_permitted: self.sack_permitted,
-            timestamps: self.timestamps,
-            order: self.order,
-            ..TcpOptions::default()
-        };
-        let bare = Bare {
-            tuple: *tuple,
+        let mut segment = SegmentOut::default();
+        self.write(tuple, &mut segment);
+        segment
+    }
+
+    /// Makes `segment` what [`segment`](Self::segment) returns.
+    pub fn write(&self, tuple: &Tuple, segment: &mut SegmentOut) {
+        segment.header = TcpHeader {
+            source_port: tuple.local.port,
+            destination_port: tuple.remote.port,
             seq: self.seq,
-            ack: self.ack,
-            flags: self.flags,
+            ack: self.ack.unwrap_or_default(),
+            flags: match self.ack {
+                Some(_) => self.flags | TcpFlags::ACK,
+                None => self.flags,
+            },
             window: self.window,
-            options,
+            urgent: 0,
+            options: TcpOptions {
+                mss: self.mss,
+                window_scale: self.window_scale,
+                sack_permitted: self.sack_permitted,
+                timestamps: self.timestamps,
+                order: self.order,
+                ..TcpOptions::NONE
+            },
         };
-        SegmentOut {
-            header: bare_header(bare),
-            payload: Payload::new(),
-            segment_size: None,
-            ecn: Ecn::NotEct,
-            dscp: self.dscp,
-            hop_limit: self.hop_limit,
-        }
+        segment.payload = Payload::new();
+        segment.segment_size = None;
+        segment.ecn = Ecn::NotEct;
+        segment.dscp = self.dscp;
+        segment.hop_limit = self.hop_limit;
     }
 }

@@ -12,10 +12,15 @@ use crate::segment::SegmentOut;
 use crate::tcb::Tcb;
 
 /// The RST that a handler asked for.
-pub(super) fn own_reset(tcb: &mut Tcb, cx: &Context<'_>, intent: ResetIntent) -> SegmentOut {
+pub(super) fn own_reset(
+    tcb: &mut Tcb,
+    cx: &Context<'_>,
+    intent: ResetIntent,
+    out: &mut SegmentOut,
+) {
     let dressed = tcb.config.resets == Resets::Dressed && !tcb.syn_unacknowledged();
     if intent.acknowledges && dressed {
-        return header::segment(tcb, cx, intent.seq, TcpFlags::RST, Payload::new());
+        return header::segment(tcb, cx, intent.seq, TcpFlags::RST, Payload::new(), out);
     }
     bare_segment(
         &tcb.config,
@@ -25,9 +30,10 @@ pub(super) fn own_reset(tcb: &mut Tcb, cx: &Context<'_>, intent: ResetIntent) ->
             ack: intent.acknowledges.then_some(tcb.rcv.nxt),
             flags: TcpFlags::RST,
             window: 0,
-            options: TcpOptions::default(),
+            options: TcpOptions::NONE,
         },
-    )
+        out,
+    );
 }
 
 /// The RST that makes the sender of `header` give up, or none if it carries RST itself.

@@ -20,9 +20,13 @@ use crate::timer::Timer;
 const WORTH_A_SEGMENT: u32 = 4;
 
 /// Sends the next lost octets again, if the congestion window has room for them (RFC 6675 5, NextSeg rule 1) [RFC5681-1] [RFC6675-14].
-pub(super) fn retransmission(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
+pub(super) fn retransmission(
+    tcb: &mut Tcb,
+    cx: &mut Context<'_>,
+    out: &mut SegmentOut,
+) -> Option<()> {
     if tcb.repairs.is_some() {
-        return repetition(tcb, cx);
+        return repetition(tcb, cx, out);
     }
     let (seq, missing) = tcb.scoreboard.next_lost(tcb.snd.una, tcb.snd.nxt)?;
     let len = missing.min(u32::from(segment_size(tcb)));
@@ -31,13 +35,13 @@ pub(super) fn retransmission(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<Segm
     }
     tcb.intents.retransmit = false;
     tcb.timed = None;
-    let segment = build(tcb, cx, seq, len);
+    build(tcb, cx, seq, len, out);
     tcb.scoreboard.on_retransmit(seq, len);
-    Some(segment)
+    Some(())
 }
 
 /// Sends segments again, where they are counted: the first one if it has to leave whatever the windows say, or what is lost.
-fn repetition(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
+fn repetition(tcb: &mut Tcb, cx: &mut Context<'_>, out: &mut SegmentOut) -> Option<()> {
     let size = u32::from(segment_size(tcb));
     let mut limits = repair::limits(tcb, size);
     limits.segments = limits.segments.min(trains::longest(tcb, size));
@@ -53,11 +57,16 @@ fn repetition(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
     };
     repair::on_repeated(tcb, cx.now, count, seq == una);
     tcb.timed = None;
-    Some(build(tcb, cx, seq, len))
+    build(tcb, cx, seq, len, out);
+    Some(())
 }
 
 /// There was no new text to try first: what is lost goes now.
-pub(super) fn late_repetition(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
+pub(super) fn late_repetition(
+    tcb: &mut Tcb,
+    cx: &mut Context<'_>,
+    out: &mut SegmentOut,
+) -> Option<()> {
     let nxt = tcb.snd.nxt;
     let repairs = tcb.repairs.as_deref_mut()?;
     if !repairs.new_text_first || nxt.after(repairs.high) {
@@ -65,11 +74,11 @@ pub(super) fn late_repetition(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<Seg
     }
     repairs.new_text_first = false;
     repairs.suspects_timeout = false;
-    repetition(tcb, cx)
+    repetition(tcb, cx, out)
 }
 
 /// Probes the tail with the last segment, if there was nothing new to probe with (RFC 8985 7.3).
-pub(super) fn tail_probe(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
+pub(super) fn tail_probe(tcb: &mut Tcb, cx: &mut Context<'_>, out: &mut SegmentOut) -> Option<()> {
     if !core::mem::take(&mut tcb.repairs.as_deref_mut()?.probe) {
         return None;
     }
@@ -80,12 +89,13 @@ pub(super) fn tail_probe(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentO
     repairs.probe_until = Some(nxt);
     repairs.probe_repeated = true;
     repair::rearm(tcb, cx.now);
-    Some(build(tcb, cx, seq, len))
+    build(tcb, cx, seq, len, out);
+    Some(())
 }
 
 /// With nothing known to be lost and nothing new to send, recovery sends what may be missing, and once the tail
 /// (RFC 6675 5, NextSeg rules 3 and 4).
-pub(super) fn uncertain(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
+pub(super) fn uncertain(tcb: &mut Tcb, cx: &mut Context<'_>, out: &mut SegmentOut) -> Option<()> {
     if tcb.loss != LossState::FastRecovery || tcb.repairs.is_some() || !tcb.negotiated.sack {
         return None;
     }
@@ -97,7 +107,8 @@ pub(super) fn uncertain(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOu
         }
         tcb.timed = None;
         tcb.scoreboard.on_retransmit(seq, len);
-        return Some(build(tcb, cx, seq, len));
+        build(tcb, cx, seq, len, out);
+        return Some(());
     }
     let (seq, len) = tcb.scoreboard.next_rescue(tcb.snd.una, tcb.snd.nxt, size)?;
     if !may_retransmit(tcb, seq, len) {
@@ -105,7 +116,8 @@ pub(super) fn uncertain(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOu
     }
     tcb.timed = None;
     tcb.scoreboard.on_rescue(tcb.recover);
-    Some(build(tcb, cx, seq, len))
+    build(tcb, cx, seq, len, out);
+    Some(())
 }
 
 /// Text beyond a window that the peer shrank waits for it to reopen, the first octet excepted (RFC 9293 3.8.6 [SHLD-16]).
@@ -119,7 +131,7 @@ fn may_retransmit(tcb: &Tcb, seq: SeqNum, len: u32) -> bool {
 }
 
 /// Sends text, or a FIN, or both, for the first time. Text of several writes shares segments [MUST-60] [MAY-16].
-pub(super) fn fresh(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
+pub(super) fn fresh(tcb: &mut Tcb, cx: &mut Context<'_>, out: &mut SegmentOut) -> Option<()> {
     let offer = offer(tcb, cx.now)?;
     if !tcb.is_outstanding() {
         restart_after_idle(tcb, cx.now);
@@ -135,7 +147,7 @@ pub(super) fn fresh(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
     }
     repair::on_sent(tcb, cx.now, seq, offer.len, offer.mss);
     trains::note_sent(tcb, cx, offer.len, offer.mss);
-    let segment = build(tcb, cx, seq, len);
+    build(tcb, cx, seq, len, out);
     tcb.intents.override_silly_window = false;
     if tcb.timed.is_none() && tcb.loss == LossState::Open {
         tcb.timed = Some((tcb.snd.nxt, cx.now));
@@ -143,15 +155,20 @@ pub(super) fn fresh(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
     if !tcb.timers.is_set(Timer::Retransmission) {
         restart_retransmission_timer(tcb, cx.now);
     }
-    Some(segment)
+    Some(())
 }
 
 /// One octet into a window that is shut, or the first unacknowledged one again (RFC 9293 3.8.6.1 [MUST-35] [MUST-36]).
-pub(super) fn window_probe(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<SegmentOut> {
+pub(super) fn window_probe(
+    tcb: &mut Tcb,
+    cx: &mut Context<'_>,
+    out: &mut SegmentOut,
+) -> Option<()> {
     let seq = tcb.snd.una;
     if !tcb.is_outstanding() && tcb.config.window_probe == WindowProbe::Empty {
         let empty = Payload::new();
-        return Some(header::segment(tcb, cx, seq - 1, TcpFlags::ACK, empty));
+        header::segment(tcb, cx, seq - 1, TcpFlags::ACK, empty, out);
+        return Some(());
     }
     if !tcb.is_outstanding() {
         if !tcb.has_unsent() {
@@ -163,7 +180,8 @@ pub(super) fn window_probe(tcb: &mut Tcb, cx: &mut Context<'_>) -> Option<Segmen
         }
     }
     tcb.timed = None;
-    Some(build(tcb, cx, seq, 1))
+    build(tcb, cx, seq, 1, out);
+    Some(())
 }
 
 /// Whether polling would find text to send.
@@ -241,7 +259,7 @@ pub(super) fn segment_size(tcb: &Tcb) -> u16 {
 }
 
 /// The segment of `len` sequence numbers from `seq` on: text of the send buffer, then the FIN if `len` reaches it.
-fn build(tcb: &mut Tcb, cx: &mut Context<'_>, seq: SeqNum, len: u32) -> SegmentOut {
+fn build(tcb: &mut Tcb, cx: &mut Context<'_>, seq: SeqNum, len: u32, out: &mut SegmentOut) {
     let size = segment_size(tcb);
     let text_end = tcb.text_end();
     let text_len = if seq.before(text_end) {
@@ -272,9 +290,8 @@ fn build(tcb: &mut Tcb, cx: &mut Context<'_>, seq: SeqNum, len: u32) -> SegmentO
     if text_len > 0 && pushed {
         flags |= TcpFlags::PSH;
     }
-    let mut segment = header::segment(tcb, cx, seq, flags, payload);
-    segment.segment_size = (text_len > u32::from(size)).then_some(size);
-    segment
+    header::segment(tcb, cx, seq, flags, payload, out);
+    out.segment_size = (text_len > u32::from(size)).then_some(size);
 }
 
 /// After an idle RTO the congestion window starts small again (RFC 5681 4.1) [RFC5681-20].

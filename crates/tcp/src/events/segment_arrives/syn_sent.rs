@@ -99,13 +99,14 @@ impl SynSent {
         }
     }
 
-    /// Builds the next segment: a RST that is owed, or the SYN.
-    pub(crate) fn poll_transmit(&mut self, now: Instant) -> Option<SegmentOut> {
+    /// Builds the next segment, a RST that is owed, or the SYN, where `out` lies; `false` if there is none.
+    pub(crate) fn poll_transmit(&mut self, now: Instant, out: &mut SegmentOut) -> bool {
         if let Some(reset) = self.reset.take() {
-            return Some(reset.segment(&self.tuple));
+            reset.write(&self.tuple, out);
+            return true;
         }
         if !core::mem::take(&mut self.syn_wanted) {
-            return None;
+            return false;
         }
         let linear = self.config.syn_linear_timeouts;
         let doublings = u32::from(self.attempts.saturating_sub(linear));
@@ -113,7 +114,7 @@ impl SynSent {
         let rto = self.syn_timeout(doublings);
         self.deadline = Some(now + rto);
         let mss = announced_mss(&self.config, &self.tuple, self.path);
-        Some(bare_segment(
+        bare_segment(
             &self.config,
             Bare {
                 tuple: self.tuple,
@@ -123,7 +124,9 @@ impl SynSent {
                 window: syn_window(&self.config, mss),
                 options: syn_options(&self.config, mss, self.clock.stamp(now), None),
             },
-        ))
+            out,
+        );
+        true
     }
 
     /// The SYN's timer: again, or give up after R2 [MUST-22] [MUST-23].
