@@ -135,3 +135,19 @@ fn a_fixed_buffer_gives_a_window_each_round_trip() {
     let expected = f64::from(256 << 10) / (PATH as f64 * 1_448.0 / 1_500.0);
     assert!((steady / expected - 1.0).abs() < 0.1, "{steady} {expected}");
 }
+
+/// Slow start fills a queue of one round trip, or half of one, and overshoots it by thousands of segments, every second of which is
+/// dropped: all the holes are known, and filled within a few round trips.
+#[test]
+fn what_slow_start_sends_too_much_is_repaired_in_a_second() {
+    for queue in [PATH / 2, PATH] {
+        let outcome = transfer(Config::default(), queue, 60);
+        let (steady, sender) = (outcome.steady(25), &outcome.sender);
+        println!(
+            "queue of {queue}: {steady:.3} of the link; {} segments again",
+            sender.total_retrans
+        );
+        assert!(steady >= 0.9, "{steady:.3} of the link");
+        assert_eq!(sender.timeouts, 0);
+    }
+}

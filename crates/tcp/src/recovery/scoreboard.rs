@@ -13,9 +13,10 @@
 //!
 //! # Bounds
 //!
-//! A peer chooses its SACK blocks. At most [`MAX_RANGES`] ranges are kept (4 KiB of memory); what would need one
+//! A peer chooses its SACK blocks. At most one range is kept for each KiB in flight, but 512 in any case and never more than [`MAX_RANGES`]
+//! (eight octets each, so no more than a hundredth of what the connection sends); what would need one
 //! more is ignored, as RFC 2018 allows: SACK is advice. No call costs more than a binary search and a move within
-//! those 4 KiB, whatever the peer sends (CVE-2019-11477 and its kin). [`Scoreboard::pipe`] is O(1).
+//! those octets, whatever the peer sends (CVE-2019-11477 and its kin). [`Scoreboard::pipe`] is O(1).
 
 mod ranges;
 #[cfg(test)]
@@ -39,7 +40,7 @@ pub struct SackUpdate {
     /// Octets were SACKed for the first time below ones SACKed earlier, and they were not retransmitted: the
     /// network reordered them.
     pub reordering: bool,
-    /// Blocks were ignored: outside the octets in flight, empty, or beyond [`MAX_RANGES`].
+    /// Blocks were ignored: outside the octets in flight, empty, or more than are kept.
     pub ignored: u8,
 }
 
@@ -169,6 +170,7 @@ impl Scoreboard {
             ..SackUpdate::default()
         };
         let highest_before = self.highest_sacked();
+        let most = ranges::most(nxt.since(una));
         for (index, block) in blocks.iter().enumerate() {
             let range = Range {
                 start: block.left,
@@ -181,20 +183,26 @@ impl Scoreboard {
                 update.ignored += 1;
                 continue;
             }
-            self.mark_sacked(range, highest_before, &mut update);
+            self.mark_sacked(range, most, highest_before, &mut update);
         }
         self.release_if_empty();
         update
     }
 
-    fn mark_sacked(&mut self, range: Range, highest: Option<SeqNum>, update: &mut SackUpdate) {
+    fn mark_sacked(
+        &mut self,
+        range: Range,
+        most: usize,
+        highest: Option<SeqNum>,
+        update: &mut SackUpdate,
+    ) {
         let Board {
             ranges,
             lost,
             retransmitted,
             ..
         } = &mut **self.board.get_or_insert_default();
-        let inserted = ranges.insert(range, |added| {
+        let inserted = ranges.insert(range, most, |added| {
             update.newly_sacked += added.len();
             update.reordering |= highest.is_some_and(|highest| added.start.before(highest))
                 && !retransmitted.is_above(added.start);

@@ -13,8 +13,9 @@ use handwave_wire::{SackBlock, SackBlocks, SeqNum};
 use super::{COMPACT_OCTETS_MAX, distance, shares};
 use crate::buffer::piece::{OVERHEAD, Piece, compact};
 
-/// The most stretches of octets beyond a gap that one connection keeps.
-pub const RUNS_MAX: usize = 512;
+/// The most stretches of octets beyond a gap that one connection keeps: enough for a window of 33 MB of which a full queue dropped every
+/// second segment. What they cost is charged, so a connection with a smaller buffer keeps fewer.
+pub const RUNS_MAX: usize = 16_384;
 
 /// How many runs are remembered in the order in which they were reported: as many as an option has room for.
 const RECENT_MAX: usize = 4;

@@ -4,10 +4,19 @@ use alloc::collections::VecDeque;
 
 use handwave_wire::SeqNum;
 
-/// The most SACKed ranges kept for one connection.
-///
-/// Each is a hole in the flight; a flight of 10 MB that lost one segment in twenty has some 350.
-pub const MAX_RANGES: usize = 512;
+/// The most SACKed ranges kept for one connection, whatever is in flight.
+pub const MAX_RANGES: usize = 16_384;
+/// So many are kept in any case.
+const RANGES_ALWAYS: usize = 512;
+/// Octets in flight for each range that is kept beyond those: a path that drops every second segment, as the end of slow start does to a queue
+/// that is full, leaves one for two segments.
+const OCTETS_PER_RANGE: u32 = 1_024;
+
+/// How many ranges are kept of `flight` octets.
+pub(super) fn most(flight: u32) -> usize {
+    let most = usize::try_from(flight / OCTETS_PER_RANGE).unwrap_or(MAX_RANGES);
+    most.clamp(RANGES_ALWAYS, MAX_RANGES)
+}
 
 /// The octets `[start, end)`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,8 +79,13 @@ impl Ranges {
             .partition_point(|range| range.end.at_or_before(seq))
     }
 
-    /// Adds a range and shows `on_added` each piece of it that was not there. `false`: there are too many ranges.
-    pub(super) fn insert(&mut self, range: Range, mut on_added: impl FnMut(Range)) -> bool {
+    /// Adds a range and shows `on_added` each piece of it that was not there. `false`: it would be one more than `most`.
+    pub(super) fn insert(
+        &mut self,
+        range: Range,
+        most: usize,
+        mut on_added: impl FnMut(Range),
+    ) -> bool {
         // The ranges that overlap or touch it are list[first..last].
         let first = self.list.partition_point(|old| old.end.before(range.start));
         let mut last = first;
@@ -93,7 +107,7 @@ impl Ranges {
             merged.end = merged.end.later(old.end);
             last += 1;
         }
-        if first == last && self.list.len() >= MAX_RANGES {
+        if first == last && self.list.len() >= most {
             return false;
         }
         if from.before(range.end) {
