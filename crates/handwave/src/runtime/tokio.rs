@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 #[cfg(unix)]
-use ::tokio::io::unix::AsyncFd;
+use ::tokio::io::{Interest, unix::AsyncFd};
 use ::tokio::runtime::Handle;
 use ::tokio::time::{self, Sleep};
 use handwave_tcp::Instant;
@@ -72,14 +72,12 @@ impl Runtime for TokioRuntime {
 
     #[cfg(unix)]
     fn watch(&self, descriptor: BorrowedFd<'_>) -> io::Result<Box<dyn Watch>> {
-        let _context = self.handle.enter();
         let descriptor = descriptor.try_clone_to_owned()?;
-        #[expect(
-            deprecated,
-            reason = "sound for an `OwnedFd`, which never changes its descriptor; the other constructors are unsafe"
-        )]
-        let watched = AsyncFd::new(descriptor)?;
-        Ok(Box::new(TokioWatch(watched)))
+        Ok(Box::new(TokioWatch {
+            handle: self.handle.clone(),
+            readable: registered(&self.handle, descriptor, Interest::READABLE)?,
+            writable: None,
+        }))
     }
 
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
@@ -122,20 +120,50 @@ impl Timer for TokioTimer {
     }
 }
 
-/// A descriptor of its own for what the device has open: the reactor holds it whatever becomes of the device.
+/// Descriptors of its own for what the device has open: the reactor holds them whatever becomes of the device.
+///
+/// A device can nearly always send, and the kernel says so with whatever else it has to say. So nobody asks before
+/// somebody wants to know: otherwise each packet that has been read already would end the next wait for nothing.
 #[cfg(unix)]
-struct TokioWatch(AsyncFd<OwnedFd>);
+struct TokioWatch {
+    handle: Handle,
+    readable: AsyncFd<OwnedFd>,
+    writable: Option<AsyncFd<OwnedFd>>,
+}
+
+#[cfg(unix)]
+fn registered(
+    handle: &Handle,
+    descriptor: OwnedFd,
+    interest: Interest,
+) -> io::Result<AsyncFd<OwnedFd>> {
+    let _context = handle.enter();
+    #[expect(
+        deprecated,
+        reason = "sound for an `OwnedFd`, which never changes its descriptor; the other constructors are unsafe"
+    )]
+    AsyncFd::with_interest(descriptor, interest)
+}
 
 /// The readiness is cleared before the caller tries, not after: what comes about in between is then told again.
 #[cfg(unix)]
 impl Watch for TokioWatch {
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.0.poll_read_ready(cx))?.clear_ready();
+        ready!(self.readable.poll_read_ready(cx))?.clear_ready();
         Poll::Ready(Ok(()))
     }
 
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.0.poll_write_ready(cx))?.clear_ready();
+        let writable = match &mut self.writable {
+            Some(writable) => writable,
+            None => {
+                let descriptor = self.readable.get_ref().try_clone()?;
+                let interest = Interest::WRITABLE;
+                self.writable
+                    .insert(registered(&self.handle, descriptor, interest)?)
+            }
+        };
+        ready!(writable.poll_write_ready(cx))?.clear_ready();
         Poll::Ready(Ok(()))
     }
 }
