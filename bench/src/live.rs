@@ -23,6 +23,7 @@ use std::time::Duration;
 use crate::report::{Better, Report, median};
 use clients::Latencies;
 use contestant::{Contestant, Mode};
+use handwave_async::Handwave;
 
 pub(crate) use flood::run as tun_flood;
 pub(crate) use http::run as http;
@@ -46,14 +47,19 @@ impl Settings {
 }
 
 const OURS: &str = "handwave";
-/// The same with a driver that goes on asking the device for a while.
-const OURS_POLLING: &str = "handwave, busy polling";
+/// The same with a driver that never goes on asking the device, and with one that always does for a while.
+const OURS_NEVER_POLLING: &str = "handwave, never polling";
+const OURS_POLLING: &str = "handwave, polling 50 us";
+/// What is added to the name of a case for each.
+const SUFFIXES: [(&str, &str); 3] = [
+    (OURS, ""),
+    (OURS_NEVER_POLLING, "-never-polling"),
+    (OURS_POLLING, "-polling-50us"),
+];
 
 /// Everybody who is to be measured in this mode, ourselves first.
 fn contestants(settings: &Settings, mode: Mode) -> Vec<Box<dyn Contestant>> {
-    let mut all: Vec<Box<dyn Contestant>> = [Duration::ZERO, handwave_async::BUSY_POLL]
-        .map(|busy_poll| Box::new(handwave_async::Handwave(busy_poll)) as _)
-        .into();
+    let mut all: Vec<Box<dyn Contestant>> = Handwave::ALL.map(|own| Box::new(own) as _).into();
     all.extend(floor::variants());
     all.push(Box::new(two_tuns::TwoTuns));
     if mode == Mode::Plain {
@@ -153,7 +159,7 @@ fn add(
     if !figures.iter().any(|(name, _)| is_ours(name)) {
         eprintln!("{bench} {case}: no figure of ours");
     }
-    for (own, suffix) in [(OURS, ""), (OURS_POLLING, "-busy-polling")] {
+    for (own, suffix) in SUFFIXES {
         let Some((_, ours)) = figures.iter().find(|(name, _)| *name == own) else {
             continue;
         };
@@ -177,6 +183,7 @@ fn ready(bench: &str) -> bool {
 pub(crate) fn all(report: &mut Report, settings: &Settings) {
     tun(report, settings);
     rr(report, settings);
+    paced(report, settings);
     conn(report, settings);
     http(report, settings);
     tun_flood(report, settings);
@@ -225,6 +232,27 @@ pub(crate) fn rr(report: &mut Report, settings: &Settings) {
     }
 }
 
+/// 64 octets there and back so many times a second, and the processor time that each costs who answers.
+pub(crate) fn paced(report: &mut Report, settings: &Settings) {
+    if !ready("paced") {
+        return;
+    }
+    for rate in [100, 1_000, 10_000] {
+        let case = format!("{rate}-a-second");
+        if !settings.wants(&case) {
+            continue;
+        }
+        let mut all = contestants(settings, Mode::Plain);
+        // It answers in another process.
+        all.retain(|one| one.name() != peers::IN_A_PROCESS);
+        let turns = take_turns(settings, all, Mode::Plain, |span| {
+            clients::paced(span, rate)
+        });
+        let figures = figures(&turns, Better::Less, |taken| *taken);
+        add(report, "paced", (&case, "us", Better::Less), &figures);
+    }
+}
+
 /// Connect, one octet, close.
 pub(crate) fn conn(report: &mut Report, settings: &Settings) {
     if !ready("conn") {
@@ -251,7 +279,7 @@ fn queues(report: &mut Report, settings: &Settings) {
         return;
     }
     let both: Vec<Box<dyn Contestant>> = vec![
-        Box::new(handwave_async::Handwave(Duration::ZERO)),
+        Box::new(Handwave::Adaptive),
         Box::new(handwave_async::TwoQueues),
     ];
     let take = |span| clients::connections(span, 64);

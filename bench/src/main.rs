@@ -113,6 +113,9 @@ enum Benchmark {
     /// A message of 64 octets there and back over a real TUN. Needs root.
     #[cfg(target_os = "linux")]
     Rr(Live),
+    /// The same 100, 1,000 and 10,000 times a second: processor time for each. Needs root.
+    #[cfg(target_os = "linux")]
+    Paced(Live),
     /// Connections over a real TUN: connect, one octet, close. Needs root.
     #[cfg(target_os = "linux")]
     Conn(Live),
@@ -267,6 +270,8 @@ fn main() {
         Benchmark::Tun(live) => live::tun(&mut report, &live.settings()),
         #[cfg(target_os = "linux")]
         Benchmark::Rr(live) => live::rr(&mut report, &live.settings()),
+        #[cfg(target_os = "linux")]
+        Benchmark::Paced(live) => live::paced(&mut report, &live.settings()),
         #[cfg(target_os = "linux")]
         Benchmark::Conn(live) => live::conn(&mut report, &live.settings()),
         #[cfg(target_os = "linux")]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_linger;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::contestant::{APPLICATION_BUFFER, CHARGEN, DISCARD, ECHO, ONE_OCTET, SERVER};
 
@@ -119,6 +120,36 @@ pub(super) fn ping_pong(span: Duration) -> io::Result<Latencies> {
     let rate = sorted.len() as f64 / begin.elapsed().as_secs_f64();
     sorted.sort_by(f64::total_cmp);
     Ok(Latencies { rate, sorted })
+}
+
+/// A message of 64 octets there and back so many times a second: microseconds of processor time that the other threads of this process spend on one.
+pub(super) fn paced(span: Duration, rate: u32) -> io::Result<f64> {
+    let mut stream = connect(ECHO)?;
+    let mut message = [0x5A; MESSAGE];
+    let pause = Duration::from_secs(1) / rate;
+    let mut run = |span: Duration| -> io::Result<u32> {
+        let begin = Instant::now();
+        let mut count = 0;
+        while begin.elapsed() < span {
+            stream.write_all(&message)?;
+            stream.read_exact(&mut message)?;
+            count += 1;
+            std::thread::sleep((pause * count).saturating_sub(begin.elapsed()));
+        }
+        Ok(count)
+    };
+    run(WARM_UP)?;
+    let before = others_processor_time();
+    // The answers to the first messages are no reason to count less than a second of pauses.
+    let count = run(span.max(Duration::from_secs(1)))?;
+    let spent = others_processor_time() - before;
+    Ok(spent.as_secs_f64() * 1e6 / f64::from(count))
+}
+
+/// What all threads of this process but the calling one have spent.
+fn others_processor_time() -> Duration {
+    let spent = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
+    spent(ClockId::ProcessCPUTime).saturating_sub(spent(ClockId::ThreadCPUTime))
 }
 
 /// Connections a second: connect, read the octet and the end, close. The close is a reset, so that no end is left with a

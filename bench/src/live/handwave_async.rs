@@ -13,23 +13,42 @@ use super::contestant::{
 };
 use super::services;
 
-/// With this busy polling.
-pub(super) struct Handwave(pub(super) Duration);
+/// How long the driver goes on asking the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handwave {
+    /// As long as it finds out by itself that it pays: the default.
+    Adaptive,
+    /// Not at all.
+    NeverPolling,
+    /// Always for 50 us.
+    Polling,
+}
 
-/// What busy polling is measured with.
-pub(super) const BUSY_POLL: Duration = Duration::from_micros(50);
+impl Handwave {
+    pub(super) const ALL: [Self; 3] = [Self::Adaptive, Self::NeverPolling, Self::Polling];
+    const SPAN: Duration = Duration::from_micros(50);
+
+    fn set(self, builder: handwave::Builder) -> handwave::Builder {
+        match self {
+            Self::Adaptive => builder,
+            Self::NeverPolling => builder.busy_poll(Duration::ZERO),
+            Self::Polling => builder.busy_poll(Self::SPAN),
+        }
+    }
+}
 
 impl Contestant for Handwave {
     fn name(&self) -> &'static str {
-        match self.0 {
-            Duration::ZERO => super::OURS,
-            _ => super::OURS_POLLING,
+        match self {
+            Self::Adaptive => super::OURS,
+            Self::NeverPolling => super::OURS_NEVER_POLLING,
+            Self::Polling => super::OURS_POLLING,
         }
     }
 
     fn start(&self, mode: Mode) -> io::Result<Running> {
-        let (tun, busy_poll) = (client_tun(mode)?, self.0);
-        run(move || async move { serve([tun], busy_poll) })
+        let (tun, own) = (client_tun(mode)?, *self);
+        run(move || async move { serve([tun], own) })
     }
 }
 
@@ -45,7 +64,7 @@ impl Contestant for TwoQueues {
         let queues = client_queues(mode, 2)?;
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         runtime.worker_threads(queues.len());
-        run_on(runtime, || async move { serve(queues, Duration::ZERO) })
+        run_on(runtime, || async move { serve(queues, Handwave::Adaptive) })
     }
 }
 
@@ -99,8 +118,8 @@ fn builder(queues: impl IntoIterator<Item = Tun>) -> handwave::Builder {
     Stack::builder().queues(queues).address(SERVER, PREFIX_LEN)
 }
 
-fn serve(queues: impl IntoIterator<Item = Tun>, busy_poll: Duration) -> io::Result<Stack> {
-    let stack = builder(queues).busy_poll(busy_poll).spawn()?;
+fn serve(queues: impl IntoIterator<Item = Tun>, own: Handwave) -> io::Result<Stack> {
+    let stack = own.set(builder(queues)).spawn()?;
     let listen = |port: u16| TcpListener::bind(&stack, (SERVER, port).into());
     for port in [DISCARD, CHARGEN, ECHO, ONE_OCTET] {
         accept(port, listen(port)?);

@@ -59,12 +59,15 @@ fn start(mode: Mode, serve: Serve) -> io::Result<Running> {
     )
 }
 
+/// Who runs in a process of its own.
+pub(super) const IN_A_PROCESS: &str = "ipstack 1.0";
+
 /// ipstack in a process of its own: its streams wait for each other when their runtime ends, for ever at times.
 struct Ipstack;
 
 impl Contestant for Ipstack {
     fn name(&self) -> &'static str {
-        "ipstack 1.0"
+        IN_A_PROCESS
     }
 
     fn start(&self, _mode: Mode) -> io::Result<Running> {

@@ -64,7 +64,7 @@ pub(crate) use stats::StatsArgs;
 #[cfg(target_os = "linux")]
 pub(crate) use top::TopArgs;
 #[cfg(target_os = "linux")]
-pub(crate) use tun::{InterfaceName, OffloadArg, TunArgs};
+pub(crate) use tun::{BusyPoll, InterfaceName, OffloadArg, TunArgs};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use handwave_story::Language;

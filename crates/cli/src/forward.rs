@@ -30,7 +30,12 @@ pub(crate) fn run(args: &ForwardArgs, common: &Common) -> Result<ExitCode, Failu
         let tun = tun::open(&args.tun, &args.addresses)?;
         let banner = banner(&tun);
         let control = Wish::new("handwave forward", &args.control);
-        let live = Live::start(Interface::Tun(tun), &args.addresses, &tuning, &control)?;
+        let live = Live::start(
+            Interface::on_tun(tun, args.tun.busy_poll),
+            &args.addresses,
+            &tuning,
+            &control,
+        )?;
         let forwarder = Forwarder::new(&live.stack, ForwarderConfig::default())
             .map_err(|error| Failure::new(Kind::Failed, "cannot forward").because(error))?;
         live.tasks.spawn(forward(forwarder, live.tasks.clone()));

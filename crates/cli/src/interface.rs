@@ -6,13 +6,19 @@ use std::net::IpAddr;
 use handwave::{Builder, Stack};
 use handwave_device::{InterfaceAddress, PacketSocket, PacketSocketBuilder, PacketSocketError};
 
-use crate::args::{InterfaceName, OffloadArg, PacketArgs, TunArgs};
+use crate::args::{BusyPoll, InterfaceName, OffloadArg, PacketArgs, TunArgs};
 use crate::failure::{Failure, Kind};
 use crate::tun::{self, OpenTun};
 
-/// An interface, open.
+/// An interface, open, and how it is asked for packets.
 #[derive(Debug)]
-pub(crate) enum Interface {
+pub(crate) struct Interface {
+    kind: InterfaceKind,
+    busy_poll: BusyPoll,
+}
+
+#[derive(Debug)]
+enum InterfaceKind {
     Tun(OpenTun),
     Packet(Box<OpenPacketSocket>),
 }
@@ -32,38 +38,33 @@ impl Interface {
         packet: &PacketArgs,
         ours: &[InterfaceAddress],
     ) -> Result<Self, Failure> {
-        let Some(name) = &packet.packet else {
-            return Ok(Self::Tun(tun::open(tun, ours)?));
+        let kind = match &packet.packet {
+            None => InterfaceKind::Tun(tun::open(tun, ours)?),
+            Some(name) => InterfaceKind::Packet(open_packet_socket(name, tun, packet, ours)?),
         };
-        tun::check(tun, ours)?;
-        let mut builder =
-            PacketSocketBuilder::new(&name.name).offload(!matches!(tun.offload, OffloadArg::Off));
-        if let Some(mac) = packet.mac {
-            builder = builder.mac(mac.0);
-        }
-        let open = || builder.open();
-        let opened = match &name.namespace {
-            None => open(),
-            Some(namespace) => tun::within(namespace, open)?,
-        };
-        Ok(Self::Packet(Box::new(OpenPacketSocket {
-            socket: opened.map_err(|error| failure(name, &error))?,
-            name: name.clone(),
-            gateways: packet.gateways.clone(),
-        })))
+        Ok(Self {
+            kind,
+            busy_poll: tun.busy_poll,
+        })
+    }
+
+    /// Stands on an open TUN.
+    pub(crate) const fn on_tun(tun: OpenTun, busy_poll: BusyPoll) -> Self {
+        let kind = InterfaceKind::Tun(tun);
+        Self { kind, busy_poll }
     }
 
     pub(crate) const fn name(&self) -> &InterfaceName {
-        match self {
-            Self::Tun(tun) => &tun.name,
-            Self::Packet(packet) => &packet.name,
+        match &self.kind {
+            InterfaceKind::Tun(tun) => &tun.name,
+            InterfaceKind::Packet(packet) => &packet.name,
         }
     }
 
     /// How it came to be and how it is reached, as the rest of a text that has named it.
     pub(crate) fn origin(&self, ours: &[InterfaceAddress]) -> String {
-        match self {
-            Self::Tun(tun) => {
+        match &self.kind {
+            InterfaceKind::Tun(tun) => {
                 let mut text = format!("{}\n", tun.origin());
                 let kernel = tun.created.as_ref();
                 if kernel.is_none_or(Vec::is_empty) {
@@ -77,7 +78,7 @@ impl Interface {
                 }
                 text
             }
-            Self::Packet(packet) => format!(
+            InterfaceKind::Packet(packet) => format!(
                 " as {}, beside this machine, which does not reach it there\n",
                 packet.socket.mac()
             ),
@@ -86,14 +87,43 @@ impl Interface {
 
     /// A stack that stands on it.
     pub(crate) fn stack(self) -> Builder {
-        match self {
-            Self::Tun(tun) => Stack::builder().queues(tun.queues),
-            Self::Packet(packet) => {
+        let builder = match self.kind {
+            InterfaceKind::Tun(tun) => Stack::builder().queues(tun.queues),
+            InterfaceKind::Packet(packet) => {
                 let builder = Stack::builder().device(packet.socket);
                 packet.gateways.into_iter().fold(builder, Builder::gateway)
             }
+        };
+        match self.busy_poll {
+            BusyPoll::Auto => builder,
+            BusyPoll::For(span) => builder.busy_poll(span),
         }
     }
+}
+
+/// Opens a packet socket on the interface of this name.
+fn open_packet_socket(
+    name: &InterfaceName,
+    tun: &TunArgs,
+    packet: &PacketArgs,
+    ours: &[InterfaceAddress],
+) -> Result<Box<OpenPacketSocket>, Failure> {
+    tun::check(tun, ours)?;
+    let mut builder =
+        PacketSocketBuilder::new(&name.name).offload(!matches!(tun.offload, OffloadArg::Off));
+    if let Some(mac) = packet.mac {
+        builder = builder.mac(mac.0);
+    }
+    let open = || builder.open();
+    let opened = match &name.namespace {
+        None => open(),
+        Some(namespace) => tun::within(namespace, open)?,
+    };
+    Ok(Box::new(OpenPacketSocket {
+        socket: opened.map_err(|error| failure(name, &error))?,
+        name: name.clone(),
+        gateways: packet.gateways.clone(),
+    }))
 }
 
 /// What a user needs to know, and to do, when a packet socket cannot be had.

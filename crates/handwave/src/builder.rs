@@ -12,7 +12,7 @@ use handwave_wire::ethernet::MacAddr;
 
 #[cfg(all(unix, feature = "control"))]
 use crate::control::{Control, ControlOptions};
-use crate::driver::Driver;
+use crate::driver::{BusyPoll, Driver};
 use crate::error::Error;
 use crate::forwarder::Sessions;
 use crate::runtime::{Runtime, TokioRuntime};
@@ -33,7 +33,7 @@ pub struct Builder {
     config: StackConfig,
     secrets: Option<Secrets>,
     runtime: Option<Arc<dyn Runtime>>,
-    busy_poll: Duration,
+    busy_poll: BusyPoll,
     #[cfg(all(unix, feature = "control"))]
     control: Option<ControlOptions>,
 }
@@ -48,7 +48,7 @@ impl Builder {
             config: StackConfig::default(),
             secrets: None,
             runtime: None,
-            busy_poll: Duration::ZERO,
+            busy_poll: BusyPoll::Adaptive,
             #[cfg(all(unix, feature = "control"))]
             control: None,
         }
@@ -142,12 +142,17 @@ impl Builder {
     }
 
     /// How long to go on asking the device after something has arrived before waiting for it (busy polling), as `SO_BUSY_POLL` has the
-    /// kernel do; zero, the default, waits at once.
+    /// kernel do; zero waits at once.
     ///
-    /// An answer that comes within this time costs nobody a way through the scheduler, which is most of the time that a
-    /// small message takes. The price is a processor for as long as messages keep coming, and for this time after the last; a stack at rest costs
-    /// nothing. Other tasks of the runtime have their turns in between. Useful are 20 to 100 microseconds, and only where a processor is
-    /// to spare: the other end must not need it.
+    /// An answer that comes within this time costs nobody a way through the scheduler, which is most of the time that a small
+    /// message takes. The price is a processor for as long as messages keep coming, and for this time after the last. Other tasks of the
+    /// runtime have their turns in between.
+    ///
+    /// By default the driver decides by what it has seen, as the kernel does where it polls for interrupts or for halted guests. It asks
+    /// for at most 50 microseconds, and only while packets keep coming within that time: a conversation back and forth or a stream hardly
+    /// sleeps, traffic with longer pauses costs what it does without asking, and a stack at rest costs nothing. It does not ask at all where the
+    /// process has no more processors than the stack has queues, nor on devices without a descriptor. Set a span where the time that the first messages after a pause take
+    /// matters more than the processor, and zero where its power does.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -162,7 +167,7 @@ impl Builder {
     /// ```
     #[must_use]
     pub fn busy_poll(mut self, span: Duration) -> Self {
-        self.busy_poll = span;
+        self.busy_poll = BusyPoll::Fixed(span);
         self
     }
 
@@ -245,7 +250,10 @@ impl Builder {
         }
         let handles = Handles::new(shards.iter().cloned().map(Handle::new));
         let drivers = shards.into_iter().zip(devices);
-        let drivers = drivers.map(|(shared, device)| Driver::new(shared, device, self.busy_poll));
+        let busy_poll = self
+            .busy_poll
+            .where_there_are(processors(), usize::from(count));
+        let drivers = drivers.map(|(shared, device)| Driver::new(shared, device, busy_poll));
         Ok((Stack::new(handles), drivers.collect()))
     }
 
@@ -310,6 +318,11 @@ impl std::fmt::Debug for Builder {
             .field("gateways", &self.gateways)
             .finish_non_exhaustive()
     }
+}
+
+/// Processors that this process may use.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 const NO_DEVICE: &str = "a stack needs a device";

@@ -10,8 +10,9 @@
 //! runtime's queue once, and an answer leaves with the acknowledgment, the window that reading has opened, and one look at the
 //! device, as if the task had been called by the driver.
 //!
-//! Between turns it rests until the device is ready, the stack's deadline passes, or a call of the application wakes it. Where busy polling
-//! is asked for, it goes on turning for a while after something has arrived, each time at the end of the runtime's queue.
+//! Between turns it rests until the device is ready, the stack's deadline passes, or a call of the application wakes it. While
+//! experience says that packets will come before that could have paid (`polling.rs`), it asks the device again instead, each time at the end of
+//! the runtime's queue.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -34,15 +35,16 @@ use crate::shared::{Inner, Shared};
 use crate::waiting::{Place, Waiting};
 
 mod burst;
+mod polling;
 
 use burst::Burst;
+pub(crate) use polling::BusyPoll;
+use polling::Polling;
 
 /// Packets taken from the device, and from the stack, in one turn.
 const BATCH_MAX: usize = 64;
 /// Octets after which nothing more is taken from the stack in one turn: a super-segment, or 32 packets of 1500 octets.
 const OUTPUT_MAX: usize = 48 << 10;
-/// How often a device is asked again that nothing comes from, where time stands still meanwhile, as virtual time does.
-const BUSY_ASKS_MAX: u32 = 10_000;
 /// Turns before other tasks of the runtime have theirs.
 const TURNS_MAX: usize = 8;
 
@@ -60,12 +62,10 @@ pub struct Driver {
     #[cfg(unix)]
     watch: Option<Box<dyn Watch>>,
     burst: Burst,
-    /// How long to go on asking after something has arrived, and until when that is.
-    busy_poll: Duration,
-    busy_until: Option<Instant>,
-    /// How often it may still ask until then.
-    busy_asks: u32,
+    polling: Polling,
     paused: Pause,
+    /// Of the stack, as of the last turn.
+    deadline: Option<Instant>,
     /// The stack's deadline has passed.
     due: bool,
     /// Received, about to be handed to the stack.
@@ -106,8 +106,13 @@ impl Driver {
     pub(crate) fn new(
         shared: Arc<Shared>,
         device: Box<dyn Device + Send>,
-        busy_poll: Duration,
+        busy_poll: BusyPoll,
     ) -> Self {
+        // Who wakes the driver without the kernel's help is no faster by being asked.
+        let rule = match (busy_poll, device.readiness()) {
+            (BusyPoll::Adaptive, Readiness::Wakers(_)) => BusyPoll::Fixed(Duration::ZERO),
+            (rule, _) => rule,
+        };
         Self {
             shared,
             device,
@@ -115,10 +120,9 @@ impl Driver {
             #[cfg(unix)]
             watch: None,
             burst: Burst::default(),
-            busy_poll,
-            busy_until: None,
-            busy_asks: 0,
+            polling: Polling::new(rule),
             paused: Pause::None,
+            deadline: None,
             due: false,
             received: Vec::with_capacity(BATCH_MAX),
             strays: Vec::new(),
@@ -194,9 +198,7 @@ impl Driver {
             // Acknowledgments of what was sent, for instance.
             self.burst.announce();
         }
-        if self.burst.may_have_come() {
-            self.receive()?;
-        }
+        self.take_what_came()?;
         Ok(
             match (more && sent) || self.due || !self.received.is_empty() {
                 true => Turn::More,
@@ -211,19 +213,41 @@ impl Driver {
             .device
             .receive(self.burst.expected(), &mut self.received)?;
         self.burst.took(count);
-        if count > 0 && self.busy_poll > Duration::ZERO {
-            self.busy_until = Some(self.shared.runtime.now() + self.busy_poll);
-            self.busy_asks = BUSY_ASKS_MAX;
+        if count > 0 && self.polling.is_waiting() {
+            self.polling.came(self.shared.runtime.now());
         }
         Ok(())
     }
 
     /// Whether to ask the device again instead of resting.
-    fn is_busy_polling(&mut self) -> bool {
-        let goes_on = |until| self.busy_asks > 0 && self.shared.runtime.now() < until;
-        self.busy_until = self.busy_until.filter(|until| goes_on(*until));
-        self.busy_asks = self.busy_asks.saturating_sub(1);
-        self.busy_until.is_some()
+    fn asks_again(&mut self) -> bool {
+        !self.polling.is_off() && self.polling.asks_again(self.shared.runtime.now())
+    }
+
+    /// Asks the device once more, where that is all there is to do; ready when there is more.
+    fn ask(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.polling.is_asking() {
+            return Poll::Ready(Ok(()));
+        }
+        self.burst.announce();
+        self.receive()?;
+        let now = self.shared.runtime.now();
+        let is_due = self.deadline.is_some_and(|due| due <= now);
+        if !self.received.is_empty() || is_due || self.is_called(cx) {
+            return Poll::Ready(Ok(()));
+        }
+        if self.polling.asks_again(now) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        ready!(self.rest(self.deadline, cx))?;
+        Poll::Ready(self.take_what_came())
+    }
+
+    /// Whether a call of the application, or another shard, has something for this driver.
+    fn is_called(&self, cx: &mut Context<'_>) -> bool {
+        let Shared { group, shard, .. } = &*self.shared;
+        self.shared.lock().driver.is_none() || group.poll_mail(*shard, cx).is_ready()
     }
 
     /// Takes what the device has, if that may be why the driver runs again after a rest.
@@ -243,6 +267,10 @@ impl Driver {
                 }
             }
         }
+        self.take_what_came()
+    }
+
+    fn take_what_came(&mut self) -> io::Result<()> {
         match self.burst.may_have_come() {
             true => self.receive(),
             false => Ok(()),
@@ -298,22 +326,18 @@ impl Driver {
     /// Turns until there is nothing to do.
     fn run(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.look_at_device(cx)?;
-        if self.busy_until.is_some() && self.burst.may_have_come() {
-            self.receive()?;
-        }
+        ready!(self.ask(cx))?;
         for _ in 0..TURNS_MAX {
             match self.turn(cx.waker())? {
                 Turn::More => {}
                 Turn::Yield => break,
-                Turn::Rest(_) if self.is_busy_polling() => {
-                    self.burst.announce();
-                    break;
-                }
                 Turn::Rest(deadline) => {
-                    ready!(self.rest(deadline, cx))?;
-                    if self.burst.may_have_come() {
-                        self.receive()?;
+                    self.deadline = deadline;
+                    if self.asks_again() {
+                        break;
                     }
+                    ready!(self.rest(deadline, cx))?;
+                    self.take_what_came()?;
                 }
                 Turn::Over => return Poll::Ready(Ok(())),
             }

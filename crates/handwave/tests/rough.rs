@@ -312,12 +312,12 @@ struct Sendings {
     asked: AtomicUsize,
 }
 
-struct Measured {
-    device: MemoryDevice,
+struct Measured<D = MemoryDevice> {
+    device: D,
     sendings: Arc<Sendings>,
 }
 
-impl Device for Measured {
+impl<D: Device> Device for Measured<D> {
     fn medium(&self) -> Medium {
         self.device.medium()
     }
@@ -370,7 +370,8 @@ async fn a_long_queue_is_sent_bit_by_bit_with_a_look_at_what_comes_back() {
 #[tokio::test(start_paused = true)]
 async fn busy_polling_asks_for_a_while_and_rests_where_nothing_comes() {
     let mut asked = Vec::new();
-    for busy_poll in [Duration::ZERO, Duration::from_micros(50)] {
+    // By default a device is not asked that wakes the driver by itself.
+    for busy_poll in [None, Some(Duration::ZERO), Some(Duration::from_micros(50))] {
         let (left, right) = wire(1_500, 256);
         let sendings = Arc::<Sendings>::default();
         let device = Measured {
@@ -379,8 +380,11 @@ async fn busy_polling_asks_for_a_while_and_rests_where_nothing_comes() {
         };
         let client = Stack::builder().device(device).address([10, 0, 0, 1], 24);
         let server = Stack::builder().device(right).address([10, 0, 0, 2], 24);
-        let client = client.busy_poll(busy_poll).spawn().unwrap();
-        let server = server.spawn().unwrap();
+        let client = match busy_poll {
+            None => client,
+            Some(span) => client.busy_poll(span),
+        };
+        let (client, server) = (client.spawn().unwrap(), server.spawn().unwrap());
         within(talk(&client, &server, &text(1_000))).await;
         let until_now = || sendings.asked.load(Ordering::Relaxed);
         tokio::time::sleep(Duration::from_secs(1_000)).await;
@@ -389,5 +393,39 @@ async fn busy_polling_asks_for_a_while_and_rests_where_nothing_comes() {
         assert_eq!(until_now(), before, "at rest it costs nothing");
         asked.push(before);
     }
-    assert!(asked[0] < 100 && asked[1] > 1_000, "{asked:?}");
+    assert_eq!(asked[0], asked[1]);
+    assert!(asked[0] < 100 && asked[2] > 1_000, "{asked:?}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_device_with_a_descriptor_is_not_asked_at_rest() {
+    use handwave::device::{Framing, Tun};
+
+    let (left, right) = std::os::unix::net::UnixDatagram::pair().unwrap();
+    let [left, right] =
+        [left, right].map(|end| Tun::from_fd(end.into(), 1_500, Framing::Plain).unwrap());
+    let sendings = Arc::<Sendings>::default();
+    let device = Measured {
+        device: left,
+        sendings: Arc::clone(&sendings),
+    };
+    let client = Stack::builder().device(device).address([10, 0, 0, 1], 24);
+    let server = Stack::builder().device(right).address([10, 0, 0, 2], 24);
+    let (client, server) = (client.spawn().unwrap(), server.spawn().unwrap());
+    let listener = TcpListener::bind(&server, SERVER).unwrap();
+    let (ours, theirs) = tokio::join!(TcpStream::connect(&client, SERVER), listener.accept());
+    let (mut ours, mut theirs) = (ours.unwrap(), theirs.unwrap().0);
+    let mut message = [1; 64];
+    for _ in 0..1_000 {
+        ours.write_all(&message).await.unwrap();
+        theirs.read_exact(&mut message).await.unwrap();
+        theirs.write_all(&message).await.unwrap();
+        ours.read_exact(&mut message).await.unwrap();
+    }
+    // Until the last acknowledgment has been sent, and was asked for long enough.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let before = sendings.asked.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(sendings.asked.load(Ordering::Relaxed), before);
 }

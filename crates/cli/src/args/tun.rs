@@ -3,9 +3,12 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use handwave_device::{InterfaceAddress, Offload};
+
+use crate::units;
 
 /// The interface.
 #[derive(clap::Args, Debug)]
@@ -26,6 +29,28 @@ pub(crate) struct TunArgs {
     /// Queues of the interface, each served by a stack of its own, so that as many cores share the work: 1 to 256. An interface that exists must have been made with multi_queue
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), default_value_t = 1)]
     pub(crate) queues: u16,
+    /// How long to go on asking for packets after some have come, before sleeping until there are more: auto for as long as that has paid so far, off, or a time such as 50us
+    #[arg(long, value_name = "auto|off|TIME", default_value = "auto")]
+    pub(crate) busy_poll: BusyPoll,
+}
+
+/// `auto`, `off`, or a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BusyPoll {
+    Auto,
+    For(Duration),
+}
+
+impl FromStr for BusyPoll {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "off" => Ok(Self::For(Duration::ZERO)),
+            text => units::time(text).map(Self::For),
+        }
+    }
 }
 
 /// `auto`, `on` or `off`.
@@ -76,5 +101,22 @@ impl fmt::Display for InterfaceName {
             Some(namespace) => write!(f, "@{namespace}"),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn busy_polling_is_left_alone_turned_off_or_given_a_time() {
+        for (text, expected) in [
+            ("auto", BusyPoll::Auto),
+            ("off", BusyPoll::For(Duration::ZERO)),
+            ("50us", BusyPoll::For(Duration::from_micros(50))),
+        ] {
+            assert_eq!(text.parse(), Ok(expected));
+        }
+        assert!("on".parse::<BusyPoll>().is_err());
     }
 }
