@@ -10,7 +10,6 @@ use crate::id::{ConnectionId, InterfaceId, ListenerId};
 use crate::listening::ListenAt;
 use crate::routes::NextHop;
 use crate::stack::Stack;
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use bytes::Bytes;
 use core::net::IpAddr;
@@ -64,7 +63,7 @@ impl Stack {
         let path = self.path_to(remote.addr, &hop);
         let mut cx = Context::new(now, &mut self.host);
         let connection = Connection::connect(&mut cx, config, tuple, path);
-        let id = self.insert_connection(Box::new(connection), hop);
+        let id = self.insert_connection(connection, hop);
         let generation = self.paths_generation;
         self.connections.set_path_known(id, generation, path.mtu);
         Ok(id)

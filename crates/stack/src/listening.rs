@@ -285,7 +285,7 @@ impl Stack {
         now: Instant,
         way: Way,
         slot: u32,
-        segment: SegmentIn,
+        segment: &mut SegmentIn,
         iss_floor: Option<SeqNum>,
     ) -> bool {
         if segment.header.flags.contains(TcpFlags::SYN) && self.refuses_memory() {
@@ -300,7 +300,7 @@ impl Stack {
         let mut cx = Context::new(now, &mut self.host);
         let verdict = entry
             .listener
-            .handle_segment(&mut cx, tuple, path, segment, iss_floor);
+            .handle_segment_in_place(&mut cx, tuple, path, segment, iss_floor);
         self.listening.collect_events(slot);
         let is_lost = verdict.is_lost();
         self.carry_out(now, way, slot, hop, verdict);
@@ -319,7 +319,7 @@ impl Stack {
         let tuple = way.tuple;
         match verdict {
             ListenVerdict::Cookie(answer) => {
-                self.send_segment_by(now, hop, &tuple, answer.segment(&tuple));
+                self.send_reply_by(now, hop, &tuple, &answer);
             }
             ListenVerdict::Queued => self.listening.touch(slot),
             ListenVerdict::Established(connection) => {

@@ -28,7 +28,7 @@ use crate::udp_sockets::UdpSockets;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use handwave_packet::PacketBuf;
-use handwave_tcp::{Host, Instant, MemoryRoom, Pressure, Secrets, Tuple};
+use handwave_tcp::{Host, Instant, MemoryRoom, Pressure, Secrets, SegmentOut, Tuple};
 
 /// Bytes of memory that have to be free before those that found none are told.
 const WORTH_TELLING: usize = 8_192;
@@ -135,6 +135,8 @@ pub struct Stack {
     pub(crate) identifications: Identifications,
     pub(crate) flow_key: Key,
     pub(crate) outbox: Outbox,
+    /// The segment that is on its way into a packet; what is left in it afterwards says nothing.
+    pub(crate) segment: SegmentOut,
     pub(crate) listeners_turn: bool,
 
     // What anyone may provoke.
@@ -186,6 +188,7 @@ impl Stack {
             identifications: Identifications::new(key(b"identifications"), config.shard),
             flow_key: key(b"flow labels"),
             outbox: Outbox::new(config.transmit_queue_max),
+            segment: SegmentOut::default(),
             listeners_turn: false,
             reset_bucket: bucket(config.reset_rate, b"resets"),
             icmp_error_bucket: bucket(config.icmp_error_rate, b"ICMP errors"),

@@ -86,13 +86,13 @@ impl Stack {
         now: Instant,
         interface: InterfaceId,
         slot: u32,
-        segment: SegmentIn,
+        segment: &mut SegmentIn,
     ) {
         let Some(record) = self.time_waits.records.at_mut(slot) else {
             return;
         };
         let tuple = *record.tuple();
-        match record.handle_segment(&mut Context::new(now, &mut self.host), &segment) {
+        match record.handle_segment(&mut Context::new(now, &mut self.host), segment) {
             TimeWaitVerdict::Dropped(_) => {}
             TimeWaitVerdict::Renewed { until } => self.time_waits.timers.rearm(slot, until),
             TimeWaitVerdict::Reply {
@@ -108,6 +108,7 @@ impl Stack {
             TimeWaitVerdict::Reopen { iss_floor, reason } => {
                 let way = Way { interface, tuple };
                 if self.forwards(interface, tuple.local.addr) {
+                    let segment = core::mem::take(segment);
                     if self.segment_to_forward(now, way, segment, Some(iss_floor)) {
                         self.remove_time_wait(slot);
                         self.counters.time_waits_recycled += 1;

@@ -96,11 +96,11 @@ impl Connection {
 
     /// The acknowledgment that brought a cookie back. Its echo is a cookie too and says nothing about the round-trip time: an octet
     /// that was not sent yet is said to be timed, so that the echo is not looked at.
-    pub(crate) fn handle_cookie(&mut self, cx: &mut Context<'_>, segment: SegmentIn) {
+    pub(crate) fn handle_cookie(&mut self, cx: &mut Context<'_>, segment: &mut SegmentIn) {
         if let State::Known(tcb) = &mut self.state {
             tcb.timed = Some((tcb.snd.iss + 2, cx.now));
         }
-        self.handle_segment(cx, segment);
+        self.handle_segment_in_place(cx, segment);
         if let State::Known(tcb) = &mut self.state {
             tcb.timed = None;
         }
@@ -109,7 +109,16 @@ impl Connection {
     // ----- input -----
 
     /// SEGMENT ARRIVES (RFC 9293 3.10.7): takes a segment whose checksum is right and whose ports match.
-    pub fn handle_segment(&mut self, cx: &mut Context<'_>, segment: SegmentIn) -> Verdict {
+    pub fn handle_segment(&mut self, cx: &mut Context<'_>, mut segment: SegmentIn) -> Verdict {
+        self.handle_segment_in_place(cx, &mut segment)
+    }
+
+    /// The same with a segment that is not moved: what is kept of it is taken out.
+    pub fn handle_segment_in_place(
+        &mut self,
+        cx: &mut Context<'_>,
+        segment: &mut SegmentIn,
+    ) -> Verdict {
         cx.host.counters.segments_in += 1;
         let before = self.phase();
         let arrived = cx.host.is_traced().then(|| TraceEvent::SegmentArrived {
@@ -119,7 +128,7 @@ impl Connection {
         let verdict = match &mut self.state {
             State::SynSent(_) => self.meet_peer(cx, segment),
             State::Known(tcb) if tcb.phase() == Phase::TimeWait => {
-                time_wait_segment(tcb, cx, &segment)
+                time_wait_segment(tcb, cx, segment)
             }
             State::Known(tcb) if tcb.phase() != Phase::Closed => {
                 other_states::handle(tcb, cx, segment)
@@ -135,21 +144,22 @@ impl Connection {
         verdict
     }
 
-    fn meet_peer(&mut self, cx: &mut Context<'_>, segment: SegmentIn) -> Verdict {
+    fn meet_peer(&mut self, cx: &mut Context<'_>, segment: &mut SegmentIn) -> Verdict {
         let State::SynSent(opening) = &mut self.state else {
             return Verdict::Accepted;
         };
-        match opening.handle_segment(cx, &segment) {
+        match opening.handle_segment(cx, segment) {
             Outcome::Waiting(verdict) => verdict,
             Outcome::Refused => {
                 self.end_stillborn(cx, Some(ConnectionError::Refused));
                 Verdict::ConnectionReset
             }
             Outcome::Known => {
-                let tcb = opening.become_known(cx.now, &segment.header);
-                let before = core::mem::replace(&mut self.state, State::Known(tcb));
-                match (before, &mut self.state) {
-                    (State::SynSent(opening), State::Known(tcb)) => opening.meet(cx, segment, tcb),
+                let origin = opening.origin(cx.now, &segment.header);
+                let past = opening.past();
+                self.state = State::Known(Tcb::new(cx.now, origin));
+                match &mut self.state {
+                    State::Known(tcb) => past.meet(cx, segment, tcb),
                     _ => Verdict::Accepted,
                 }
             }
@@ -357,6 +367,16 @@ impl Connection {
                 true
             }
             State::Stillborn { .. } => false,
+        }
+    }
+
+    /// Whether it can be seen at a glance that [`poll_transmit`](Self::poll_transmit) would return `None`: then it need not be called,
+    /// and everything that such a call does is done. `false` says nothing.
+    pub fn rests(&mut self, cx: &mut Context<'_>) -> bool {
+        match &mut self.state {
+            State::Known(tcb) => output::rests(tcb, cx),
+            State::SynSent(opening) => !opening.has_something(),
+            State::Stillborn { .. } => true,
         }
     }
 

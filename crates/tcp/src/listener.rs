@@ -196,17 +196,29 @@ impl Listener {
         cx: &mut Context<'_>,
         tuple: Tuple,
         path: Path,
-        segment: SegmentIn,
+        mut segment: SegmentIn,
+        iss_floor: Option<SeqNum>,
+    ) -> ListenVerdict {
+        self.handle_segment_in_place(cx, tuple, path, &mut segment, iss_floor)
+    }
+
+    /// The same with a segment that is not moved: what is kept of it is taken out.
+    pub fn handle_segment_in_place(
+        &mut self,
+        cx: &mut Context<'_>,
+        tuple: Tuple,
+        path: Path,
+        segment: &mut SegmentIn,
         iss_floor: Option<SeqNum>,
     ) -> ListenVerdict {
         self.meter.on_time(cx.now, &self.counters);
         let verdict = match self.syn_queue.get(&tuple) {
             Some(record) => self.handle_half_open(cx, tuple, path, segment, &record),
-            None if is_plain_syn(&segment) => {
-                match self.sift_syn(cx, tuple, path, &segment, iss_floor) {
+            None if is_plain_syn(segment) => {
+                match self.sift_syn(cx, tuple, path, segment, iss_floor) {
                     ControlFlow::Break(verdict) => verdict,
                     ControlFlow::Continue(()) => {
-                        self.make_record(cx, tuple, path, &segment, iss_floor)
+                        self.make_record(cx, tuple, path, segment, iss_floor)
                     }
                 }
             }

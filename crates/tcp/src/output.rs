@@ -17,7 +17,7 @@ use crate::host::Context;
 use crate::phase::Phase;
 use crate::repair;
 use crate::segment::SegmentOut;
-use crate::tcb::Tcb;
+use crate::tcb::{LossState, Tcb};
 use crate::timer::Timer;
 use crate::trace::{SendReason, TraceEvent, Verdict};
 
@@ -97,6 +97,9 @@ impl Intents {
 
 /// Builds the next segment where `segment` lies; `false` when everything that may be sent has been.
 pub(crate) fn poll(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentOut) -> bool {
+    if rests(tcb, cx) {
+        return false;
+    }
     let before = tcb.phase();
     let Some(reason) = next(tcb, cx, segment) else {
         if tcb.repairs.is_some() {
@@ -145,6 +148,20 @@ pub(crate) fn poll(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentOut
         cx.host.trace(&entry);
     }
     true
+}
+
+/// Whether it takes no search to see that nothing may leave; if so, all is done that a [`poll`] does which finds nothing.
+pub(crate) fn rests(tcb: &mut Tcb, cx: &Context<'_>) -> bool {
+    let rests = !tcb.intents.is_pending()
+        && tcb.repairs.is_none()
+        && tcb.loss == LossState::Open
+        && tcb.scoreboard.is_empty()
+        && !tcb.has_unsent();
+    if rests {
+        settle(tcb, cx);
+        tcb.check_invariants(cx.now);
+    }
+    rests
 }
 
 /// The order in which things leave.

@@ -6,7 +6,7 @@ use handwave_packet::Payload;
 use handwave_wire::{Ecn, SeqNum, TcpHeader};
 
 /// A segment that arrived, its checksum already verified.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct SegmentIn {
     /// The parsed header.
     pub header: TcpHeader,

@@ -218,6 +218,7 @@ pub(crate) struct Origin {
 
 impl Tcb {
     /// A connection in SYN-RECEIVED, our SYN unacknowledged.
+    #[inline]
     pub(crate) fn new(now: Instant, origin: Origin) -> Self {
         let Origin {
             config,

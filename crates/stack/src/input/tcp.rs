@@ -61,7 +61,7 @@ impl Stack {
             packet.advance(text_at);
             segment.payload = packet.take_payload();
         }
-        self.segment_arrives(now, way, segment);
+        self.segment_arrives(now, way, &mut segment);
     }
 
     /// Takes a packet of a batch: onto the train that waits if it continues that, or the whole way in.
@@ -91,17 +91,17 @@ impl Stack {
     /// Hands the train that waits, if any, to its connection.
     pub(crate) fn hand_over_train(&mut self, now: Instant) {
         if let Some(train) = self.train.take() {
-            let (way, segment) = train.into_segment();
-            self.segment_arrives(now, way, segment);
+            let (way, mut segment) = train.into_segment();
+            self.segment_arrives(now, way, &mut segment);
         }
     }
 
     /// SEGMENT ARRIVES (RFC 9293 3.10.7) for whoever owns the tuple.
-    fn segment_arrives(&mut self, now: Instant, way: Way, segment: SegmentIn) {
+    fn segment_arrives(&mut self, now: Instant, way: Way, segment: &mut SegmentIn) {
         match self.owner_of(&way.tuple) {
             Some(Owner::Connection(slot)) => {
                 self.with_slot(now, slot, |connection, cx| {
-                    connection.handle_segment(cx, segment)
+                    connection.handle_segment_in_place(cx, segment)
                 });
             }
             Some(Owner::TimeWait(slot)) => {
@@ -112,10 +112,10 @@ impl Stack {
     }
 
     /// A segment of no connection: a listener takes it, or its sender is told that nobody does.
-    fn segment_for_nobody(&mut self, now: Instant, way: Way, segment: SegmentIn) {
+    fn segment_for_nobody(&mut self, now: Instant, way: Way, segment: &mut SegmentIn) {
         let local = way.tuple.local;
         if self.forwards(way.interface, local.addr) {
-            let _taken = self.segment_to_forward(now, way, segment, None);
+            let _taken = self.segment_to_forward(now, way, core::mem::take(segment), None);
             return;
         }
         if self.is_borrowed(way.interface, &local.addr) {

@@ -3,10 +3,11 @@
 use super::ip::{IpFields, prepend_header};
 use crate::id::InterfaceId;
 use crate::input::Way;
+use crate::interface::Medium;
 use crate::routes::NextHop;
 use crate::stack::Stack;
 use handwave_packet::{ChecksumMark, PacketBuf};
-use handwave_tcp::{Context, Instant, SegmentOut, Tuple};
+use handwave_tcp::{Context, Instant, Reply, SegmentOut, Tuple};
 use handwave_wire::{IpProtocol, Sum, TcpHeader};
 
 impl Stack {
@@ -24,13 +25,14 @@ impl Stack {
             self.neighbours.doubt(now, (hop.interface, hop.addr));
         }
         let tuple = *entry.connection.tuple();
-        let mut segment = SegmentOut::default();
+        let (connection, segment) = (&mut entry.connection, &mut self.segment);
         let mut cx = Context::new(now, &mut self.host);
-        if !entry.connection.poll_transmit_into(&mut cx, &mut segment) {
+        let any = connection.poll_transmit_into(&mut cx, segment);
+        // Most have one segment to send: they are not asked again.
+        if !any || connection.rests(&mut cx) {
             self.settle(now, slot);
-            return None;
         }
-        self.send_or_return(now, hop, &tuple, &mut segment, packet)
+        any.then(|| self.send_or_return(now, hop, &tuple, packet))?
     }
 
     /// Makes `packet` the next one of a listener that is ready; `None` if there is none for a device.
@@ -41,26 +43,27 @@ impl Stack {
         packet: &mut PacketBuf,
     ) -> Option<InterfaceId> {
         let entry = self.listening.at_mut(slot)?;
-        let mut segment = SegmentOut::default();
         let mut cx = Context::new(now, &mut self.host);
-        let Some(tuple) = entry.listener.poll_transmit_into(&mut cx, &mut segment) else {
+        let next = entry
+            .listener
+            .poll_transmit_into(&mut cx, &mut self.segment);
+        let Some(tuple) = next else {
             self.listening.settle(slot);
             return None;
         };
         let hop = self.way_from(&tuple)?;
-        self.send_or_return(now, hop, &tuple, &mut segment, packet)
+        self.send_or_return(now, hop, &tuple, packet)
     }
 
-    /// Makes `packet` one of a segment for its device; where nothing comes around it, it is moved no more.
+    /// Makes `packet` one of [`segment`](Stack::segment) for its device; where nothing comes around it, it is moved no more.
     fn send_or_return(
         &mut self,
         now: Instant,
         hop: NextHop,
         tuple: &Tuple,
-        segment: &mut SegmentOut,
         packet: &mut PacketBuf,
     ) -> Option<InterfaceId> {
-        self.packing(hop, tuple).pack(segment, packet);
+        self.packing(hop, tuple).pack(&mut self.segment, packet);
         if !hop.is_local && self.is_bare(hop.interface) {
             return Some(hop.interface);
         }
@@ -82,27 +85,36 @@ impl Stack {
             interface,
             tuple: *tuple,
         });
-        self.send_segment_by(now, hop, tuple, segment);
+        self.segment = segment;
+        self.enqueue_segment(now, hop, tuple);
     }
 
-    /// Queues a segment whose way is known.
-    pub(crate) fn send_segment_by(
+    /// Queues an answer whose way is known.
+    pub(crate) fn send_reply_by(
         &mut self,
         now: Instant,
         hop: NextHop,
         tuple: &Tuple,
-        mut segment: SegmentOut,
+        reply: &Reply,
     ) {
+        reply.write(tuple, &mut self.segment);
+        self.enqueue_segment(now, hop, tuple);
+    }
+
+    /// Queues [`segment`](Stack::segment), whose way is known.
+    fn enqueue_segment(&mut self, now: Instant, hop: NextHop, tuple: &Tuple) {
         let packing = self.packing(hop, tuple);
-        if !hop.is_local && self.is_bare(hop.interface) {
-            let make = |packet: &mut PacketBuf| packing.pack(&mut segment, packet);
+        let segment = &mut self.segment;
+        let known = self.interfaces.get(hop.interface.index());
+        if !hop.is_local && known.is_some_and(|known| known.config.medium == Medium::Ip) {
+            let make = |packet: &mut PacketBuf| packing.pack(segment, packet);
             if !self.outbox.push_with(hop.interface, make) {
                 self.counters.transmit_queue_full += 1;
             }
             return;
         }
         let mut packet = PacketBuf::default();
-        packing.pack(&mut segment, &mut packet);
+        packing.pack(segment, &mut packet);
         self.enqueue(now, hop, tuple.remote.addr, packet);
     }
 

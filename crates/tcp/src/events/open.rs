@@ -1,5 +1,6 @@
 //! OPEN (RFC 9293 3.10.1): active, or passive for a SYN that has come already.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use handwave_wire::SeqNum;
@@ -16,11 +17,17 @@ use crate::tuple::Tuple;
 impl Connection {
     /// Active OPEN (RFC 9293 3.10.1): the SYN leaves with the next [`poll_transmit`](Self::poll_transmit).
     ///
+    /// It lies where it was made, as it is too large to be moved about.
     /// The owner has made sure that the remote address is neither broadcast nor multicast nor unspecified [MUST-46].
     #[must_use]
-    pub fn connect(cx: &mut Context<'_>, config: Arc<Config>, tuple: Tuple, path: Path) -> Self {
+    pub fn connect(
+        cx: &mut Context<'_>,
+        config: Arc<Config>,
+        tuple: Tuple,
+        path: Path,
+    ) -> Box<Self> {
         cx.host.counters.active_opens += 1;
-        let connection = Self::from_opening(SynSent::new(cx, config, tuple, path));
+        let connection = Box::new(Self::from_opening(SynSent::new(cx, config, tuple, path)));
         connection.trace(
             cx,
             TraceEvent::Call(UserCall::Open),

@@ -100,7 +100,7 @@ impl Listener {
         cx: &mut Context<'_>,
         tuple: Tuple,
         path: Path,
-        segment: SegmentIn,
+        segment: &mut SegmentIn,
     ) -> ListenVerdict {
         let header = &segment.header;
         let stamps = header.options.timestamps.filter(|_| self.config.timestamps);
@@ -113,21 +113,21 @@ impl Listener {
             self.blind_acks.take(limit, cx.now);
             self.counters.syncookies_failed += 1;
             cx.host.counters.count_drop(DropReason::CookieInvalid);
-            return self.reset(cx, &segment);
+            return self.reset(cx, segment);
         };
         if stamp.is_none() && !self.blind_acks.has(limit, cx.now) {
             self.counters.syncookies_doubted += 1;
             cx.host.counters.count_drop(DropReason::CookieInvalid);
-            return self.reset(cx, &segment);
+            return self.reset(cx, segment);
         }
         self.counters.syncookies_received += 1;
         if self.accept_queue_is_full() {
             self.counters.accept_queue_full += 1;
             self.counters.drops += 1;
             cx.host.counters.count_drop(DropReason::AcceptQueueFull);
-            return self.reset(cx, &segment);
+            return self.reset(cx, segment);
         }
-        if let Some(lost) = self.refuse_handshake(cx, tuple, &segment) {
+        if let Some(lost) = self.refuse_handshake(cx, tuple, segment) {
             return lost;
         }
         self.remove_record(&tuple);
@@ -142,7 +142,7 @@ impl Listener {
         cx: &mut Context<'_>,
         tuple: Tuple,
         path: Path,
-        segment: SegmentIn,
+        segment: &mut SegmentIn,
         (cookie, offer): (&Cookie, &Offer),
     ) -> Box<Connection> {
         let irs = segment.header.seq - 1;

@@ -24,26 +24,26 @@ impl Listener {
         cx: &mut Context<'_>,
         tuple: Tuple,
         path: Path,
-        segment: SegmentIn,
+        segment: &mut SegmentIn,
         record: &HalfOpen,
     ) -> ListenVerdict {
         let header = segment.header;
         let (nxt, offered) = (record.irs + 1, u32::from(record.offered));
         if header.flags.contains(TcpFlags::RST) {
-            return self.half_open_reset(cx, &tuple, &segment, nxt);
+            return self.half_open_reset(cx, &tuple, segment, nxt);
         }
         if header.flags.contains(TcpFlags::SYN) {
-            return self.half_open_syn(cx, &tuple, &segment, record);
+            return self.half_open_syn(cx, &tuple, segment, record);
         }
         let lenient = self.config.sequence_check == SequenceCheck::Lenient;
         let acknowledges = header.flags.contains(TcpFlags::ACK);
         // Linux looks at the number acknowledged first.
         if lenient && acknowledges && header.ack != record.iss + 1 && !self.expects_cookies(cx) {
-            return self.refuse_acknowledgment(cx, &segment);
+            return self.refuse_acknowledgment(cx, segment);
         }
         if !is_acceptable(header.seq, segment.seq_len(), nxt, offered)
-            || is_old(record, &segment)
-            || (lenient && self.echoes_another(cx, &tuple, &segment, record))
+            || is_old(record, segment)
+            || (lenient && self.echoes_another(cx, &tuple, segment, record))
         {
             cx.host.counters.segments_in += 1;
             cx.host.counters.count_drop(DropReason::OutOfWindow);
@@ -59,7 +59,7 @@ impl Listener {
             return self.handle_cookie(cx, tuple, path, segment);
         }
         if header.ack != record.iss + 1 {
-            return self.refuse_acknowledgment(cx, &segment);
+            return self.refuse_acknowledgment(cx, segment);
         }
         // `sent` counts the first SYN+ACK too.
         if record.sent <= self.limits.defer_accept && segment.seq_len() == 0 {
@@ -69,9 +69,9 @@ impl Listener {
         }
         if self.accept_queue_is_full() {
             cx.host.counters.segments_in += 1;
-            return self.wait_for_room(cx, tuple, &segment);
+            return self.wait_for_room(cx, tuple, segment);
         }
-        if let Some(lost) = self.refuse_handshake(cx, tuple, &segment) {
+        if let Some(lost) = self.refuse_handshake(cx, tuple, segment) {
             cx.host.counters.segments_in += 1;
             return lost;
         }
@@ -226,7 +226,7 @@ impl Listener {
         cx: &mut Context<'_>,
         tuple: Tuple,
         path: Path,
-        segment: SegmentIn,
+        segment: &mut SegmentIn,
         record: &HalfOpen,
     ) -> ListenVerdict {
         self.syn_queue.remove_found(record);
@@ -247,7 +247,7 @@ impl Listener {
             },
             (!record.resent).then(|| cx.now - self.syn_queue.arrived(record)),
         );
-        connection.handle_segment(cx, segment);
+        connection.handle_segment_in_place(cx, segment);
         self.count_established(cx);
         ListenVerdict::Established(connection)
     }

@@ -69,12 +69,12 @@ impl Listener {
         cx: &mut Context<'_>,
         tuple: Tuple,
         path: Path,
-        segment: SegmentIn,
+        mut segment: SegmentIn,
         iss_floor: Option<SeqNum>,
     ) -> ControlFlow<ListenVerdict, Screened> {
         self.meter.on_time(cx.now, &self.counters);
         if !is_plain_syn(&segment) {
-            return ControlFlow::Break(self.turn_away(cx, tuple, path, segment));
+            return ControlFlow::Break(self.turn_away(cx, tuple, path, &mut segment));
         }
         self.sift_syn(cx, tuple, path, &segment, iss_floor)?;
         let counted = self.charge_record(cx, tuple.remote.addr);
@@ -129,7 +129,7 @@ impl Listener {
         cx: &mut Context<'_>,
         tuple: Tuple,
         path: Path,
-        segment: SegmentIn,
+        segment: &mut SegmentIn,
     ) -> ListenVerdict {
         cx.host.counters.segments_in += 1;
         let flags = segment.header.flags;
@@ -141,7 +141,7 @@ impl Listener {
                 return self.handle_cookie(cx, tuple, path, segment);
             }
             cx.host.counters.count_drop(DropReason::NoConnection);
-            return self.reset(cx, &segment);
+            return self.reset(cx, segment);
         }
         if !flags.contains(TcpFlags::SYN) {
             return drop_segment(cx, DropReason::NotSyn);

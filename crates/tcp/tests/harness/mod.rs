@@ -142,7 +142,7 @@ impl Pair {
         let (tuple, path, now) = (self.tuple_of(side), self.path, self.now);
         let end = self.end(side);
         let config = Arc::clone(&end.config);
-        end.connection = Some(Connection::connect(
+        end.connection = Some(*Connection::connect(
             &mut Context::new(now, &mut end.host),
             config,
             tuple,

@@ -88,7 +88,7 @@ impl Bench {
         let mut bench = Self {
             now,
             host,
-            connection,
+            connection: *connection,
             peer,
             first: SeqNum::new(0),
         };

@@ -19,7 +19,7 @@ use crate::trace::Verdict;
 pub(crate) type Step = ControlFlow<Verdict>;
 
 /// Processes one segment.
-pub(crate) fn handle(tcb: &mut Tcb, cx: &mut Context<'_>, segment: SegmentIn) -> Verdict {
+pub(crate) fn handle(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn) -> Verdict {
     tcb.stats.segments_in += 1;
     tcb.stats.data_segments_in += u64::from(!segment.payload.is_empty());
     match steps(tcb, cx, segment) {
@@ -28,41 +28,41 @@ pub(crate) fn handle(tcb: &mut Tcb, cx: &mut Context<'_>, segment: SegmentIn) ->
     }
 }
 
-fn steps(tcb: &mut Tcb, cx: &mut Context<'_>, mut segment: SegmentIn) -> Step {
+fn steps(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn) -> Step {
     let flags = segment.header.flags;
     let of_note = TcpFlags::ACK | TcpFlags::RST | TcpFlags::SYN;
     if tcb.config.sequence_check == SequenceCheck::Lenient && !flags.intersects(of_note) {
         // Linux does not look any further.
         return ControlFlow::Break(Verdict::Dropped(DropReason::AckMissing));
     }
-    let extent = check_text::Extent::of(&segment);
-    let timestamp = check_sequence::check(tcb, cx, &mut segment)?;
-    check_rst::check(tcb, cx, &segment)?;
+    let extent = check_text::Extent::of(segment);
+    let timestamp = check_sequence::check(tcb, cx, segment)?;
+    check_rst::check(tcb, cx, segment)?;
     // Third, security and compartment (RFC 9293 3.10.7.4): IP security options are not implemented; nothing to compare.
-    check_syn::check(tcb, cx, &segment)?;
+    check_syn::check(tcb, cx, segment)?;
     heard(tcb, cx);
     let phase = tcb.phase();
-    check_ack::check(tcb, cx, &segment)?;
+    check_ack::check(tcb, cx, segment)?;
     timestamp.take(tcb, cx);
     let over = phase == Phase::Closing && tcb.phase() == Phase::TimeWait;
     if over && tcb.config.sequence_check == SequenceCheck::Lenient {
         return ControlFlow::Break(Verdict::Accepted);
     }
-    check_urg::check(tcb, &segment);
-    check_text::check_shut(tcb, cx, &segment, extent)?;
-    check_text::check(tcb, cx, &mut segment, extent.text())?;
+    check_urg::check(tcb, segment);
+    check_text::check_shut(tcb, cx, segment, extent)?;
+    check_text::check(tcb, cx, segment, extent.text())?;
     check_fin::check(tcb, cx);
     delayed_ack::decide(tcb, cx.now);
     ControlFlow::Continue(())
 }
 
 /// The sixth to eighth checks for the rest of a SYN segment whose SYN, and ACK if any, have been taken (RFC 9293 3.10.7.3).
-pub(crate) fn take_text(tcb: &mut Tcb, cx: &mut Context<'_>, mut segment: SegmentIn) -> Verdict {
+pub(crate) fn take_text(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn) -> Verdict {
     tcb.stats.data_segments_in += u64::from(!segment.payload.is_empty());
-    check_sequence::trim(tcb, &mut segment);
-    check_urg::check(tcb, &segment);
+    check_sequence::trim(tcb, segment);
+    check_urg::check(tcb, segment);
     let whole = octets(segment.payload.len());
-    match check_text::check(tcb, cx, &mut segment, whole) {
+    match check_text::check(tcb, cx, segment, whole) {
         ControlFlow::Continue(()) => {
             check_fin::check(tcb, cx);
             delayed_ack::decide(tcb, cx.now);

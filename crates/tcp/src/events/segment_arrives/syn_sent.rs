@@ -61,13 +61,14 @@ pub(crate) struct SynSent {
 pub(crate) enum Outcome {
     /// Still waiting.
     Waiting(Verdict),
-    /// The segment makes the peer known: see [`SynSent::become_known`] and [`SynSent::meet`].
+    /// The segment makes the peer known: see [`SynSent::origin`] and [`Past::meet`].
     Known,
     /// The peer refused.
     Refused,
 }
 
 impl SynSent {
+    #[inline]
     pub(crate) fn new(cx: &mut Context<'_>, config: Arc<Config>, tuple: Tuple, path: Path) -> Self {
         let clock = TimestampClock {
             offset: cx.host.timestamp_offset(&tuple),
@@ -127,6 +128,11 @@ impl SynSent {
             out,
         );
         true
+    }
+
+    /// Whether a segment waits to be built.
+    pub(crate) const fn has_something(&self) -> bool {
+        self.syn_wanted || self.reset.is_some()
     }
 
     /// The SYN's timer: again, or give up after R2 [MUST-22] [MUST-23].
@@ -241,8 +247,8 @@ impl SynSent {
         }
     }
 
-    /// The TCB for the peer whose SYN is `syn`, still in SYN-RECEIVED.
-    pub(crate) fn become_known(&mut self, now: Instant, syn: &TcpHeader) -> Tcb {
+    /// What the TCB for the peer whose SYN is `syn` starts from, in SYN-RECEIVED.
+    pub(crate) fn origin(&self, now: Instant, syn: &TcpHeader) -> Origin {
         let mut clock = self.clock;
         clock.recent = syn.options.timestamps.map_or(0, |ts| ts.value);
         clock.recent_at = now;
@@ -252,21 +258,45 @@ impl SynSent {
             ReceiveWindow::Growing => FirstWindow::of(&self.config).octets(mss),
             ReceiveWindow::Buffer => u32::from(syn_window(&self.config, mss)),
         };
-        let mut tcb = Tcb::new(
-            now,
-            Origin {
-                config: Arc::clone(&self.config),
-                tuple: self.tuple,
-                iss: self.iss,
-                irs: syn.seq,
-                path: self.path,
-                peer_mss: syn.options.mss,
-                negotiated: Negotiated::new(&self.config, &syn.options),
-                clock,
-                edge: syn.seq + 1 + offered,
-                handshake_repeats: self.attempts.saturating_sub(1),
-            },
-        );
+        Origin {
+            config: Arc::clone(&self.config),
+            tuple: self.tuple,
+            iss: self.iss,
+            irs: syn.seq,
+            path: self.path,
+            peer_mss: syn.options.mss,
+            negotiated: Negotiated::new(&self.config, &syn.options),
+            clock,
+            edge: syn.seq + 1 + offered,
+            handshake_repeats: self.attempts.saturating_sub(1),
+        }
+    }
+
+    /// Lets go of what the TCB does not start from.
+    pub(crate) fn past(&mut self) -> Past {
+        Past {
+            send: core::mem::take(&mut self.send),
+            attempts: self.attempts,
+            opened_at: self.opened_at,
+            events: self.events,
+            wants_write: self.wants_write,
+        }
+    }
+}
+
+/// What has happened before the peer was known.
+#[derive(Debug)]
+pub(crate) struct Past {
+    send: SendBuffer,
+    attempts: u8,
+    opened_at: Instant,
+    events: Events,
+    wants_write: bool,
+}
+
+impl Past {
+    /// Hands on what the application has done so far.
+    fn hand_on(&mut self, tcb: &mut Tcb) {
         tcb.send = core::mem::take(&mut self.send);
         let (start, end) = (tcb.text_start(), tcb.text_end());
         if let Some(records) = tcb.records.as_deref_mut() {
@@ -274,18 +304,18 @@ impl SynSent {
         }
         tcb.events = self.events;
         tcb.app.wants_write = self.wants_write;
-        tcb
     }
 
     /// Continues with the peer's SYN: ESTABLISHED if it acknowledges ours, SYN-RECEIVED if both opened at once [MUST-10].
     pub(crate) fn meet(
-        &self,
+        mut self,
         cx: &mut Context<'_>,
-        mut segment: SegmentIn,
+        segment: &mut SegmentIn,
         tcb: &mut Tcb,
     ) -> Verdict {
         let header = &segment.header;
         let acks = header.flags.contains(TcpFlags::ACK);
+        self.hand_on(tcb);
         // The window of a SYN is never scaled (RFC 7323 2.2).
         tcb.snd.take_window(
             RawWindow(header.window) << WindowShift::NONE,
@@ -293,7 +323,7 @@ impl SynSent {
             header.ack,
         );
         if acks {
-            tcb.snd.una = self.iss + 1;
+            tcb.snd.una = tcb.snd.iss + 1;
             repair::keep_to_window(tcb);
             delayed_ack::begin(tcb);
             tcb.stats.segments_out = u64::from(self.attempts);
@@ -310,7 +340,7 @@ impl SynSent {
             // Our SYN leaves again, with an ACK: its acknowledgment is timed from here.
             tcb.timed = Some((tcb.snd.iss + 1, cx.now));
         }
-        if acks && self.config.sequence_check == SequenceCheck::Lenient {
+        if acks && tcb.config.sequence_check == SequenceCheck::Lenient {
             // Linux takes no text with a SYN+ACK unless it has asked for it (RFC 7413): the peer sends it again.
             segment.payload.truncate(0);
             segment.header.flags = segment.header.flags.without(TcpFlags::FIN);
