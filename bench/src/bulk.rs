@@ -40,12 +40,10 @@ pub(crate) fn run(report: &mut Report, settings: &Settings) {
 }
 
 /// Moves `octets` and prints how many segments that took.
-pub(crate) fn profile(octets: u64, crossing: Crossing) {
+pub(crate) fn profile(octets: u64, crossing: Crossing, calls: Calls) {
     let mut pair = ours::Pair::new(1500, BUFFER, 0, crossing);
     pair.step_by_work();
-    move_all(octets, 1_448, || {
-        pair.transfer(Duration::ZERO, Calls::Copy).0
-    });
+    move_all(octets, 1_448, || pair.transfer(Duration::ZERO, calls).0);
 }
 
 /// The same with smoltcp.

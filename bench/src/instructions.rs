@@ -32,12 +32,14 @@ fn everything(report: &mut Report) -> io::Result<()> {
     let theirs = bulk(&["--smoltcp"])?;
     let contiguous = bulk(&[])?;
     let slices = bulk(&["--slices"])?;
+    let chunks = bulk(&["--chunks"])?;
     let handshake = each("--handshakes", HANDSHAKES, &[])?;
     let syn = each("--syns", SYNS, &[])?;
     let smoltcp = smoltcp_pair::NAME;
     for (case, ours, peer, name) in [
         ("mtu1500-segment", contiguous, theirs, smoltcp),
         ("mtu1500-segment-slices", slices, theirs, smoltcp),
+        ("mtu1500-segment-chunks", chunks, theirs, smoltcp),
         (
             "handshake",
             handshake,

@@ -155,14 +155,17 @@ struct Profile {
     /// Hand packets over as slices instead of in one piece.
     #[arg(long)]
     slices: bool,
+    /// Write and read in chunks that nobody copies.
+    #[arg(long)]
+    chunks: bool,
     /// Let smoltcp move them.
-    #[arg(long, conflicts_with = "slices")]
+    #[arg(long, conflicts_with_all = ["slices", "chunks"])]
     smoltcp: bool,
     /// Answer so many spoofed SYNs with cookies instead.
-    #[arg(long, conflicts_with_all = ["megabytes", "slices", "smoltcp"])]
+    #[arg(long, conflicts_with_all = ["megabytes", "slices", "chunks", "smoltcp"])]
     syns: Option<u64>,
     /// Open so many connections instead.
-    #[arg(long, conflicts_with_all = ["megabytes", "slices", "smoltcp", "syns"])]
+    #[arg(long, conflicts_with_all = ["megabytes", "slices", "chunks", "smoltcp", "syns"])]
     handshakes: Option<usize>,
 }
 
@@ -178,8 +181,17 @@ impl Profile {
                 ..
             } => handshakes::profile(count),
             Self { smoltcp: true, .. } => bulk::profile_smoltcp(octets),
-            Self { slices: true, .. } => bulk::profile(octets, ours::Crossing::Slices),
-            Self { .. } => bulk::profile(octets, ours::Crossing::Contiguous),
+            Self { slices, chunks, .. } => {
+                let crossing = match slices {
+                    true => ours::Crossing::Slices,
+                    false => ours::Crossing::Contiguous,
+                };
+                let calls = match chunks {
+                    true => ours::Calls::Chunks,
+                    false => ours::Calls::Copy,
+                };
+                bulk::profile(octets, crossing, calls);
+            }
         }
     }
 }

@@ -204,8 +204,9 @@ fn checksum_holds(packet: &PacketBuf, arrival: &Arrival, protocol: IpProtocol) -
 
 /// Adds everything from `offset` on, which is even, to a sum.
 pub(crate) fn sum_from(packet: &PacketBuf, offset: usize, sum: Sum) -> Sum {
-    if packet.payload().piece_count() == 1 && packet.head().is_empty() {
-        return sum.add_bytes(packet.contiguous().get(offset..).unwrap_or_default());
+    let front = packet.contiguous();
+    if front.len() == packet.len() {
+        return sum.add_bytes(front.get(offset..).unwrap_or_default());
     }
     if let Some(rest) = packet.head().get(offset..)
         && !packet.head().is_empty()

@@ -29,17 +29,21 @@ pub(super) struct Piece {
 
 impl Piece {
     /// Takes over octets that pin `pinned` bytes of memory, copying them if they are too few to be worth it.
-    #[inline]
     pub(super) fn new(bytes: Bytes, pinned: usize) -> Self {
         let pinned = pinned.max(bytes.len());
-        if pinned > PINNED_PER_OCTET_MAX * bytes.len() {
-            Self::copy_of(&bytes)
-        } else {
+        if Self::is_worth_keeping(&bytes, pinned) {
             Self {
                 bytes,
                 charge: pinned + OVERHEAD,
             }
+        } else {
+            Self::copy_of(&bytes)
         }
+    }
+
+    /// Whether octets are enough of the `pinned` bytes of memory that they keep alive.
+    pub(super) fn is_worth_keeping(octets: &[u8], pinned: usize) -> bool {
+        pinned <= PINNED_PER_OCTET_MAX * octets.len()
     }
 
     /// Copies octets into memory of their own, of just their size.
@@ -64,7 +68,7 @@ impl Piece {
     }
 
     /// Whether the two are small enough to share memory.
-    pub(super) fn joins(&self, next: &Self) -> bool {
+    pub(super) fn joins(&self, next: &[u8]) -> bool {
         self.len() + next.len() <= JOIN_MAX
     }
 

@@ -284,9 +284,7 @@ impl Store {
         let end = start + payload.len() as u64;
         if offset == 0 && !self.beyond.starts_before(end) {
             let mut payload = payload;
-            for (bytes, pinned) in shares(&mut payload, held) {
-                self.push(Piece::new(bytes, pinned));
-            }
+            self.push_all(&mut payload, held);
             pool.put_rope(payload);
             self.next = end;
         } else {
@@ -304,12 +302,31 @@ impl Store {
         distance(before, self.next)
     }
 
-    #[inline]
+    /// Takes over all pieces of a payload that keeps `held` bytes of memory alive.
+    fn push_all(&mut self, payload: &mut Payload, held: usize) {
+        let share = Share::of(payload, held);
+        while let Some(bytes) = payload.pop_front() {
+            let pinned = share.of_octets(bytes.len());
+            let last = self.ready.back();
+            if Piece::is_worth_keeping(&bytes, pinned)
+                && last.is_none_or(|last| !last.joins(&bytes))
+            {
+                // Most come this way, and are not moved once more.
+                let charge = pinned + OVERHEAD;
+                self.ready_octets += bytes.len();
+                self.ready_held += charge;
+                self.ready.push_back(Piece { bytes, charge });
+            } else {
+                self.push(Piece::new(bytes, pinned));
+            }
+        }
+    }
+
     fn push(&mut self, piece: Piece) {
         self.ready_octets += piece.len();
         self.ready_held += piece.charge;
         match self.ready.back_mut() {
-            Some(last) if last.joins(&piece) => {
+            Some(last) if last.joins(&piece.bytes) => {
                 self.ready_held -= last.charge + piece.charge;
                 last.join(&piece.bytes);
                 self.ready_held += last.charge;
@@ -388,17 +405,27 @@ impl Store {
     }
 }
 
-/// The pieces of a payload, each with its share of the memory that the payload keeps alive.
-fn shares(payload: &mut Payload, held: usize) -> impl Iterator<Item = (Bytes, usize)> {
-    /// One division for all pieces: what an octet keeps alive, as a fraction of so many bits.
+/// What each octet of a payload keeps alive of the memory that all of it does.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    /// A fraction with [`FRACTION`](Self::FRACTION) bits, so that one division is enough for all pieces.
+    per_octet: u64,
+}
+
+impl Share {
     const FRACTION: u32 = 16;
-    let octets = payload.len().max(1) as u64;
-    let per_octet = ((held as u64) << FRACTION).div_ceil(octets);
-    core::iter::from_fn(move || {
-        let bytes = payload.pop_front()?;
-        let share = (bytes.len() as u64).saturating_mul(per_octet) >> FRACTION;
-        Some((bytes, usize::try_from(share).unwrap_or(usize::MAX)))
-    })
+
+    fn of(payload: &Payload, held: usize) -> Self {
+        let octets = payload.len().max(1) as u64;
+        let per_octet = ((held as u64) << Self::FRACTION).div_ceil(octets);
+        Self { per_octet }
+    }
+
+    /// What so many octets keep alive: themselves at least.
+    fn of_octets(self, octets: usize) -> usize {
+        let share = (octets as u64).saturating_mul(self.per_octet) >> Self::FRACTION;
+        usize::try_from(share).unwrap_or(usize::MAX).max(octets)
+    }
 }
 
 /// Octets from `from` to `to`, both in the buffer.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use handwave_packet::Payload;
 use handwave_wire::{SackBlock, SackBlocks, SeqNum};
 
-use super::{COMPACT_OCTETS_MAX, distance, shares};
+use super::{COMPACT_OCTETS_MAX, Share, distance};
 use crate::buffer::piece::{OVERHEAD, Piece, compact};
 
 /// The most stretches of octets beyond a gap that one connection keeps: enough for a window of 33 MB of which a full queue dropped every
@@ -87,8 +87,9 @@ impl Assembler {
         }
         let mut position = start;
         let mut payload = payload;
-        for (bytes, pinned) in shares(&mut payload, held) {
-            self.fill_gaps(position, &bytes, pinned);
+        let share = Share::of(&payload, held);
+        while let Some(bytes) = payload.pop_front() {
+            self.fill_gaps(position, &bytes, share.of_octets(bytes.len()));
             position += bytes.len() as u64;
         }
         while let Some((&absorbed, _)) = self.runs.range(merged.clone()).next() {
@@ -252,7 +253,7 @@ fn store(stored: &mut BTreeMap<u64, Piece>, held: &mut usize, start: u64, piece:
         .range(..start)
         .next_back()
         .filter(|(before, neighbour)| {
-            **before + neighbour.len() as u64 == start && neighbour.joins(&piece)
+            **before + neighbour.len() as u64 == start && neighbour.joins(&piece.bytes)
         });
     if let Some((&before, _)) = below
         && let Some(mut neighbour) = stored.remove(&before)
@@ -264,7 +265,7 @@ fn store(stored: &mut BTreeMap<u64, Piece>, held: &mut usize, start: u64, piece:
     }
     let after = start + piece.len() as u64;
     if let Some(neighbour) = stored.get(&after)
-        && piece.joins(neighbour)
+        && piece.joins(&neighbour.bytes)
     {
         *held -= neighbour.charge;
         piece.join(&neighbour.bytes);
