@@ -1,7 +1,7 @@
 //! Two stacks in one thread with many connections between them, every one of them known by name.
 
 use std::sync::Arc;
-use std::time::Instant as WallClock;
+use std::time::{Duration, Instant as WallClock};
 
 use bytes::{Bytes, BytesMut};
 use handwave_packet::PacketBuf;
@@ -48,6 +48,8 @@ pub(crate) struct Crowd {
     /// The chunk that packets are received into.
     chunk: BytesMut,
     started: WallClock,
+    /// What the stacks' clock is ahead by.
+    skipped: Duration,
     /// One in so many packets of the client's is lost; 0: none.
     lose_every: u64,
     sent: u64,
@@ -90,13 +92,20 @@ impl Crowd {
             packet: PacketBuf::default(),
             chunk: BytesMut::new(),
             started: WallClock::now(),
+            skipped: Duration::ZERO,
             lose_every: 0,
             sent: 0,
         }
     }
 
     pub(crate) fn now(&self) -> Instant {
-        Instant::from_nanos(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        let passed = self.started.elapsed() + self.skipped;
+        Instant::from_nanos(u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// Lets time pass for the stacks alone.
+    pub(crate) fn skip(&mut self, span: Duration) {
+        self.skipped += span;
     }
 
     /// Loses one in `n` packets on the way to the server from here on; 0: none.

@@ -87,6 +87,9 @@ enum Benchmark {
         /// Numbers of connections.
         #[arg(long, value_delimiter = ',', default_value = "1000,100000,1000000")]
         connections: Vec<usize>,
+        /// Measure with all connections active only and print the figures alone.
+        #[arg(long, hide = true)]
+        active: bool,
     },
     /// Two shards of one host, each on a core of its own, against one.
     #[cfg(target_os = "linux")]
@@ -262,12 +265,16 @@ fn main() {
             rounds,
             millis,
             connections,
+            active,
         } => {
             let settings = scale::Settings {
                 rounds,
                 span: Duration::from_millis(millis),
                 connections,
             };
+            if active {
+                return scale::print_active(&settings);
+            }
             scale::run(&mut report, &settings);
         }
         #[cfg(target_os = "linux")]

@@ -4,10 +4,15 @@
 //!
 //! - `idle`: one connection is busy, the others are silent. Nothing that looks at all sockets survives this.
 //! - `active`: every connection has its turn with one segment, so each finds its state outside the caches. What this costs more
-//!   than the same work among the few connections of one turn is the memory's, not an algorithm's. Much of what either costs
+//!   than the same work among the few connections of one turn is the memory's, not an algorithm's. So that it is the same work, the
+//!   clock of the few goes on between turns by the time after which a connection of the many has its next: the same timers expire, and
+//!   as many acknowledgments leave. Much of what either costs
 //!   more than a burst is that there is one segment at a time: nothing is merged, and each is written, read and acknowledged alone.
+//!   `huge-pages` is the same once more, few and many, in a process whose allocator asks for huge pages.
 //! - `loss`: one connection on a path that loses one packet in so many; repairs included.
 
+use std::io;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -49,9 +54,17 @@ pub(crate) fn run(report: &mut Report, settings: &Settings) {
         let mut among = crowd(count);
         let idle = compare(settings, &mut alone, &mut among, busy);
         add(report, format!("idle-{count}"), idle, one);
-        let active = compare(settings, &mut few, &mut among, in_turn);
+        let active = compare_in_turn(settings, &mut few, &mut among);
         let peer = format!("ours, {TURN} connections");
         add(report, format!("active-{count}"), active, &peer);
+        drop(among);
+        match with_huge_pages(settings, count) {
+            Ok(active) => {
+                let peer = format!("{peer}, huge pages");
+                add(report, format!("active-{count}-huge-pages"), active, &peer);
+            }
+            Err(error) => eprintln!("scale: {count} connections with huge pages: {error}"),
+        }
     }
     for one_in in LOSSES {
         let mut lossy = crowd(1);
@@ -59,6 +72,36 @@ pub(crate) fn run(report: &mut Report, settings: &Settings) {
         let figures = compare(settings, &mut alone, &mut lossy, busy);
         add(report, format!("loss-1-in-{one_in}"), figures, one);
     }
+}
+
+/// What makes glibc's allocator ask for huge pages; the kernel gives them if they are not switched off (`never`).
+const HUGE_PAGES: [&str; 2] = ["GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"];
+
+/// Measures `active` with huge pages, in a process of its own: an allocator is told when its process begins.
+fn with_huge_pages(settings: &Settings, count: usize) -> io::Result<(f64, f64)> {
+    let [name, value] = HUGE_PAGES;
+    let output = Command::new(std::env::current_exe()?)
+        .args(["scale", "--active", "--connections", &count.to_string()])
+        .args(["--rounds", &settings.rounds.to_string()])
+        .args(["--millis", &settings.span.as_millis().to_string()])
+        .env(name, value)
+        .stderr(Stdio::inherit())
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut figures = text.split_whitespace().map(str::parse);
+    match (figures.next(), figures.next()) {
+        (Some(Ok(ours)), Some(Ok(base))) => Ok((ours, base)),
+        _ => Err(io::Error::other(format!("it said: {text}"))),
+    }
+}
+
+/// Measures `active` alone and prints both figures.
+pub(crate) fn print_active(settings: &Settings) {
+    let &[count] = &settings.connections[..] else {
+        return;
+    };
+    let (ours, base) = compare_in_turn(settings, &mut crowd(TURN), &mut crowd(count));
+    println!("{ours} {base}");
 }
 
 fn crowd(connections: usize) -> Crowd {
@@ -82,6 +125,20 @@ fn compare(
     (median(&mut ours), median(&mut base))
 }
 
+/// The same for all connections in turn; those of `few` rest as long as those of `crowd` do.
+fn compare_in_turn(settings: &Settings, few: &mut Crowd, crowd: &mut Crowd) -> (f64, f64) {
+    let (mut ours, mut base) = (Vec::new(), Vec::new());
+    let others = crowd.connections().len().saturating_sub(TURN);
+    for _ in 0..settings.rounds {
+        let each = in_turn(crowd, settings.span, Duration::ZERO);
+        ours.push(each);
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        let rest = Duration::from_secs_f64(each * 1e-9 * others as f64);
+        base.push(in_turn(few, settings.span, rest));
+    }
+    (median(&mut ours), median(&mut base))
+}
+
 /// The first connection sends in bursts for `span`.
 fn busy(crowd: &mut Crowd, span: Duration) -> f64 {
     let chunk = Bytes::from(vec![0x5a; BURST * SEGMENT]);
@@ -96,8 +153,8 @@ fn busy(crowd: &mut Crowd, span: Duration) -> f64 {
     per_segment(begin.elapsed(), octets)
 }
 
-/// All connections send one segment each, in turn, for `span`.
-fn in_turn(crowd: &mut Crowd, span: Duration) -> f64 {
+/// All connections send one segment each, in turn, for `span`; the stacks' clock goes on by `rest` between the turns.
+fn in_turn(crowd: &mut Crowd, span: Duration, rest: Duration) -> f64 {
     let chunk = Bytes::from(vec![0x5a; SEGMENT]);
     let all = crowd.connections().to_vec();
     let (begin, mut octets) = (Instant::now(), 0);
@@ -108,6 +165,11 @@ fn in_turn(crowd: &mut Crowd, span: Duration) -> f64 {
         crowd.settle();
         crowd.tick();
         octets += turn.iter().map(|&ends| crowd.read(ends)).sum::<u64>();
+        if !rest.is_zero() {
+            crowd.skip(rest);
+            crowd.tick();
+            crowd.settle();
+        }
         if begin.elapsed() >= span {
             break;
         }

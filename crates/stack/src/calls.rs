@@ -204,6 +204,10 @@ impl Stack {
         if self.connections.get(id).is_none() {
             return Err(NoSuchSocket);
         }
+        if self.is_crowded() {
+            // The parts of a connection that is far away come together, not one after another.
+            self.look_at(&[id.slot]);
+        }
         self.with_slot(now, id.slot, call).ok_or(NoSuchSocket)
     }
 

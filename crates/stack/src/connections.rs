@@ -9,6 +9,7 @@ use crate::arena::Arena;
 use crate::config::TimeWaitOverflow;
 use crate::demux::Owner;
 use crate::id::{ConnectionId, ListenerId};
+use crate::input::AHEAD;
 use crate::ready::ReadyList;
 use crate::routes::NextHop;
 use crate::stack::Stack;
@@ -123,6 +124,17 @@ impl Connections {
 
     pub(crate) fn at_mut(&mut self, slot: u32) -> Option<&mut Slot> {
         self.slots.at_mut(slot)
+    }
+
+    /// Looks at what stands in a slot and beside it, to have it near; the connection itself lies elsewhere.
+    pub(crate) fn glance(&self, slot: u32) -> u64 {
+        let links = [
+            self.ready.glance(slot),
+            self.noticed.glance(slot),
+            self.timers.glance(slot),
+        ];
+        let held = self.slots.at(slot).map_or(0, |slot| slot.held);
+        links.into_iter().map(u64::from).sum::<u64>() + u64::from(held)
     }
 
     /// The slot of a connection that the application still holds.
@@ -422,21 +434,42 @@ impl Stack {
 
     /// Lets time pass for the connections that are due.
     pub(crate) fn connections_timeout(&mut self, now: Instant) {
-        while let Some(slot) = self.connections.timers.pop_expired(now) {
-            let Some(entry) = self.connections.slots.at_mut(slot) else {
-                continue;
-            };
-            match entry.connection.poll_timeout() {
-                // The deadline moved since the wheel was told.
-                Some(deadline) if deadline > now => self.connections.timers.arm(slot, deadline),
-                Some(_) => {
-                    entry
-                        .connection
-                        .handle_timeout(&mut Context::new(now, &mut self.host));
-                    self.connections.touch(slot);
-                }
-                None => {}
+        loop {
+            let mut due = [u32::MAX; AHEAD];
+            let mut count = 0;
+            for place in &mut due {
+                let Some(slot) = self.connections.timers.pop_expired(now) else {
+                    break;
+                };
+                *place = slot;
+                count += 1;
             }
+            if count > 1 && self.is_crowded() {
+                self.look_at(&due[..count]);
+            }
+            for &slot in &due[..count] {
+                self.connection_timeout(now, slot);
+            }
+            if count < AHEAD {
+                return;
+            }
+        }
+    }
+
+    fn connection_timeout(&mut self, now: Instant, slot: u32) {
+        let Some(entry) = self.connections.slots.at_mut(slot) else {
+            return;
+        };
+        match entry.connection.poll_timeout() {
+            // The deadline moved since the wheel was told.
+            Some(deadline) if deadline > now => self.connections.timers.arm(slot, deadline),
+            Some(_) => {
+                entry
+                    .connection
+                    .handle_timeout(&mut Context::new(now, &mut self.host));
+                self.connections.touch(slot);
+            }
+            None => {}
         }
     }
 }

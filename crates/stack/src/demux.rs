@@ -84,6 +84,12 @@ impl Demux {
             .map(Owner::from)
     }
 
+    /// Who owns `tuple` unless nobody does: the first of those whose hash begins alike.
+    pub(crate) fn candidate(&self, tuple: &Tuple) -> Option<Owner> {
+        let hash = self.key.tuple(tuple);
+        self.table.find(hash, |_| true).copied().map(Owner::from)
+    }
+
     /// Adds `tuple`, which no one owns (the caller looked), as `owner`'s.
     pub(crate) fn insert(
         &mut self,

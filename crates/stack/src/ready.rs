@@ -57,6 +57,11 @@ impl ReadyList {
         self.last = key;
     }
 
+    /// Looks at a key, to have it near.
+    pub(crate) fn glance(&self, key: u32) -> u32 {
+        self.links.get(key as usize).map_or(0, |(prev, _)| *prev)
+    }
+
     /// The key at the front.
     pub(crate) fn front(&self) -> Option<u32> {
         (self.first != NONE).then_some(self.first)

@@ -12,7 +12,7 @@ use crate::demux::{Demux, Owner};
 use crate::event::Event;
 use crate::forwarding::{Borrowed, Forwarding};
 use crate::id::{InterfaceId, SocketId};
-use crate::input::{Reassembly, Train};
+use crate::input::{AHEAD, Reassembly, Train};
 use crate::interface::Interface;
 use crate::keyed::{Key, Random};
 use crate::listening::Listening;
@@ -234,8 +234,13 @@ impl Stack {
         packets: &mut [PacketBuf],
     ) {
         self.batching = true;
-        for packet in packets {
-            self.input_of_batch(now, interface, packet);
+        for some in packets.chunks_mut(AHEAD) {
+            if self.is_crowded() && some.len() > 1 {
+                self.look_ahead(interface, some);
+            }
+            for packet in some {
+                self.input_of_batch(now, interface, packet);
+            }
         }
         self.batching = false;
         self.hand_over_train(now);

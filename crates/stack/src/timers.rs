@@ -134,6 +134,11 @@ impl TimerWheel {
         (entry.prev != IDLE).then_some(due)
     }
 
+    /// Looks at a key, to have it near.
+    pub(crate) fn glance(&self, key: u32) -> u32 {
+        self.entries.get(key as usize).map_or(0, |entry| entry.next)
+    }
+
     /// Makes `key` fire no more.
     pub(crate) fn cancel(&mut self, key: u32) {
         if self

@@ -291,6 +291,39 @@ impl Tcb {
         self.phase
     }
 
+    /// Looks at fields all over the TCB; see [`Connection::glance`](crate::Connection::glance).
+    pub(crate) fn glance(&self) -> u64 {
+        let narrow = [
+            self.tuple.local.port.into(),
+            self.snd.una.raw(),
+            self.snd.nxt.raw(),
+            self.rcv.nxt.raw(),
+            self.rcv.buffer,
+            self.mss.send.into(),
+            self.clock.offset,
+            self.recover.raw(),
+            self.ack.pending,
+            u32::from(self.ack.quick_left),
+            u32::from(self.patience.tries),
+            u32::from(self.intents.ack),
+        ];
+        let wide = [
+            self.clock.recent_at.as_nanos(),
+            self.patience.last_heard.as_nanos(),
+            self.patience.last_sent.as_nanos(),
+            self.stats.bytes_acked,
+            self.stats.bytes_sent,
+            self.timers.glance(),
+            self.rtt.glance(),
+            u64::from(self.receive.has_gap()),
+            u64::from(self.send.is_empty()),
+            u64::from(self.scoreboard.is_empty()),
+            u64::from(self.rare.is_some()),
+        ];
+        let narrow = narrow.into_iter().map(u64::from);
+        narrow.chain(wide).fold(0, u64::wrapping_add)
+    }
+
     /// Changes the state: the only place that does.
     pub(crate) fn advance(&mut self, cx: &mut Context<'_>, cause: Cause) {
         let Some(next) = self.phase.next(cause) else {

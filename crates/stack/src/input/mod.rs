@@ -10,6 +10,7 @@
 //! A packet is parsed where it lies; nothing is copied and nothing is answered before its checksum has been seen. Each
 //! function here takes the packet one layer further or drops it with a counter.
 
+mod ahead;
 mod arp;
 mod ethernet;
 mod icmp;
@@ -23,6 +24,7 @@ mod udp;
 
 pub use reassembly::ReassemblyLimits;
 
+pub(crate) use ahead::AHEAD;
 pub(crate) use reassembly::Reassembly;
 pub(crate) use tcp::Way;
 pub(crate) use train::Train;

@@ -88,6 +88,11 @@ const FRACTION_BITS: u32 = 20;
 const NO_SAMPLE: u32 = u32::MAX;
 
 impl RttEstimator {
+    /// A number that says nothing: what it is made of is near afterwards.
+    pub(crate) const fn glance(&self) -> u64 {
+        self.srtt.wrapping_add(self.rttvar)
+    }
+
     /// Starts without a measurement.
     #[must_use]
     pub fn new(config: RttConfig) -> Self {
