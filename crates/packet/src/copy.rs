@@ -27,9 +27,13 @@ const STRIDE: usize = 1_536;
 #[inline]
 pub fn copy(from: &[u8], to: &mut [u8]) {
     assert_eq!(from.len(), to.len(), "a copy of another length");
-    for (from, to) in from.chunks(STRIDE).zip(to.chunks_mut(STRIDE)) {
-        to.copy_from_slice(from);
+    let (mut from, mut to) = (from, to);
+    while from.len() > STRIDE {
+        let (stride, target) = (from.split_at(STRIDE), to.split_at_mut(STRIDE));
+        target.0.copy_from_slice(stride.0);
+        (from, to) = (stride.1, target.1);
     }
+    to.copy_from_slice(from);
 }
 
 /// Appends `from` to `to`.
@@ -44,9 +48,13 @@ pub fn copy(from: &[u8], to: &mut [u8]) {
 #[inline]
 pub fn append(from: &[u8], to: &mut Vec<u8>) {
     to.reserve(from.len());
-    for stride in from.chunks(STRIDE) {
+    let mut rest = from;
+    while rest.len() > STRIDE {
+        let (stride, behind) = rest.split_at(STRIDE);
         to.extend_from_slice(stride);
+        rest = behind;
     }
+    to.extend_from_slice(rest);
 }
 
 /// Appends `from` to a chunk.
@@ -61,9 +69,13 @@ pub fn append(from: &[u8], to: &mut Vec<u8>) {
 #[inline]
 pub fn fill(from: &[u8], chunk: &mut BytesMut) {
     chunk.reserve(from.len());
-    for stride in from.chunks(STRIDE) {
+    let mut rest = from;
+    while rest.len() > STRIDE {
+        let (stride, behind) = rest.split_at(STRIDE);
         chunk.extend_from_slice(stride);
+        rest = behind;
     }
+    chunk.extend_from_slice(rest);
 }
 
 #[cfg(test)]

@@ -85,28 +85,33 @@ impl Template {
     /// wrong.
     pub(super) fn fit(&self, headers: &[u8]) -> Option<Fit> {
         let (words, _) = headers.as_chunks::<WORD>();
+        let count = words.len().min(WORDS);
+        // Slices of one length and indices: the loop becomes vector instructions however the program is optimised.
+        let (words, common) = (&words[..count], &self.headers[..count]);
+        let shared = &self.shared[..count];
         let mut differ = 0;
-        for ((octets, header), shared) in words.iter().zip(&self.headers).zip(&self.shared) {
-            differ |= (u32::from_ne_bytes(*octets) & shared) ^ header;
+        for index in 0..count {
+            differ |= (u32::from_ne_bytes(words[index]) & shared[index]) ^ common[index];
         }
         if differ != 0 {
             return None;
         }
         let len = if self.is_ipv4 {
-            let [len, identification, checksum] = [2, 4, 10].map(|at| u16_at(headers, at));
-            let sum = self.ip_sum.add_u16(len).add_u16(identification);
-            if !sum.add_u16(checksum).is_valid() {
+            let len = u16_at(headers, 2);
+            let own = self.ip_sum.add_u16(len).add_u16(u16_at(headers, 4));
+            if !own.add_u16(u16_at(headers, 10)).is_valid() {
                 return None;
             }
             usize::from(len)
         } else {
             usize::from(u16_at(headers, 4)) + 40
         };
-        let [a, b] = [4, 6].map(|at| u16_at(headers, self.tcp_at + at));
+        let tcp = &headers[self.tcp_at..];
+        let seq = u32::from(u16_at(tcp, 4)) << 16 | u32::from(u16_at(tcp, 6));
         Some(Fit {
             len,
-            seq: SeqNum::new(u32::from(a) << 16 | u32::from(b)),
-            pushed: headers[self.tcp_at + 13] & PSH != 0,
+            seq: SeqNum::new(seq),
+            pushed: tcp[13] & PSH != 0,
         })
     }
 }
