@@ -41,13 +41,19 @@ pub trait Device {
 
     /// Appends what has arrived to `out`, at most `max` packets, and returns how many.
     ///
-    /// Fewer than `max`, and zero in particular, means that nothing more is there at the moment.
+    /// Fewer than `max`, and zero in particular, means that nothing more is there at the moment. Packets that were
+    /// [joined](Self::join_segments) count as many as they were.
     ///
     /// # Errors
     ///
     /// [`io::ErrorKind::UnexpectedEof`] when the other end is gone and everything it sent has been taken; any other error
     /// when the device itself has failed. Packets appended before the failure are in `out`.
     fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize>;
+
+    /// Says that the caller takes super-segments. A device whose packets come one by one may join those that follow each other in one connection, as
+    /// generic receive offload does, with headers that say how many octets they are and checksums that have been
+    /// [verified](handwave_packet::ChecksumMark::Verified).
+    fn join_segments(&mut self) {}
 
     /// Sends from the front of `packets` until it is empty or the device can take no more; returns how many were sent.
     ///
@@ -132,6 +138,10 @@ impl<D: Device + ?Sized> Device for Box<D> {
 
     fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
         (**self).receive(max, out)
+    }
+
+    fn join_segments(&mut self) {
+        (**self).join_segments();
     }
 
     fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {

@@ -7,6 +7,8 @@
 //! batched (Linux 6.18). Batches are short where packets are super-segments, so it would pay on the way out without offload alone.
 
 mod chunks;
+mod joint;
+mod trains;
 pub(crate) mod vnet;
 
 use std::collections::VecDeque;
@@ -20,6 +22,7 @@ use rustix::io::Errno;
 use crate::edge::{self, packet_len_max, wire_front};
 use crate::{Counters, Medium};
 use chunks::{Chunks, Read};
+use trains::{Taken, Trains};
 
 /// Slices that one write gathers: the framing, the headers, and the payload's pieces. A packet in more pieces is copied
 /// together first.
@@ -55,6 +58,9 @@ pub(crate) struct Exchange {
     /// Whether what leaves may be a super-segment or have a partial checksum; the framing has to say so.
     offloads_sending: bool,
     chunks: Chunks,
+    /// Instead, where packets are joined.
+    trains: Option<Trains>,
+    packet_len_max: usize,
     /// Datagrams that arrived together with one already handed over.
     arrived: VecDeque<PacketBuf>,
     counters: Counters,
@@ -75,6 +81,8 @@ impl Exchange {
             medium,
             offloads_sending: offloads,
             chunks,
+            trains: None,
+            packet_len_max: usize::from(mtu) + around,
             arrived: VecDeque::new(),
             counters: Counters::default(),
         }
@@ -84,6 +92,13 @@ impl Exchange {
     pub(crate) fn without_sending_offload(mut self) -> Self {
         self.offloads_sending = false;
         self
+    }
+
+    /// Joins packets that follow each other from now on, where that is of use: the kernel does not.
+    pub(crate) fn join_segments(&mut self) {
+        if (self.framing, self.medium) == (Framing::Plain, Medium::Ip) {
+            self.trains = Trains::new(self.packet_len_max);
+        }
     }
 
     /// Whether super-segments and partial checksums may leave.
@@ -102,6 +117,21 @@ impl Exchange {
 
     /// Does what [`Device::receive`](crate::Device::receive) says; errors are the kernel's.
     pub(crate) fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
+        if let Some(trains) = &mut self.trains {
+            let (taken, result) = trains.read(self.descriptor.as_fd(), max, out);
+            self.counters.received += taken.packets as u64;
+            self.counters.receive_dropped += taken.too_long;
+            result?;
+            return match taken {
+                Taken {
+                    packets: 0,
+                    ended: true,
+                    ..
+                } => Err(io::ErrorKind::UnexpectedEof.into()),
+                // It says so again.
+                taken => Ok(taken.packets),
+            };
+        }
         let mut received = 0;
         while received < max {
             if let Some(packet) = self.arrived.pop_front() {

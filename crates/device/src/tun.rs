@@ -112,6 +112,10 @@ impl Device for Tun {
         self.exchange.receive(max, out).map_err(final_error)
     }
 
+    fn join_segments(&mut self) {
+        self.exchange.join_segments();
+    }
+
     fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
         self.exchange.send(packets).map_err(final_error)
     }

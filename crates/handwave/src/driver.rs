@@ -105,9 +105,10 @@ enum Turn {
 impl Driver {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        device: Box<dyn Device + Send>,
+        mut device: Box<dyn Device + Send>,
         busy_poll: BusyPoll,
     ) -> Self {
+        device.join_segments();
         // Who wakes the driver without the kernel's help is no faster by being asked.
         let rule = match (busy_poll, device.readiness()) {
             (BusyPoll::Adaptive, Readiness::Wakers(_)) => BusyPoll::Fixed(Duration::ZERO),

@@ -399,7 +399,7 @@ async fn busy_polling_asks_for_a_while_and_rests_where_nothing_comes() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_device_with_a_descriptor_is_not_asked_at_rest() {
+async fn a_device_with_a_descriptor_carries_text_and_is_not_asked_at_rest() {
     use handwave::device::{Framing, Tun};
 
     let (left, right) = std::os::unix::net::UnixDatagram::pair().unwrap();
@@ -423,6 +423,9 @@ async fn a_device_with_a_descriptor_is_not_asked_at_rest() {
         theirs.write_all(&message).await.unwrap();
         ours.read_exact(&mut message).await.unwrap();
     }
+    drop((ours, theirs, listener));
+    // Much text, too, which comes joined, and for which the socket is too small at times.
+    within(talk(&client, &server, &text(1_000_000))).await;
     // Until the last acknowledgment has been sent, and was asked for long enough.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let before = sendings.asked.load(Ordering::Relaxed);

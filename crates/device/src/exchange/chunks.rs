@@ -13,7 +13,7 @@ const PACKETS_PER_CHUNK: usize = 2;
 const POOLED_MAX: usize = 1 << 20;
 
 /// The longest packet that is copied out of a chunk for a super-segment: larger than the usual MTUs, and still quickly copied.
-const SMALL_MAX: usize = 2_048;
+pub(super) const SMALL_MAX: usize = 2_048;
 /// Memory that may be pooled where any packet may be a super-segment: a receive buffer or two of them.
 const POOLED_SUPER_MAX: usize = 4 << 20;
 
@@ -28,22 +28,27 @@ pub(super) struct Chunks {
 
 /// Chunks of one size, one of them in use.
 #[derive(Debug)]
-struct Source {
+pub(super) struct Source {
     pool: ChunkPool,
     /// What is left of the chunk in use.
     chunk: BytesMut,
 }
 
 impl Source {
-    fn new(chunk_size: usize, pooled_max: usize) -> Self {
+    pub(super) fn new(chunk_size: usize, pooled_max: usize) -> Self {
         Self {
             pool: ChunkPool::new(chunk_size, pooled_max / chunk_size),
             chunk: BytesMut::new(),
         }
     }
 
+    /// For copies of packets of at most [`SMALL_MAX`] octets.
+    pub(super) fn for_small() -> Self {
+        Self::new(PACKETS_PER_CHUNK * SMALL_MAX, POOLED_MAX)
+    }
+
     /// Makes sure that the chunk in use has room for so many octets.
-    fn reserve(&mut self, room: usize) {
+    pub(super) fn reserve(&mut self, room: usize) {
         if self.chunk.capacity() < room {
             let used = std::mem::replace(&mut self.chunk, self.pool.take());
             // The very first is a placeholder without storage.
@@ -53,8 +58,66 @@ impl Source {
         }
     }
 
+    /// What has been written and is no packet yet.
+    pub(super) fn written(&self) -> &[u8] {
+        &self.chunk
+    }
+
+    /// The same, to be changed.
+    pub(super) fn written_mut(&mut self) -> &mut [u8] {
+        &mut self.chunk
+    }
+
+    /// Octets that can be written behind it.
+    pub(super) fn room(&self) -> usize {
+        self.chunk.capacity() - self.chunk.len()
+    }
+
+    /// Takes back what was written from `len` on.
+    pub(super) fn cut(&mut self, len: usize) {
+        self.chunk.truncate(len);
+    }
+
+    /// Writes over what was written at `at`.
+    pub(super) fn put(&mut self, at: usize, octets: &[u8]) {
+        self.chunk[at..at + octets.len()].copy_from_slice(octets);
+    }
+
+    /// Writes a few octets behind it, for which there is room.
+    pub(super) fn append(&mut self, octets: &[u8]) {
+        self.chunk.extend_from_slice(octets);
+    }
+
+    /// Reads a packet of less than `room` octets behind what has been written, and returns how many they are; `room` says that there were more.
+    pub(super) fn read(
+        &mut self,
+        descriptor: BorrowedFd<'_>,
+        room: usize,
+    ) -> rustix::io::Result<usize> {
+        let before = self.chunk.len();
+        let spare = &mut self.chunk.spare_capacity_mut()[..room];
+        let (filled, _) = rustix::io::read(descriptor, spare)?;
+        let len = filled.len();
+        #[expect(
+            unsafe_code,
+            reason = "the kernel has written where nobody else may look yet"
+        )]
+        // SAFETY: `read` has initialised the first `len` octets of the spare capacity, which begins at `before`.
+        unsafe {
+            self.chunk.set_len(before + len);
+        }
+        Ok(len)
+    }
+
+    /// A packet with a copy of these octets.
+    pub(super) fn copied(&mut self, octets: &[u8]) -> PacketBuf {
+        self.reserve(octets.len());
+        self.chunk.extend_from_slice(octets);
+        self.packet()
+    }
+
     /// Makes a packet of what has been written.
-    fn packet(&mut self) -> PacketBuf {
+    pub(super) fn packet(&mut self) -> PacketBuf {
         let mut packet = PacketBuf::from_bytes(self.chunk.split().freeze());
         packet.set_held(self.pool.chunk_size());
         packet
@@ -91,7 +154,7 @@ impl Chunks {
         Self {
             main: Source::new(packet_len_max + 1, POOLED_SUPER_MAX),
             packet_len_max,
-            small: Some(Source::new(PACKETS_PER_CHUNK * SMALL_MAX, POOLED_MAX)),
+            small: Some(Source::for_small()),
         }
     }
 
@@ -105,30 +168,20 @@ impl Chunks {
         // One octet more than a packet may have: a packet that fills it was cut off.
         let room = self.packet_len_max + 1;
         self.main.reserve(room);
-        let spare = &mut self.main.chunk.spare_capacity_mut()[..room];
-        let (filled, _) = rustix::io::read(descriptor, spare)?;
-        let len = filled.len();
+        let len = self.main.read(descriptor, room)?;
         if len == 0 {
             return Ok(Read::End);
         }
         if len == room {
+            self.main.cut(0);
             return Ok(Read::TooLong);
         }
         if let Some(small) = &mut self.small
             && len <= SMALL_MAX
         {
-            small.reserve(len);
-            small.chunk.extend_from_slice(filled);
-            return Ok(Read::Packet(small.packet()));
-        }
-        #[expect(
-            unsafe_code,
-            reason = "the kernel has written where nobody else may look yet"
-        )]
-        // SAFETY: the chunk is empty, as each packet is split off below, and `read` has initialised the first `len` octets
-        // of its spare capacity, which is at least `room`.
-        unsafe {
-            self.main.chunk.set_len(len);
+            let packet = small.copied(self.main.written());
+            self.main.cut(0);
+            return Ok(Read::Packet(packet));
         }
         Ok(Read::Packet(self.main.packet()))
     }
