@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as WallClock};
 
 use bytes::{Bytes, BytesMut};
-use handwave_packet::PacketBuf;
+use handwave_packet::{PacketBuf, Payload};
 use handwave_stack::{
     ConnectOptions, ConnectionId, InterfaceConfig, InterfaceId, ListenerConfig, ListenerId, Prefix,
     SocketSummary, Stack, StackConfig,
@@ -42,6 +42,7 @@ pub(crate) struct Crowd {
     server: Host,
     listeners: Vec<ListenerId>,
     connections: Vec<Ends>,
+    /// Packets under way, and behind them places that are used again.
     packets: Vec<PacketBuf>,
     /// The packet that is sent.
     packet: PacketBuf,
@@ -245,8 +246,8 @@ impl Crowd {
         };
         let mut any = false;
         let packet = &mut self.packet;
-        while self.packets.len() < TOGETHER && from.stack.poll_transmit_into(now, packet).is_some()
-        {
+        let mut count = 0;
+        while count < TOGETHER && from.stack.poll_transmit_into(now, packet).is_some() {
             any = true;
             if forward {
                 self.sent += 1;
@@ -254,17 +255,23 @@ impl Crowd {
                     continue;
                 }
             }
-            self.packets.push(received(packet, &mut self.chunk));
+            if self.packets.len() == count {
+                self.packets.push(PacketBuf::default());
+            }
+            self.packets[count].restart(received(packet, &mut self.chunk).into());
+            count += 1;
         }
-        to.stack
-            .handle_batch_in_place(now, to.wire, &mut self.packets);
-        self.packets.clear();
+        let arrived = &mut self.packets[..count];
+        to.stack.handle_batch_in_place(now, to.wire, arrived);
+        for packet in arrived {
+            packet.restart(Payload::new());
+        }
         any
     }
 }
 
 /// What a device makes of a packet: one piece, carved from a chunk that many packets share, its checksum not looked at.
-fn received(packet: &PacketBuf, chunk: &mut BytesMut) -> PacketBuf {
+fn received(packet: &PacketBuf, chunk: &mut BytesMut) -> Bytes {
     if chunk.capacity() < packet.len() && !chunk.try_reclaim(CHUNK) {
         *chunk = BytesMut::with_capacity(CHUNK);
     }
@@ -272,7 +279,7 @@ fn received(packet: &PacketBuf, chunk: &mut BytesMut) -> PacketBuf {
     for piece in packet.payload().pieces() {
         chunk.extend_from_slice(piece);
     }
-    PacketBuf::from_bytes(chunk.split().freeze())
+    chunk.split().freeze()
 }
 
 fn port(n: usize) -> u16 {

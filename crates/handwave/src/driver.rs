@@ -408,7 +408,8 @@ impl Inner {
             return false;
         }
         self.stack
-            .handle_batch(now, self.interface, received.drain(..));
+            .handle_batch_in_place(now, self.interface, received);
+        received.clear();
         self.collect_news(now, woken);
         !woken.is_empty()
     }

@@ -56,16 +56,21 @@ pub(crate) struct Addresses {
 
 impl Addresses {
     /// The interface that has `addr`.
+    #[inline]
     pub(crate) fn owner(&self, addr: &IpAddr) -> Option<InterfaceId> {
         if !self.sieve.may_have(addr) {
             return None;
         }
+        self.look_up(addr)
+    }
+
+    fn look_up(&self, addr: &IpAddr) -> Option<InterfaceId> {
         self.owners.get(&Address(*addr)).copied()
     }
 
     /// Whether any interface has `addr`.
     pub(crate) fn is_ours(&self, addr: &IpAddr) -> bool {
-        self.sieve.may_have(addr) && self.owners.contains_key(&Address(*addr))
+        self.owner(addr).is_some()
     }
 
     /// Whether `interface` has `addr`.

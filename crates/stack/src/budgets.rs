@@ -1,10 +1,10 @@
 //! What a connection costs, all tables counted: pinned, so that growth is a decision. Addresses take what IPv6 needs.
 
 use crate::arena::Arena;
+use crate::arena::Slots;
 use crate::connections::Slot;
 use crate::demux::Demux;
 use crate::ready::ReadyList;
-use crate::slots::Slots;
 use crate::timers::TimerWheel;
 use handwave_tcp::{Connection, TimeWait};
 

@@ -160,8 +160,7 @@ impl Connections {
     /// Notes that an input may have given the connection something to send or to say.
     pub(crate) fn touch(&mut self, slot: u32) {
         self.ready.push(slot);
-        self.collect_events(slot);
-        self.charge(slot);
+        self.take_stock(slot);
     }
 
     /// The connection whose turn it is to send.
@@ -185,21 +184,6 @@ impl Connections {
         let generation = self.slots.generation(slot)?;
         let events = core::mem::take(&mut self.slots.at_mut(slot)?.events);
         Some(((slot, generation).into(), events))
-    }
-
-    /// Charges the memory that a connection's buffers hold.
-    fn charge(&mut self, slot: u32) {
-        let Some(entry) = self.slots.at_mut(slot) else {
-            return;
-        };
-        let connection = &entry.connection;
-        if connection.is_starved() {
-            self.starved.push(slot);
-        }
-        let held = connection.held();
-        let held = u32::try_from(held).unwrap_or(u32::MAX);
-        self.held = self.held + held as usize - entry.held as usize;
-        entry.held = held;
     }
 
     /// Says that a connection was begun with what is known of its path: it need not look before it first sends.
@@ -236,21 +220,26 @@ impl Connections {
             };
             if let Some(entry) = self.slots.at_mut(slot) {
                 entry.connection.handle_memory();
-                self.collect_events(slot);
+                if entry.collect_events() {
+                    self.noticed.push(slot);
+                }
             }
         }
     }
 
-    fn collect_events(&mut self, slot: u32) {
-        let Some(entry) = self.slots.at_mut(slot) else {
-            return;
-        };
-        let fresh = entry.connection.take_events();
-        entry.doubts_hop |= fresh.contains(Events::SOFT_ERROR);
-        entry.events |= fresh;
-        if !entry.events.is_empty() && !entry.released {
+    /// Takes the events of a connection, and charges the memory that its buffers hold.
+    fn take_stock(&mut self, slot: u32) -> Option<&Slot> {
+        let entry = self.slots.at_mut(slot)?;
+        if entry.collect_events() {
             self.noticed.push(slot);
         }
+        if entry.connection.is_starved() {
+            self.starved.push(slot);
+        }
+        let held = u32::try_from(entry.connection.held()).unwrap_or(u32::MAX);
+        self.held = self.held + held as usize - entry.held as usize;
+        entry.held = held;
+        Some(entry)
     }
 }
 
@@ -269,6 +258,17 @@ impl Slot {
             held: 0,
             opened_by: (0, 0),
         }
+    }
+
+    /// Takes what the connection has to say; returns whether that is news for somebody.
+    fn collect_events(&mut self) -> bool {
+        let fresh = self.connection.take_events();
+        if fresh.is_empty() {
+            return false;
+        }
+        self.doubts_hop |= fresh.contains(Events::SOFT_ERROR);
+        self.events |= fresh;
+        !self.released
     }
 
     /// The listener that counts this connection until it ends.
@@ -354,9 +354,7 @@ impl Stack {
                 self.enter_time_wait(record, deadline);
             }
         }
-        self.connections.collect_events(slot);
-        self.connections.charge(slot);
-        let Some(entry) = self.connections.slots.at(slot) else {
+        let Some(entry) = self.connections.take_stock(slot) else {
             return;
         };
         if entry.unproven && entry.connection.phase() != Phase::SynReceived {

@@ -53,7 +53,6 @@ mod rate;
 mod ready;
 mod routes;
 mod setup;
-mod slots;
 mod snapshot;
 mod stack;
 mod steering;

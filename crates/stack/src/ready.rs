@@ -41,15 +41,21 @@ impl ReadyList {
     }
 
     /// Adds `key` at the end unless it is on the list.
+    #[inline]
     pub(crate) fn push(&mut self, key: u32) {
-        let index = key as usize;
-        if self.links.len() <= index {
-            self.links.resize(index + 1, (ABSENT, NONE));
+        match self.links.get(key as usize) {
+            Some(&(ABSENT, _)) => self.append(key),
+            Some(_) => {}
+            None => {
+                self.links.resize(key as usize + 1, (ABSENT, NONE));
+                self.append(key);
+            }
         }
-        if self.links[index].0 != ABSENT {
-            return;
-        }
-        self.links[index] = (self.last, NONE);
+    }
+
+    /// Adds a key that is not on the list, for which there is room.
+    fn append(&mut self, key: u32) {
+        self.links[key as usize] = (self.last, NONE);
         match self.last {
             NONE => self.first = key,
             last => self.links[last as usize].1 = key,
@@ -75,13 +81,15 @@ impl ReadyList {
     }
 
     /// Takes `key` out wherever it is.
+    #[inline]
     pub(crate) fn remove(&mut self, key: u32) {
-        let Some(&(prev, next)) = self.links.get(key as usize) else {
-            return;
-        };
-        if prev == ABSENT {
-            return;
+        match self.links.get(key as usize) {
+            None | Some(&(ABSENT, _)) => {}
+            Some(&(prev, next)) => self.unlink(key, (prev, next)),
         }
+    }
+
+    fn unlink(&mut self, key: u32, (prev, next): (u32, u32)) {
         self.links[key as usize] = (ABSENT, NONE);
         match prev {
             NONE => self.first = next,

@@ -46,8 +46,11 @@ type Routing = Vec<Route>;
 
 impl Table {
     fn position(&self, network: u128) -> Result<usize, usize> {
-        self.networks
-            .binary_search_by_key(&network, |(bits, _)| *bits)
+        match &self.networks[..] {
+            // As with most: a default route, or the network of an interface.
+            [(only, _)] if *only == network => Ok(0),
+            networks => networks.binary_search_by_key(&network, |(bits, _)| *bits),
+        }
     }
 }
 

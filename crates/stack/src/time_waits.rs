@@ -1,11 +1,11 @@
 //! Connections in TIME-WAIT that the application has let go of: a compact record each (RFC 9293 3.10.7.4, RFC 6191).
 
+use crate::arena::Slots;
 use crate::config::TimeWaitOverflow;
 use crate::demux::Owner;
 use crate::id::InterfaceId;
 use crate::input::Way;
 use crate::ready::ReadyList;
-use crate::slots::Slots;
 use crate::stack::Stack;
 use crate::timers::TimerWheel;
 use handwave_tcp::{Context, Instant, SegmentIn, TimeWait, TimeWaitVerdict, Tuple};

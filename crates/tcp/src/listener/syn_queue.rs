@@ -380,7 +380,11 @@ enum Wanted {
 impl Rules {
     /// How long the SYN+ACK after `level` others is waited for.
     fn wait(&self, level: u8) -> Duration {
-        self.timeout.saturating_mul(1 << level.min(16))
+        match level {
+            // Nearly always.
+            0 => self.timeout,
+            _ => self.timeout.saturating_mul(1 << level.min(16)),
+        }
     }
 
     fn unpack<K>(&self, record: &Record<K>) -> HalfOpen {
