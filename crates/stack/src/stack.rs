@@ -48,6 +48,12 @@ const WORTH_TELLING: usize = 8_192;
 ///
 /// The same configuration, the same secrets and the same inputs in the same order give the same packets.
 ///
+/// # How to make it fast
+///
+/// Hand packets in by batches, as they came. Let interfaces take super-segments
+/// ([`super_segment_max`](crate::InterfaceConfig::super_segment_max)) and cut them at the edge with `handwave_packet::split`. Where `std` is at hand, call
+/// `handwave_simd::install()` once, so that checksums are computed with the processor's widest vectors. Build with link-time optimisation.
+///
 /// # Examples
 ///
 /// Two stacks on one wire: a connection is opened, says something and is closed.
