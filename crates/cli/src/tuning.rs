@@ -98,7 +98,9 @@ mod tests {
             read("HANDWAVE_TXBUF", "1048576").unwrap().tcp.send_buffer,
             BufferSize::growing(65_536, 1 << 20)
         );
-        assert_eq!(read("HANDWAVE_CC", "RENO").unwrap().tcp, Config::default());
+        let reno = read("HANDWAVE_CC", "RENO").unwrap().tcp;
+        assert_eq!(reno.congestion.name(), "reno");
+        assert_eq!(read("HANDWAVE_CC", "cubic").unwrap().tcp, Config::default());
         let listener = read("HANDWAVE_BACKLOG", "4096").unwrap().listener;
         assert_eq!(
             (listener.accept_queue_max, listener.syn_queue_max),

@@ -8,6 +8,7 @@ use handwave_sim::{HostId, LinkConfig, Rng, World};
 use handwave_stack::{
     ConnectOptions, ConnectionId, InterfaceConfig, ListenerConfig, Prefix, Stack, StackConfig,
 };
+use handwave_tcp::congestion::Algorithm;
 use handwave_tcp::{BufferSize, Config, Endpoint, Secrets, TcpInfo};
 use std::sync::Arc;
 
@@ -134,6 +135,21 @@ fn a_fixed_buffer_gives_a_window_each_round_trip() {
     let steady = outcome.steady(10);
     let expected = f64::from(256 << 10) / (PATH as f64 * 1_448.0 / 1_500.0);
     assert!((steady / expected - 1.0).abs() < 0.1, "{steady} {expected}");
+}
+
+/// Slow start has overflowed a short queue long before the path was full, and the window comes back within seconds.
+#[test]
+fn a_path_with_a_short_queue_is_filled_all_the_same() {
+    let outcome = transfer(Config::default(), PATH / 4, 100);
+    let steady = outcome.steady(20);
+    println!("queue of {}: {steady:.3} of the link", PATH / 4);
+    assert!(steady >= 0.9, "{steady:.3} of the link");
+    let reno = Config {
+        congestion: Algorithm::Reno,
+        ..Config::default()
+    };
+    let reno = transfer(reno, PATH / 4, 100).steady(20);
+    assert!(reno < 0.7, "{reno:.3} of the link: the test proves nothing");
 }
 
 /// Slow start fills a queue of one round trip, or half of one, and overshoots it by thousands of segments, every second of which is

@@ -3,11 +3,12 @@
 use alloc::boxed::Box;
 use core::ops::{Deref, DerefMut};
 
-use super::{CongestionControl, Reno};
+use super::{CongestionControl, Cubic, Reno};
 
 /// An algorithm of this crate in its place; anybody else's in a box.
 #[derive(Debug)]
 pub(crate) enum Controller {
+    Cubic(Cubic),
     Reno(Reno),
     Custom(Box<dyn CongestionControl>),
 }
@@ -17,6 +18,7 @@ impl Deref for Controller {
 
     fn deref(&self) -> &Self::Target {
         match self {
+            Self::Cubic(cubic) => cubic,
             Self::Reno(reno) => reno,
             Self::Custom(custom) => &**custom,
         }
@@ -26,6 +28,7 @@ impl Deref for Controller {
 impl DerefMut for Controller {
     fn deref_mut(&mut self) -> &mut Self::Target {
         match self {
+            Self::Cubic(cubic) => cubic,
             Self::Reno(reno) => reno,
             Self::Custom(custom) => &mut **custom,
         }

@@ -5,7 +5,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use super::controller::Controller;
-use super::{CongestionControl, Reno};
+use super::{CongestionControl, Cubic, Reno};
 
 /// The algorithms there are, and room for those of others (RFC 9293 3.8.2 [MAY-18]).
 ///
@@ -18,8 +18,10 @@ use super::{CongestionControl, Reno};
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// RFC 5681 with appropriate byte counting: [`Reno`].
+    /// RFC 9438: [`Cubic`].
     #[default]
+    Cubic,
+    /// RFC 5681 with appropriate byte counting: [`Reno`].
     Reno,
     /// The program's own.
     Custom {
@@ -40,12 +42,13 @@ impl Eq for Algorithm {}
 
 impl Algorithm {
     /// Every algorithm that comes with the crate.
-    pub const ALL: &[Self] = &[Self::Reno];
+    pub const ALL: &[Self] = &[Self::Cubic, Self::Reno];
 
     /// Makes an instance whose window is `initial_window` octets.
     #[must_use]
     pub fn build(self, initial_window: u32) -> Box<dyn CongestionControl> {
         match self {
+            Self::Cubic => Box::new(Cubic::new(initial_window)),
             Self::Reno => Box::new(Reno::new(initial_window)),
             Self::Custom { build, .. } => build(initial_window),
         }
@@ -54,6 +57,7 @@ impl Algorithm {
     /// Makes an instance as a connection keeps it.
     pub(crate) fn controller(self, initial_window: u32) -> Controller {
         match self {
+            Self::Cubic => Controller::Cubic(Cubic::new(initial_window)),
             Self::Reno => Controller::Reno(Reno::new(initial_window)),
             Self::Custom { build, .. } => Controller::Custom(build(initial_window)),
         }
@@ -63,6 +67,7 @@ impl Algorithm {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Cubic => "cubic",
             Self::Reno => "reno",
             Self::Custom { name, .. } => name,
         }
@@ -127,7 +132,7 @@ mod tests {
         assert_eq!("vegas".parse::<Algorithm>(), Err(UnknownAlgorithm));
         assert_eq!(
             UnknownAlgorithm.to_string(),
-            "no such congestion control algorithm; known are reno"
+            "no such congestion control algorithm; known are cubic reno"
         );
     }
 }

@@ -8,14 +8,18 @@
 //! that have left the network leave the pipe instead (RFC 6675), which is the same and applies to SACK as well.
 
 mod controller;
+pub mod cubic;
 mod factory;
 mod initial_window;
 pub mod reno;
+mod windows;
 
 pub(crate) use controller::Controller;
+pub use cubic::Cubic;
 pub use factory::{Algorithm, UnknownAlgorithm};
 pub use initial_window::initial_window;
 pub use reno::Reno;
+use windows::Windows;
 
 use core::fmt::Debug;
 use core::time::Duration;
@@ -34,7 +38,7 @@ pub struct AckEvent {
     pub acked: u32,
     /// Octets SACKed for the first time.
     pub newly_sacked: u32,
-    /// The round-trip time that it measured, if it did.
+    /// The smoothed round-trip time, if one has been measured.
     pub rtt: Option<Duration>,
     /// Sender maximum segment size.
     pub smss: u32,
