@@ -219,11 +219,18 @@ impl CongestionControl for Cubic {
     }
 
     fn on_idle(&mut self, idle: Duration, rto: Duration, smss: u32) {
-        if let Some(epoch) = self.curve.as_mut().and_then(|curve| curve.epoch.as_mut()) {
-            epoch.start += idle;
-            epoch.last += idle;
+        let falls = self.windows.on_idle(idle, rto, smss);
+        let Some(curve) = &mut self.curve else {
+            return;
+        };
+        match &mut curve.epoch {
+            Some(epoch) if !falls => {
+                epoch.start += idle;
+                epoch.last += idle;
+            }
+            // From a window that starts small again there is another way up.
+            stage => *stage = None,
         }
-        self.windows.on_idle(idle, rto, smss);
     }
 
     fn set_windows(&mut self, window: u32, ssthresh: u32) {
