@@ -84,9 +84,13 @@ impl Demux {
             .map(Owner::from)
     }
 
-    /// Who owns `tuple` unless nobody does: the first of those whose hash begins alike.
-    pub(crate) fn candidate(&self, tuple: &Tuple) -> Option<Owner> {
-        let hash = self.key.tuple(tuple);
+    /// The hash of a tuple, for [`candidate`](Self::candidate).
+    pub(crate) fn hash(&self, tuple: &Tuple) -> u64 {
+        self.key.tuple(tuple)
+    }
+
+    /// Who owns the tuple of this hash unless nobody does: the first of those whose hash begins alike.
+    pub(crate) fn candidate(&self, hash: u64) -> Option<Owner> {
         self.table.find(hash, |_| true).copied().map(Owner::from)
     }
 
