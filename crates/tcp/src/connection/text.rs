@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use super::{Connection, State};
+use crate::buffer::SendBuffer;
 use crate::error::{ReceiveError, SendError};
 use crate::events::calls;
-use crate::host::Context;
+use crate::host::{Context, Host};
 use crate::records::WriteOptions;
 use crate::tcb::Tcb;
 use crate::trace::{TraceEvent, UserCall, Verdict};
@@ -38,26 +39,9 @@ impl Connection {
         data: &[u8],
         options: WriteOptions,
     ) -> Result<usize, SendError> {
-        let before = self.phase();
-        let taken = match &mut self.state {
-            State::Known(tcb) => calls::write(tcb, cx, data, options)?,
-            State::SynSent(opening) => {
-                let limit = opening.config.send_buffer.initial as usize;
-                let taken = tuning::write(&mut opening.send, cx.host, data, limit);
-                opening.wants_write |= taken < data.len();
-                taken
-            }
-            State::Stillborn { error, .. } => {
-                return Err(error.map_or(SendError::Closed, SendError::Lost));
-            }
-        };
-        self.trace(
-            cx,
-            TraceEvent::Call(UserCall::Send(taken)),
-            before,
-            Verdict::Accepted,
-        );
-        Ok(taken)
+        let known =
+            |tcb: &mut Tcb, cx: &mut Context<'_>, data| calls::write(tcb, cx, data, options);
+        self.send(cx, data, known, tuning::write)
     }
 
     /// Takes as much of `chunk` as fits without copying it, and returns the number of octets taken.
@@ -66,26 +50,33 @@ impl Connection {
     ///
     /// As [`write`](Self::write).
     pub fn write_chunk(&mut self, cx: &mut Context<'_>, chunk: Bytes) -> Result<usize, SendError> {
+        self.send(cx, chunk, calls::write_chunk, tuning::write_chunk)
+    }
+
+    /// SEND (RFC 9293 3.10.2) by `known`, or into the buffer of a connection that still opens by `opening`, which takes a limit.
+    fn send<T: AsRef<[u8]>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        text: T,
+        known: impl FnOnce(&mut Tcb, &mut Context<'_>, T) -> Result<usize, SendError>,
+        opening: impl FnOnce(&mut SendBuffer, &mut Host, T, usize) -> usize,
+    ) -> Result<usize, SendError> {
         let before = self.phase();
         let taken = match &mut self.state {
-            State::Known(tcb) => calls::write_chunk(tcb, cx, chunk)?,
-            State::SynSent(opening) => {
-                let len = chunk.len();
-                let limit = opening.config.send_buffer.initial as usize;
-                let taken = tuning::write_chunk(&mut opening.send, cx.host, chunk, limit);
-                opening.wants_write |= taken < len;
+            State::Known(tcb) => known(tcb, cx, text)?,
+            State::SynSent(syn_sent) => {
+                let len = text.as_ref().len();
+                let limit = syn_sent.config.send_buffer.initial as usize;
+                let taken = opening(&mut syn_sent.send, cx.host, text, limit);
+                syn_sent.wants_write |= taken < len;
                 taken
             }
             State::Stillborn { error, .. } => {
                 return Err(error.map_or(SendError::Closed, SendError::Lost));
             }
         };
-        self.trace(
-            cx,
-            TraceEvent::Call(UserCall::Send(taken)),
-            before,
-            Verdict::Accepted,
-        );
+        let event = TraceEvent::Call(UserCall::Send(taken));
+        self.trace(cx, event, before, Verdict::Accepted);
         Ok(taken)
     }
 
