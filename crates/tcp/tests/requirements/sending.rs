@@ -116,6 +116,7 @@ fn a_retransmitted_segment_is_not_measured() {
 fn slow_start_and_congestion_avoidance() {
     // [RFC5681-2] [RFC5681-8]
     let mut bench = Bench::established(Config {
+        congestion: Algorithm::Reno,
         initial_window: 2,
         ..plain()
     });
