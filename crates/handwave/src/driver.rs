@@ -45,6 +45,10 @@ use polling::Polling;
 const BATCH_MAX: usize = 64;
 /// Octets after which nothing more is taken from the stack in one turn: a super-segment, or 32 packets of 1500 octets.
 const OUTPUT_MAX: usize = 48 << 10;
+/// How often a device is asked again before other tasks of the runtime have their turns: a microsecond or two.
+const ASKS_IN_A_ROW: u32 = 4;
+/// The same where other threads run them meanwhile.
+const ASKS_KEEPING_THE_THREAD: u32 = 64;
 /// Turns before other tasks of the runtime have theirs.
 const TURNS_MAX: usize = 8;
 
@@ -63,6 +67,8 @@ pub struct Driver {
     watch: Option<Box<dyn Watch>>,
     burst: Burst,
     polling: Polling,
+    /// How often the device is asked before other tasks of the runtime have their turns.
+    asks_in_a_row: u32,
     paused: Pause,
     /// Of the stack, as of the last turn.
     deadline: Option<Instant>,
@@ -114,6 +120,10 @@ impl Driver {
             (BusyPoll::Adaptive, Readiness::Wakers(_)) => BusyPoll::Fixed(Duration::ZERO),
             (rule, _) => rule,
         };
+        let asks_in_a_row = match shared.runtime.has_other_threads() {
+            true => ASKS_KEEPING_THE_THREAD,
+            false => ASKS_IN_A_ROW,
+        };
         Self {
             shared,
             device,
@@ -122,6 +132,7 @@ impl Driver {
             watch: None,
             burst: Burst::default(),
             polling: Polling::new(rule),
+            asks_in_a_row,
             paused: Pause::None,
             deadline: None,
             due: false,
@@ -225,24 +236,26 @@ impl Driver {
         !self.polling.is_off() && self.polling.asks_again(self.shared.runtime.now())
     }
 
-    /// Asks the device once more, where that is all there is to do; ready when there is more.
+    /// Asks the device again, where that is all there is to do; ready when there is more.
     fn ask(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.polling.is_asking() {
             return Poll::Ready(Ok(()));
         }
-        self.burst.announce();
-        self.receive()?;
-        let now = self.shared.runtime.now();
-        let is_due = self.deadline.is_some_and(|due| due <= now);
-        if !self.received.is_empty() || is_due || self.is_called(cx) {
-            return Poll::Ready(Ok(()));
+        for _ in 0..self.asks_in_a_row {
+            self.burst.announce();
+            self.receive()?;
+            let now = self.shared.runtime.now();
+            let is_due = self.deadline.is_some_and(|due| due <= now);
+            if !self.received.is_empty() || is_due || self.is_called(cx) {
+                return Poll::Ready(Ok(()));
+            }
+            if !self.polling.asks_again(now) {
+                ready!(self.rest(self.deadline, cx))?;
+                return Poll::Ready(self.take_what_came());
+            }
         }
-        if self.polling.asks_again(now) {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        ready!(self.rest(self.deadline, cx))?;
-        Poll::Ready(self.take_what_came())
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Whether a call of the application, or another shard, has something for this driver.

@@ -37,6 +37,12 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// Runs a task to its end, whoever waits for it or not.
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>);
 
+    /// Whether other threads run tasks while one of them is busy, so that a task may keep its thread for some tens of microseconds. To go to
+    /// the end of the queue, which others look after, costs more there than on a thread that is alone.
+    fn has_other_threads(&self) -> bool {
+        false
+    }
+
     /// Wakes tasks that became ready together and empties the list.
     ///
     /// The order is the runtime's choice: a simulation shuffles it by its seed, to find programs that depend on it.

@@ -400,6 +400,17 @@ async fn busy_polling_asks_for_a_while_and_rests_where_nothing_comes() {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_device_with_a_descriptor_carries_text_and_is_not_asked_at_rest() {
+    over_descriptors().await;
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_with_a_descriptor_is_not_asked_at_rest_by_several_threads_either() {
+    over_descriptors().await;
+}
+
+#[cfg(unix)]
+async fn over_descriptors() {
     use handwave::device::{Framing, Tun};
 
     let (left, right) = std::os::unix::net::UnixDatagram::pair().unwrap();

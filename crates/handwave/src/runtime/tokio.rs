@@ -10,7 +10,7 @@ use std::time::Duration;
 
 #[cfg(unix)]
 use ::tokio::io::{Interest, unix::AsyncFd};
-use ::tokio::runtime::Handle;
+use ::tokio::runtime::{Handle, RuntimeFlavor};
 use ::tokio::time::{self, Sleep};
 use handwave_tcp::Instant;
 
@@ -78,6 +78,11 @@ impl Runtime for TokioRuntime {
             readable: registered(&self.handle, descriptor, Interest::READABLE)?,
             writable: None,
         }))
+    }
+
+    fn has_other_threads(&self) -> bool {
+        let is_alone = self.handle.metrics().num_workers() == 1;
+        self.handle.runtime_flavor() != RuntimeFlavor::CurrentThread && !is_alone
     }
 
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
@@ -165,5 +170,27 @@ impl Watch for TokioWatch {
         };
         ready!(writable.poll_write_ready(cx))?.clear_ready();
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_runtime_with_several_workers_has_other_threads() {
+        use ::tokio::runtime::Builder;
+
+        for (mut builder, expected) in [
+            (Builder::new_current_thread(), false),
+            (Builder::new_multi_thread(), true),
+        ] {
+            let runtime = builder.worker_threads(2).build().unwrap();
+            let ours = TokioRuntime::new(runtime.handle().clone());
+            assert_eq!(ours.has_other_threads(), expected);
+        }
+        let runtime = Builder::new_multi_thread().worker_threads(1).build();
+        let ours = TokioRuntime::new(runtime.unwrap().handle().clone());
+        assert!(!ours.has_other_threads());
     }
 }
