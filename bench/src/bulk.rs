@@ -89,30 +89,27 @@ fn against_smoltcp(report: &mut Report, settings: &Settings, mtu: u16, calls: Ca
             });
             ours::Pair::new(mtu, buffer, idle, crossing)
         };
-        let mut contiguous = ours(Crossing::Contiguous);
-        let mut slices = ours(Crossing::Slices);
-        let mut samples = [const { Vec::new() }; 3];
+        // Packets of 64 KiB are not joined.
+        let joined = (mtu <= ours::LEN_MAX).then_some((Crossing::Joined, "-joined"));
+        let ways = [(Crossing::Contiguous, ""), (Crossing::Slices, "-slices")];
+        let mut ways: Vec<_> = ways
+            .into_iter()
+            .chain(joined)
+            .map(|(crossing, label)| (ours(crossing), label, Vec::new()))
+            .collect();
+        let mut peer = Vec::new();
         for _ in 0..settings.rounds {
-            samples[0].push(rate(contiguous.transfer(settings.span, calls)));
-            samples[1].push(rate(slices.transfer(settings.span, calls)));
-            samples[2].push(rate(theirs.transfer(settings.span, calls)));
+            for (pair, _, samples) in &mut ways {
+                samples.push(rate(pair.transfer(settings.span, calls)));
+            }
+            peer.push(rate(theirs.transfer(settings.span, calls)));
         }
-        let [contiguous, slices, theirs] = samples.map(|mut sample| median(&mut sample));
-        let case = format!("mtu{mtu}-idle{idle}{}", label(calls));
-        report.add(
-            "bulk",
-            case.clone(),
-            "Gbit/s",
-            Better::More,
-            (contiguous, theirs, smoltcp_pair::NAME),
-        );
-        report.add(
-            "bulk",
-            format!("{case}-slices"),
-            "Gbit/s",
-            Better::More,
-            (slices, theirs, smoltcp_pair::NAME),
-        );
+        let peer = median(&mut peer);
+        for (_, way, samples) in &mut ways {
+            let case = format!("mtu{mtu}-idle{idle}{}{way}", label(calls));
+            let figures = (median(samples), peer, smoltcp_pair::NAME);
+            report.add("bulk", case, "Gbit/s", Better::More, figures);
+        }
     }
 }
 

@@ -158,6 +158,9 @@ struct Profile {
     /// Hand packets over as slices instead of in one piece.
     #[arg(long)]
     slices: bool,
+    /// Read packets as a device does that joins what follows on.
+    #[arg(long, conflicts_with = "slices")]
+    joined: bool,
     /// Write and read in chunks that nobody copies.
     #[arg(long)]
     chunks: bool,
@@ -184,10 +187,16 @@ impl Profile {
                 ..
             } => handshakes::profile(count),
             Self { smoltcp: true, .. } => bulk::profile_smoltcp(octets),
-            Self { slices, chunks, .. } => {
-                let crossing = match slices {
-                    true => ours::Crossing::Slices,
-                    false => ours::Crossing::Contiguous,
+            Self {
+                slices,
+                joined,
+                chunks,
+                ..
+            } => {
+                let crossing = match (slices, joined) {
+                    (true, _) => ours::Crossing::Slices,
+                    (_, true) => ours::Crossing::Joined,
+                    _ => ours::Crossing::Contiguous,
                 };
                 let calls = match chunks {
                     true => ours::Calls::Chunks,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant as WallClock;
 
 use bytes::{Bytes, BytesMut};
+use handwave_device::Trains;
 use handwave_packet::{ChecksumMark, ChunkPool, PacketBuf, split};
 use handwave_stack::{
     ConnectOptions, ConnectionId, InterfaceConfig, InterfaceId, ListenerConfig, ListenerId, Prefix,
@@ -18,6 +19,8 @@ use handwave_tcp::{BufferSize, Config, Endpoint, Instant, ListenerPool, Secrets,
 pub(crate) enum Crossing {
     /// Each is copied into one contiguous buffer, as a device does.
     Contiguous,
+    /// The same, read as a device reads them that joins what follows on.
+    Joined,
     /// Each is handed over as it is: headers and slices of the send queue.
     Slices,
     /// Super-segments of up to 64 KiB are copied whole, as between a TUN and a kernel that take them.
@@ -60,6 +63,9 @@ pub(crate) struct Pair {
     packets: VecDeque<PacketBuf>,
     frames: VecDeque<Bytes>,
     arena: Arena,
+    /// Where packets are read to that are joined, and what that made of them.
+    trains: Trains,
+    joined: Vec<PacketBuf>,
     crossing: Crossing,
     mtu: usize,
     shard: Shard,
@@ -73,6 +79,8 @@ const SERVER: [u8; 4] = [10, 0, 0, 2];
 const PORT_MIN: u16 = 20_000;
 const LISTENERS: usize = 64;
 const ARENA: usize = 1 << 16;
+/// The longest packets that are joined.
+pub(crate) const LEN_MAX: u16 = 1_500;
 /// Slices that a reader takes at a time.
 const CHUNKS: usize = 64;
 /// Packets that the wire takes before the other end runs, as many as smoltcp's wire does.
@@ -126,6 +134,8 @@ impl Pair {
             packets: VecDeque::new(),
             frames: VecDeque::new(),
             arena: Arena::new(),
+            trains: Trains::new(LEN_MAX.into()).expect("packets that are worth it"),
+            joined: Vec::new(),
             crossing,
             mtu: mtu.into(),
             shard,
@@ -245,7 +255,8 @@ impl Pair {
         } else {
             (&mut self.server, &mut self.client)
         };
-        while self.packets.len() + self.frames.len() < BATCH
+        let mut on_wire = 0;
+        while on_wire + self.packets.len() + self.frames.len() < BATCH
             && let Some((_, mut packet)) = from.stack.poll_transmit(now)
         {
             let mtu = if self.crossing == Crossing::Whole {
@@ -257,6 +268,11 @@ impl Pair {
             let mut segments = split::segments(packet);
             match self.crossing {
                 Crossing::Slices => self.packets.extend(segments),
+                Crossing::Joined => {
+                    on_wire += self.trains.receive(usize::MAX, &mut self.joined, |chunk| {
+                        segments.write_next(chunk).map(|_| ())
+                    });
+                }
                 Crossing::Contiguous | Crossing::Whole => {
                     while let Some(frame) = self.arena.next_frame(mtu, &mut segments) {
                         self.frames.push_back(frame);
@@ -267,10 +283,16 @@ impl Pair {
         for packet in &mut self.packets {
             packet.set_checksum(ChecksumMark::Unknown);
         }
-        let any = !self.packets.is_empty() || !self.frames.is_empty();
-        let packets = self.packets.drain(..);
-        let frames = self.frames.drain(..).map(PacketBuf::from_bytes);
-        to.stack.handle_batch(now, to.wire, packets.chain(frames));
+        let any = on_wire > 0 || !self.packets.is_empty() || !self.frames.is_empty();
+        let (stack, wire) = (&mut to.stack, to.wire);
+        match self.crossing {
+            Crossing::Slices => stack.handle_batch(now, wire, self.packets.drain(..)),
+            Crossing::Joined => stack.handle_batch(now, wire, self.joined.drain(..)),
+            Crossing::Contiguous | Crossing::Whole => {
+                let frames = self.frames.drain(..).map(PacketBuf::from_bytes);
+                stack.handle_batch(now, wire, frames);
+            }
+        }
         any
     }
 

@@ -22,7 +22,8 @@ use rustix::io::Errno;
 use crate::edge::{self, packet_len_max, wire_front};
 use crate::{Counters, Medium};
 use chunks::{Chunks, Read};
-use trains::{Taken, Trains};
+use trains::Taken;
+pub use trains::Trains;
 
 /// Slices that one write gathers: the framing, the headers, and the payload's pieces. A packet in more pieces is copied
 /// together first.

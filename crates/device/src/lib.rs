@@ -64,7 +64,7 @@ mod tun;
 pub use channel::{PacketReceiver, PacketSender, TryReceiveError, TrySendError, channel};
 pub use device::{Counters, Device, Medium, Readiness, Wakers};
 #[cfg(unix)]
-pub use exchange::Framing;
+pub use exchange::{Framing, Trains};
 pub use memory::{MemoryDevice, pair};
 #[cfg(target_os = "linux")]
 pub use packet_socket::{PacketSocket, PacketSocketBuilder, PacketSocketError};

@@ -27,13 +27,13 @@ const STRIDE: usize = 1_536;
 #[inline]
 pub fn copy(from: &[u8], to: &mut [u8]) {
     assert_eq!(from.len(), to.len(), "a copy of another length");
-    let (mut from, mut to) = (from, to);
-    while from.len() > STRIDE {
-        let (stride, target) = (from.split_at(STRIDE), to.split_at_mut(STRIDE));
-        target.0.copy_from_slice(stride.0);
-        (from, to) = (stride.1, target.1);
+    let mut to = to;
+    // Strides of one constant length would be made one copy again by the compiler.
+    for stride in from.chunks(STRIDE) {
+        let (target, rest) = to.split_at_mut(stride.len());
+        target.copy_from_slice(stride);
+        to = rest;
     }
-    to.copy_from_slice(from);
 }
 
 /// Appends `from` to `to`.

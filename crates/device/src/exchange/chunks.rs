@@ -28,7 +28,7 @@ pub(super) struct Chunks {
 
 /// Chunks of one size, one of them in use.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(in crate::exchange) struct Source {
     pool: ChunkPool,
     /// What is left of the chunk in use.
     chunk: BytesMut,
@@ -107,6 +107,16 @@ impl Source {
             self.chunk.set_len(before + len);
         }
         Ok(len)
+    }
+
+    /// Lets `write` append a packet to what has been written, and returns how long it is; `None` if there was none.
+    pub(super) fn write(
+        &mut self,
+        write: impl FnOnce(&mut BytesMut) -> Option<()>,
+    ) -> Option<usize> {
+        let before = self.chunk.len();
+        write(&mut self.chunk)?;
+        Some(self.chunk.len().saturating_sub(before))
     }
 
     /// A packet with a copy of these octets.

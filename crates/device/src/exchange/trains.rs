@@ -6,6 +6,7 @@
 
 use std::os::fd::BorrowedFd;
 
+use bytes::BytesMut;
 use handwave_packet::{ChecksumMark, PacketBuf};
 use rustix::io::Errno;
 
@@ -19,9 +20,28 @@ const POOLED_MAX: usize = 4 << 20;
 /// Packets that a chunk has to have room for where the first is read.
 const ROOM_MIN: usize = 8;
 
-/// Where packets are read to that may be joined.
+/// Reads packets so that the text of those that follow each other in one connection lies in one piece, and hands them on as super-segments.
+///
+/// It is what [`Tun`](crate::Tun) does where the kernel joins nothing ([`Device::join_segments`](crate::Device::join_segments)), for devices of the
+/// program's own: a tunnel that decrypts each packet into memory decrypts it to where it will stay. What is handed on has been verified, and costs a
+/// stack as much as one packet.
+///
+/// # Examples
+///
+/// ```
+/// use handwave_device::Trains;
+///
+/// // What a tunnel has decrypted; this is no TCP, so nothing is joined.
+/// let mut arrived = vec![vec![0x45; 20], vec![0x46; 24]].into_iter();
+/// let (mut trains, mut batch) = (Trains::new(1_500).expect("packets that are worth it"), Vec::new());
+/// let count = trains.receive(64, &mut batch, |chunk| {
+///     chunk.extend_from_slice(&arrived.next()?);
+///     Some(())
+/// });
+/// assert_eq!((count, batch.len(), batch[1].len()), (2, 2, 24));
+/// ```
 #[derive(Debug)]
-pub(super) struct Trains {
+pub struct Trains {
     main: Source,
     /// Where packets go that stay alone, or short: they would keep all of a large chunk.
     small: Source,
@@ -41,14 +61,30 @@ pub(super) struct Taken {
 }
 
 impl Trains {
-    /// For packets of a length that is worth the effort.
-    pub(super) fn new(packet_len_max: usize) -> Option<Self> {
+    /// For packets of at most `packet_len_max` octets, if that is worth the effort: long ones go through the stack quickly as they are.
+    #[must_use]
+    pub fn new(packet_len_max: usize) -> Option<Self> {
         (packet_len_max <= SMALL_MAX).then(|| Self {
             main: Source::new(CHUNK_SIZE, POOLED_MAX),
             small: Source::for_small(),
             packet_len_max,
             saved: [0; HEADERS_MAX],
         })
+    }
+
+    /// Takes at most `max` packets from `write`, which appends one to what it is given, or nothing and says `None`. Appends them to `out`, joined
+    /// where they follow each other; returns how many they were. One that is too long is dropped.
+    pub fn receive(
+        &mut self,
+        max: usize,
+        out: &mut Vec<PacketBuf>,
+        mut write: impl FnMut(&mut BytesMut) -> Option<()>,
+    ) -> usize {
+        let read = |source: &mut Source, room: usize| {
+            let written = source.write(&mut write);
+            written.map(|len| len.min(room)).ok_or(Errno::AGAIN)
+        };
+        self.take(max, out, read).0.packets
     }
 
     /// Reads at most `max` packets, and appends them to `out`, joined where they follow each other.
@@ -58,11 +94,20 @@ impl Trains {
         max: usize,
         out: &mut Vec<PacketBuf>,
     ) -> (Taken, Result<(), Errno>) {
+        self.take(max, out, |source, room| source.read(descriptor, room))
+    }
+
+    fn take(
+        &mut self,
+        max: usize,
+        out: &mut Vec<PacketBuf>,
+        mut read: impl FnMut(&mut Source, usize) -> Result<usize, Errno>,
+    ) -> (Taken, Result<(), Errno>) {
         let mut taken = Taken::default();
         let mut joint = None;
         let mut result = Ok(());
         while taken.packets < max && !taken.ended {
-            match self.read_one(descriptor, &mut joint, &mut taken, out) {
+            match self.take_one(&mut read, &mut joint, &mut taken, out) {
                 Ok(()) | Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
                 Err(error) => {
@@ -75,10 +120,10 @@ impl Trains {
         (taken, result)
     }
 
-    /// Reads a packet, and joins it to what there is or puts it into `out`, behind what there is.
-    fn read_one(
+    /// Takes a packet, and joins it to what there is or puts it into `out`, behind what there is.
+    fn take_one(
         &mut self,
-        descriptor: BorrowedFd<'_>,
+        mut read: impl FnMut(&mut Source, usize) -> Result<usize, Errno>,
         joint: &mut Option<Joint>,
         taken: &mut Taken,
         out: &mut Vec<PacketBuf>,
@@ -90,7 +135,7 @@ impl Trains {
         }
         let Some(known) = joint else {
             self.main.reserve(ROOM_MIN * room);
-            let len = self.main.read(descriptor, room)?;
+            let len = read(&mut self.main, room)?;
             match len {
                 0 => taken.ended = true,
                 len if len == room => taken.too_long += 1,
@@ -115,8 +160,8 @@ impl Trains {
         let at = end - overlap;
         self.saved[..overlap].copy_from_slice(&self.main.written()[at..]);
         self.main.cut(at);
-        let read = self.main.read(descriptor, room);
-        let len = match read {
+        let result = read(&mut self.main, room);
+        let len = match result {
             Ok(len) if len > 0 && len < room => len,
             _ => 0,
         };
@@ -136,7 +181,7 @@ impl Trains {
             taken.packets += 1;
             out.push(stranger);
         }
-        match read? {
+        match result? {
             0 => taken.ended = true,
             len if len == room => taken.too_long += 1,
             _ => {}

@@ -46,6 +46,42 @@ fn addresses_swapped(mut packet: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
+fn packets_from_anywhere_are_joined_as_those_of_a_descriptor() {
+    let mut sent = segments(7 * SIZE + 100);
+    sent.insert(3, vec![0x45; 1_501]);
+    let (mut trains, mut batch) = (super::Trains::new(1_500).unwrap(), Vec::new());
+    let mut packets = sent.iter();
+    let mut receive = |max: usize, batch: &mut Vec<PacketBuf>| {
+        trains.receive(max, batch, |chunk| {
+            chunk.extend_from_slice(packets.next()?);
+            Some(())
+        })
+    };
+    assert_eq!(receive(2, &mut batch), 2);
+    assert_eq!(
+        receive(64, &mut batch),
+        6,
+        "what is too long counts for nothing"
+    );
+    assert_eq!(receive(64, &mut batch), 0);
+    let lens: Vec<usize> = batch.iter().map(PacketBuf::len).collect();
+    assert_eq!(
+        lens,
+        [2 * SIZE + HEADERS, SIZE + HEADERS, 4 * SIZE + 100 + HEADERS]
+    );
+    let text: Vec<u8> = batch
+        .iter()
+        .flat_map(|packet| packet.to_vec().split_off(HEADERS))
+        .collect();
+    sent.remove(3);
+    let whole: Vec<u8> = sent
+        .iter()
+        .flat_map(|packet| packet[HEADERS..].to_vec())
+        .collect();
+    assert_eq!(text, whole);
+}
+
+#[test]
 fn text_that_follows_on_comes_in_one_piece() {
     let sent = segments(7 * SIZE + 100);
     let (batch, count) = received(&sent);
