@@ -31,7 +31,8 @@ fn everything(report: &mut Report) -> io::Result<()> {
     let bulk = |more: &[&str]| each("--megabytes", MEGABYTES, more);
     let theirs = bulk(&["--smoltcp"])?;
     let contiguous = bulk(&[])?;
-    let slices = bulk(&["--slices"])?;
+    let slices = bulk(&["--crossing", "slices"])?;
+    let joined = bulk(&["--crossing", "joined"])?;
     let chunks = bulk(&["--chunks"])?;
     let handshake = each("--handshakes", HANDSHAKES, &[])?;
     let syn = each("--syns", SYNS, &[])?;
@@ -39,6 +40,7 @@ fn everything(report: &mut Report) -> io::Result<()> {
     for (case, ours, peer, name) in [
         ("mtu1500-segment", contiguous, theirs, smoltcp),
         ("mtu1500-segment-slices", slices, theirs, smoltcp),
+        ("mtu1500-segment-joined", joined, theirs, smoltcp),
         ("mtu1500-segment-chunks", chunks, theirs, smoltcp),
         (
             "handshake",

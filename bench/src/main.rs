@@ -155,23 +155,20 @@ struct Profile {
     /// Megabytes to move.
     #[arg(long, default_value_t = 64)]
     megabytes: u64,
-    /// Hand packets over as slices instead of in one piece.
-    #[arg(long)]
-    slices: bool,
-    /// Read packets as a device does that joins what follows on.
-    #[arg(long, conflicts_with = "slices")]
-    joined: bool,
+    /// How packets cross from one stack to the other.
+    #[arg(long, value_enum, default_value_t = ours::Crossing::Contiguous)]
+    crossing: ours::Crossing,
     /// Write and read in chunks that nobody copies.
     #[arg(long)]
     chunks: bool,
     /// Let smoltcp move them.
-    #[arg(long, conflicts_with_all = ["slices", "chunks"])]
+    #[arg(long, conflicts_with_all = ["crossing", "chunks"])]
     smoltcp: bool,
     /// Answer so many spoofed SYNs with cookies instead.
-    #[arg(long, conflicts_with_all = ["megabytes", "slices", "chunks", "smoltcp"])]
+    #[arg(long, conflicts_with_all = ["megabytes", "crossing", "chunks", "smoltcp"])]
     syns: Option<u64>,
     /// Open so many connections instead.
-    #[arg(long, conflicts_with_all = ["megabytes", "slices", "chunks", "smoltcp", "syns"])]
+    #[arg(long, conflicts_with_all = ["megabytes", "crossing", "chunks", "smoltcp", "syns"])]
     handshakes: Option<usize>,
 }
 
@@ -188,16 +185,8 @@ impl Profile {
             } => handshakes::profile(count),
             Self { smoltcp: true, .. } => bulk::profile_smoltcp(octets),
             Self {
-                slices,
-                joined,
-                chunks,
-                ..
+                crossing, chunks, ..
             } => {
-                let crossing = match (slices, joined) {
-                    (true, _) => ours::Crossing::Slices,
-                    (_, true) => ours::Crossing::Joined,
-                    _ => ours::Crossing::Contiguous,
-                };
                 let calls = match chunks {
                     true => ours::Calls::Chunks,
                     false => ours::Calls::Copy,

@@ -1,7 +1,6 @@
 //! Two Handwave stacks in one thread, joined by queues of packets.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant as WallClock;
 
@@ -15,7 +14,7 @@ use handwave_stack::{
 use handwave_tcp::{BufferSize, Config, Endpoint, Instant, ListenerPool, Secrets, Tuple};
 
 /// How packets cross from one stack to the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Crossing {
     /// Each is copied into one contiguous buffer, as a device does.
     Contiguous,
@@ -59,13 +58,11 @@ pub(crate) struct Pair {
     receiver: ConnectionId,
     idle: usize,
     clock: Clock,
-    /// What is on the wire: packets handed over as they are, or the octets of frames.
-    packets: VecDeque<PacketBuf>,
-    frames: VecDeque<Bytes>,
+    /// What is on the wire.
+    packets: Vec<PacketBuf>,
     arena: Arena,
-    /// Where packets are read to that are joined, and what that made of them.
+    /// Where packets are read to that are joined.
     trains: Trains,
-    joined: Vec<PacketBuf>,
     crossing: Crossing,
     mtu: usize,
     shard: Shard,
@@ -131,11 +128,9 @@ impl Pair {
             receiver: ConnectionId::from_bits(0),
             idle: 0,
             clock: Clock::Wall(WallClock::now()),
-            packets: VecDeque::new(),
-            frames: VecDeque::new(),
+            packets: Vec::new(),
             arena: Arena::new(),
             trains: Trains::new(LEN_MAX.into()).expect("packets that are worth it"),
-            joined: Vec::new(),
             crossing,
             mtu: mtu.into(),
             shard,
@@ -256,7 +251,7 @@ impl Pair {
             (&mut self.server, &mut self.client)
         };
         let mut on_wire = 0;
-        while on_wire + self.packets.len() + self.frames.len() < BATCH
+        while on_wire < BATCH
             && let Some((_, mut packet)) = from.stack.poll_transmit(now)
         {
             let mtu = if self.crossing == Crossing::Whole {
@@ -266,33 +261,32 @@ impl Pair {
                 self.mtu
             };
             let mut segments = split::segments(packet);
+            let before = self.packets.len();
             match self.crossing {
                 Crossing::Slices => self.packets.extend(segments),
                 Crossing::Joined => {
-                    on_wire += self.trains.receive(usize::MAX, &mut self.joined, |chunk| {
+                    on_wire += self.trains.receive(usize::MAX, &mut self.packets, |chunk| {
                         segments.write_next(chunk).map(|_| ())
                     });
+                    continue;
                 }
                 Crossing::Contiguous | Crossing::Whole => {
                     while let Some(frame) = self.arena.next_frame(mtu, &mut segments) {
-                        self.frames.push_back(frame);
+                        self.packets.push(PacketBuf::from_bytes(frame));
                     }
                 }
             }
+            on_wire += self.packets.len() - before;
         }
-        for packet in &mut self.packets {
-            packet.set_checksum(ChecksumMark::Unknown);
-        }
-        let any = on_wire > 0 || !self.packets.is_empty() || !self.frames.is_empty();
-        let (stack, wire) = (&mut to.stack, to.wire);
-        match self.crossing {
-            Crossing::Slices => stack.handle_batch(now, wire, self.packets.drain(..)),
-            Crossing::Joined => stack.handle_batch(now, wire, self.joined.drain(..)),
-            Crossing::Contiguous | Crossing::Whole => {
-                let frames = self.frames.drain(..).map(PacketBuf::from_bytes);
-                stack.handle_batch(now, wire, frames);
+        if self.crossing == Crossing::Slices {
+            for packet in &mut self.packets {
+                packet.set_checksum(ChecksumMark::Unknown);
             }
         }
+        let any = on_wire > 0;
+        let (stack, wire) = (&mut to.stack, to.wire);
+        stack.handle_batch_in_place(now, wire, &mut self.packets);
+        self.packets.clear();
         any
     }
 
