@@ -107,7 +107,8 @@ pub trait CongestionControl: Debug + Send {
     /// `flight` is what is in flight afterwards.
     fn on_recovery_end(&mut self, flight: u32, smss: u32);
 
-    /// Sending resumes after nothing was sent for `idle` (RFC 5681 4.1).
+    /// Sending resumes after nothing was outstanding, the last of it sent `idle` ago; the window is to start small again after more than
+    /// `rto` (RFC 5681 4.1).
     fn on_idle(&mut self, idle: Duration, rto: Duration, smss: u32);
 
     /// Sets both windows, in octets: for a reduction that goes step by step (RFC 9937), or one that is taken back (RFC 3522).

@@ -1,5 +1,7 @@
 //! Text on its way out: what is lost first, then what is new, as much as both windows admit.
 
+use core::time::Duration;
+
 use handwave_packet::Payload;
 use handwave_wire::{SeqNum, TcpFlags};
 
@@ -297,13 +299,14 @@ fn build(tcb: &mut Tcb, cx: &mut Context<'_>, seq: SeqNum, len: u32, out: &mut S
 /// After an idle RTO the congestion window starts small again (RFC 5681 4.1) [RFC5681-20].
 fn restart_after_idle(tcb: &mut Tcb, now: Instant) {
     let idle = now - tcb.patience.last_sent;
-    let rto = tcb.rto();
-    if !tcb.config.restart_after_idle || idle <= rto {
-        return;
-    }
-    if tcb.repairs.is_some() {
-        repair::restart_after_idle(tcb, idle, rto);
-    } else {
+    let rto = match tcb.config.restart_after_idle {
+        true => tcb.rto(),
+        // The window stays, however long nothing was sent.
+        false => Duration::MAX,
+    };
+    if tcb.repairs.is_none() {
         tcb.congestion.on_idle(idle, rto, u32::from(tcb.mss.send));
+    } else if idle > rto {
+        repair::restart_after_idle(tcb, idle, rto);
     }
 }

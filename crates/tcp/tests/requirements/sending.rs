@@ -180,6 +180,44 @@ fn congestion_control_is_exchangeable() {
     );
 }
 
+/// CUBIC grows by the time since a loss; time in which nothing was sent is none (RFC 9438 5.8).
+#[test]
+fn cubic_does_not_count_idle_time() {
+    let mss = u32::try_from(MSS).unwrap();
+    let mut bench = Bench::established(Config {
+        congestion: Algorithm::Cubic,
+        initial_window: 20,
+        restart_after_idle: false,
+        ..plain()
+    });
+    let window = |bench: &Bench| bench.connection.info().snd_cwnd / mss;
+    bench.writes(&octets(20 * MSS));
+    let mut end = bench.first;
+    for _ in 0..3 {
+        bench.peer_acks(end);
+    }
+    end += 20 * mss;
+    bench.peer_acks(end);
+    assert_eq!(bench.connection.info().snd_ssthresh, 14 * mss);
+    let mut round = |bench: &mut Bench| {
+        for _ in 0..bench.writes(&octets(30 * MSS)).len() {
+            end += mss;
+            bench.peer_acks(end);
+        }
+        while bench.connection.info().unacked > 0 {
+            end += mss;
+            bench.peer_acks(end);
+        }
+    };
+    round(&mut bench);
+    let before = window(&bench);
+    assert!((14..=16).contains(&before), "{before}");
+    bench.waits(Duration::from_secs(30));
+    round(&mut bench);
+    let after = window(&bench);
+    assert!((before..=before + 3).contains(&after), "{before} {after}");
+}
+
 /// The settings of the IP header can be given, changed while the connection lives, and are on every segment
 /// [MUST-48] [MUST-49] [SHLD-21].
 #[test]
