@@ -127,7 +127,7 @@ impl Talk {
     /// A SYN that reaches the other end of a simultaneous open before it has opened is refused. A SYN for a tuple that is in
     /// TIME-WAIT at the other end may have to wait for that to pass. Where the other end has been and gone there is nobody to try.
     pub(super) fn retry_failed(&mut self, side: usize, now: Instant, stack: &mut Stack) {
-        if self.apps[side].is_connected() || self.has_left(1 - side) {
+        if self.apps[side].is_connected() || self.has_gone(1 - side) {
             return;
         }
         let app = &mut self.apps[side];
@@ -162,7 +162,7 @@ impl Talk {
         let may_leave = self.plan.ends[1 - side].manner != Manner::Polite;
         let is_settled = match self.apps[side].lost() {
             Some(ConnectionError::Reset) => may_leave,
-            Some(ConnectionError::Refused) => self.has_left(1 - side),
+            Some(ConnectionError::Refused) => self.has_gone(1 - side),
             Some(_) | None => false,
         };
         if is_settled {
@@ -173,6 +173,13 @@ impl Talk {
     /// Whether one end has gone before the end of the conversation.
     fn has_left(&self, end: usize) -> bool {
         self.plan.ends[end].manner != Manner::Polite && self.apps[end].is_done()
+    }
+
+    /// Whether one end comes back no more: it has left, or was reset by the other, which is rude. In a simultaneous open a RST
+    /// that answers the first SYN may arrive when the handshake is nearly over.
+    fn has_gone(&self, end: usize) -> bool {
+        let other_is_rude = self.plan.ends[1 - end].manner != Manner::Polite;
+        self.has_left(end) || (other_is_rude && self.apps[end].is_done())
     }
 
     /// Whether one end has left and the other, which owes it nothing, cannot know.

@@ -21,7 +21,7 @@ fn a_small_swarm_passes() {
 }
 
 /// Seeds beyond those of a small swarm that once failed, and what they showed.
-const MENDED: [(u64, &str); 14] = [
+const MENDED: [(u64, &str); 15] = [
     (
         5_469,
         "old segments after a reset, in a connection without timestamps",
@@ -42,6 +42,7 @@ const MENDED: [(u64, &str); 14] = [
         "a silly window below segments larger than its limit",
     ),
     (38_065, "a cookie, then a record, and text"),
+    (51_901, "an opener refused by a peer that it has reset"),
 ];
 
 #[test]
