@@ -182,19 +182,13 @@ impl CongestionControl for Cubic {
     }
 
     fn on_ack(&mut self, ack: &AckEvent) {
-        if ack.in_recovery || ack.app_limited || ack.acked == 0 {
-            if ack.app_limited
-                && let Some(epoch) = self.curve.as_mut().and_then(|curve| curve.epoch.as_mut())
-            {
-                epoch.start += ack.now - epoch.last;
-                epoch.last = ack.now;
-            }
-            return;
+        if ack.app_limited
+            && let Some(epoch) = self.curve.as_mut().and_then(|curve| curve.epoch.as_mut())
+        {
+            epoch.start += ack.now - epoch.last;
+            epoch.last = ack.now;
         }
-        let mut acked = ack.acked;
-        if self.windows.is_slow_start() {
-            acked = self.windows.slow_start(ack);
-        }
+        let acked = self.windows.on_ack(ack);
         if acked > 0 {
             self.avoid_congestion(ack, acked);
         }

@@ -55,13 +55,7 @@ impl CongestionControl for Reno {
     }
 
     fn on_ack(&mut self, ack: &AckEvent) {
-        if ack.in_recovery || ack.app_limited || ack.acked == 0 {
-            return;
-        }
-        let mut acked = ack.acked;
-        if self.windows.is_slow_start() {
-            acked = self.windows.slow_start(ack);
-        }
+        let acked = self.windows.on_ack(ack);
         if acked > 0 {
             self.avoid_congestion(acked, ack.smss);
         }

@@ -30,12 +30,20 @@ impl Windows {
         }
     }
 
-    pub(super) const fn is_slow_start(&self) -> bool {
-        self.cwnd < self.ssthresh
+    /// Opens the window if this is slow start; returns the octets that congestion avoidance counts. Recovery, and a window that is not used, open
+    /// nothing.
+    pub(super) fn on_ack(&mut self, ack: &AckEvent) -> u32 {
+        if ack.in_recovery || ack.app_limited {
+            0
+        } else if self.cwnd < self.ssthresh {
+            self.slow_start(ack)
+        } else {
+            ack.acked
+        }
     }
 
     /// Opens the window by what was acknowledged, up to a limit; returns what congestion avoidance counts.
-    pub(super) fn slow_start(&mut self, ack: &AckEvent) -> u32 {
+    fn slow_start(&mut self, ack: &AckEvent) -> u32 {
         // A sender without that limit has none after a timeout either.
         let segments = if self.after_timeout && ack.segments_max != u32::MAX {
             SLOW_START_SEGMENTS_AFTER_TIMEOUT
