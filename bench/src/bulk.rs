@@ -34,7 +34,9 @@ pub(crate) fn run(report: &mut Report, settings: &Settings) {
     ] {
         against_smoltcp(report, settings, mtu, calls);
     }
-    super_segments(report, settings);
+    for calls in [Calls::Copy, Calls::Chunks] {
+        super_segments(report, settings, calls);
+    }
     idle_neighbours(report, settings);
     limits(report, settings);
 }
@@ -129,24 +131,32 @@ fn best_buffer(name: &str, transfer: impl Fn(u32) -> (u64, f64)) -> u32 {
 }
 
 /// Super-segments cross uncut, as they do where a device takes them, against smoltcp, which has none, on the same link.
-fn super_segments(report: &mut Report, settings: &Settings) {
+fn super_segments(report: &mut Report, settings: &Settings, calls: Calls) {
     let span = settings.span / 3;
-    let best = best_buffer("handwave", |buffer| {
-        ours::Pair::new(1500, buffer, 0, Crossing::Whole).transfer(span, Calls::Copy)
-    });
-    let mut ours = ours::Pair::new(1500, best, 0, Crossing::Whole);
     let best = best_buffer(smoltcp_pair::NAME, |buffer| {
-        smoltcp_pair::Pair::new(1500, buffer as usize, 0).transfer(span, Calls::Copy)
+        smoltcp_pair::Pair::new(1500, buffer as usize, 0).transfer(span, calls)
     });
     let mut theirs = smoltcp_pair::Pair::new(1500, best as usize, 0);
-    let (mut with, mut without) = (Vec::new(), Vec::new());
+    let ways = [(Crossing::Whole, ""), (Crossing::WholeSlices, "-slices")];
+    let mut ways = ways.map(|(crossing, label)| {
+        let best = best_buffer("handwave", |buffer| {
+            ours::Pair::new(1500, buffer, 0, crossing).transfer(span, calls)
+        });
+        (ours::Pair::new(1500, best, 0, crossing), label, Vec::new())
+    });
+    let mut peer = Vec::new();
     for _ in 0..settings.rounds {
-        with.push(rate(ours.transfer(settings.span, Calls::Copy)));
-        without.push(rate(theirs.transfer(settings.span, Calls::Copy)));
+        for (pair, _, samples) in &mut ways {
+            samples.push(rate(pair.transfer(settings.span, calls)));
+        }
+        peer.push(rate(theirs.transfer(settings.span, calls)));
     }
-    let figures = (median(&mut with), median(&mut without), smoltcp_pair::NAME);
-    let case = "mtu1500-super-segments".to_owned();
-    report.add("bulk", case, "Gbit/s", Better::More, figures);
+    let peer = median(&mut peer);
+    for (_, way, samples) in &mut ways {
+        let case = format!("mtu1500-super-segments{}{way}", label(calls));
+        let figures = (median(samples), peer, smoltcp_pair::NAME);
+        report.add("bulk", case, "Gbit/s", Better::More, figures);
+    }
 }
 
 /// Whether there is memory for so many idle connections, at both ends; says so if there is not.
@@ -194,21 +204,33 @@ fn idle_neighbours(report: &mut Report, settings: &Settings) {
 }
 
 /// What copying once and summing twice allows, the floor under any stack that checks its checksums, and what copying alone does.
+///
+/// Against it are the calls that copy, which do so at both ends, and those by chunks, where the device's copy is the one that is left.
 fn limits(report: &mut Report, settings: &Settings) {
-    let mut pair = ours::Pair::new(1500, BUFFER, 0, Crossing::Slices);
-    let (mut ours, mut limit, mut copies) = (Vec::new(), Vec::new(), Vec::new());
+    let mut copying = ours::Pair::new(1500, BUFFER, 0, Crossing::Slices);
+    let mut by_chunks = ours::Pair::new(1500, BUFFER, 0, Crossing::Joined);
+    let mut samples = [const { Vec::new() }; 4];
+    let [ours, chunks, limit, copies] = &mut samples;
     for _ in 0..settings.rounds {
-        ours.push(rate(pair.transfer(settings.span, Calls::Copy)));
+        ours.push(rate(copying.transfer(settings.span, Calls::Copy)));
+        chunks.push(rate(by_chunks.transfer(settings.span, Calls::Chunks)));
         limit.push(rate(copy_and_sum(settings.span, 2)));
         copies.push(rate(copy_and_sum(settings.span, 0)));
     }
-    let ours = median(&mut ours);
-    for (case, limit, name) in [
-        ("mtu1500-limit", &mut limit, "one copy, two sums"),
-        ("mtu1500-memcpy", &mut copies, "one copy"),
+    let [ours, chunks, limit, copies] = samples.map(|mut samples| median(&mut samples));
+    for (case, ours, limit, name) in [
+        ("mtu1500-limit", ours, limit, "one copy, two sums"),
+        ("mtu1500-limit-chunks", chunks, limit, "one copy, two sums"),
+        ("mtu1500-memcpy", ours, copies, "one copy"),
+        ("mtu1500-memcpy-chunks", chunks, copies, "one copy"),
     ] {
-        let figures = (ours, median(limit), name);
-        report.add("bulk", case.to_owned(), "Gbit/s", Better::More, figures);
+        report.add(
+            "bulk",
+            case.to_owned(),
+            "Gbit/s",
+            Better::More,
+            (ours, limit, name),
+        );
     }
 }
 

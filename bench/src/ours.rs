@@ -24,6 +24,20 @@ pub(crate) enum Crossing {
     Slices,
     /// Super-segments of up to 64 KiB are copied whole, as between a TUN and a kernel that take them.
     Whole,
+    /// Super-segments are handed over as they are.
+    WholeSlices,
+}
+
+impl Crossing {
+    /// Whether super-segments are not cut.
+    const fn is_whole(self) -> bool {
+        matches!(self, Self::Whole | Self::WholeSlices)
+    }
+
+    /// Whether packets are not copied.
+    const fn is_by_slices(self) -> bool {
+        matches!(self, Self::Slices | Self::WholeSlices)
+    }
 }
 
 /// How the application's octets enter and leave.
@@ -254,7 +268,7 @@ impl Pair {
         while on_wire < BATCH
             && let Some((_, mut packet)) = from.stack.poll_transmit(now)
         {
-            let mtu = if self.crossing == Crossing::Whole {
+            let mtu = if self.crossing.is_whole() {
                 packet.set_segment_size(None);
                 packet.len()
             } else {
@@ -263,7 +277,7 @@ impl Pair {
             let mut segments = split::segments(packet);
             let before = self.packets.len();
             match self.crossing {
-                Crossing::Slices => self.packets.extend(segments),
+                Crossing::Slices | Crossing::WholeSlices => self.packets.extend(segments),
                 Crossing::Joined => {
                     on_wire += self.trains.receive(usize::MAX, &mut self.packets, |chunk| {
                         segments.write_next(chunk).map(|_| ())
@@ -278,7 +292,7 @@ impl Pair {
             }
             on_wire += self.packets.len() - before;
         }
-        if self.crossing == Crossing::Slices {
+        if self.crossing.is_by_slices() {
             for packet in &mut self.packets {
                 packet.set_checksum(ChecksumMark::Unknown);
             }

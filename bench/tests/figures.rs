@@ -47,7 +47,11 @@ fn bulk_compares_with_smoltcp_and_with_idle_neighbours() {
     };
     assert!(has("mtu1500-idle0", "smoltcp"), "{figures:?}");
     assert!(has("mtu1500-idle20", "no idle connections"), "{figures:?}");
-    assert!(has("mtu1500-super-segments", "smoltcp"), "{figures:?}");
+    for case in ["", "-slices", "-chunks", "-chunks-slices"] {
+        let case = format!("mtu1500-super-segments{case}");
+        assert!(has(&case, "smoltcp"), "{figures:?}");
+    }
+    assert!(has("mtu1500-limit-chunks", "two sums"), "{figures:?}");
     assert!(has("mtu1500-memcpy", "one copy"), "{figures:?}");
 }
 
