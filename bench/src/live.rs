@@ -50,11 +50,14 @@ const OURS: &str = "handwave";
 /// The same with a driver that never goes on asking the device, and with one that always does for a while.
 const OURS_NEVER_POLLING: &str = "handwave, never polling";
 const OURS_POLLING: &str = "handwave, polling 50 us";
+/// With calls that copy nothing.
+const OURS_CHUNKS: &str = "handwave, by chunks";
 /// What is added to the name of a case for each.
-const SUFFIXES: [(&str, &str); 3] = [
+const SUFFIXES: [(&str, &str); 4] = [
     (OURS, ""),
     (OURS_NEVER_POLLING, "-never-polling"),
     (OURS_POLLING, "-polling-50us"),
+    (OURS_CHUNKS, "-chunks"),
 ];
 
 /// Everybody who is to be measured in this mode, ourselves first.

@@ -3,21 +3,24 @@
 use std::io;
 use std::time::Duration;
 
-use handwave::{Stack, TcpListener};
+use bytes::Bytes;
+use handwave::{Stack, TcpListener, TcpStream};
 use handwave_device::Tun;
 use tokio::sync::oneshot;
 
 use super::contestant::{
-    CHARGEN, Contestant, DISCARD, ECHO, Mode, ONE_OCTET, PREFIX_LEN, Running, SERVER,
-    client_queues, client_tun,
+    APPLICATION_BUFFER, CHARGEN, Contestant, DISCARD, ECHO, Mode, ONE_OCTET, PREFIX_LEN, Running,
+    SERVER, client_queues, client_tun,
 };
 use super::services;
 
-/// How long the driver goes on asking the device.
+/// How long the driver goes on asking the device, and which calls the application makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Handwave {
     /// As long as it finds out by itself that it pays: the default.
     Adaptive,
+    /// The same; octets that nobody copies are handed over, and taken, in chunks.
+    Chunks,
     /// Not at all.
     NeverPolling,
     /// Always for 50 us.
@@ -25,12 +28,17 @@ pub(super) enum Handwave {
 }
 
 impl Handwave {
-    pub(super) const ALL: [Self; 3] = [Self::Adaptive, Self::NeverPolling, Self::Polling];
+    pub(super) const ALL: [Self; 4] = [
+        Self::Adaptive,
+        Self::NeverPolling,
+        Self::Polling,
+        Self::Chunks,
+    ];
     const SPAN: Duration = Duration::from_micros(50);
 
     fn set(self, builder: handwave::Builder) -> handwave::Builder {
         match self {
-            Self::Adaptive => builder,
+            Self::Adaptive | Self::Chunks => builder,
             Self::NeverPolling => builder.busy_poll(Duration::ZERO),
             Self::Polling => builder.busy_poll(Self::SPAN),
         }
@@ -41,6 +49,7 @@ impl Contestant for Handwave {
     fn name(&self) -> &'static str {
         match self {
             Self::Adaptive => super::OURS,
+            Self::Chunks => super::OURS_CHUNKS,
             Self::NeverPolling => super::OURS_NEVER_POLLING,
             Self::Polling => super::OURS_POLLING,
         }
@@ -51,6 +60,9 @@ impl Contestant for Handwave {
         run(move || async move { serve([tun], own) })
     }
 }
+
+/// Chunks that a reader takes at a time.
+const CHUNKS: usize = 64;
 
 /// A shard for each of two queues, on two workers.
 pub(super) struct TwoQueues;
@@ -122,20 +134,37 @@ fn serve(queues: impl IntoIterator<Item = Tun>, own: Handwave) -> io::Result<Sta
     let stack = own.set(builder(queues)).spawn()?;
     let listen = |port: u16| TcpListener::bind(&stack, (SERVER, port).into());
     for port in [DISCARD, CHARGEN, ECHO, ONE_OCTET] {
-        accept(port, listen(port)?);
+        accept(port, listen(port)?, own);
     }
     Ok(stack)
 }
 
-fn accept(port: u16, listener: TcpListener) {
+fn accept(port: u16, listener: TcpListener, own: Handwave) {
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             if port == ECHO {
                 stream.set_nodelay(true)?;
             }
             // How a client leaves is the client's business.
-            drop(tokio::spawn(services::serve(port, stream)));
+            match (own, port) {
+                (Handwave::Chunks, DISCARD) => drop(tokio::spawn(discard(stream))),
+                (Handwave::Chunks, CHARGEN) => drop(tokio::spawn(chargen(stream))),
+                _ => drop(tokio::spawn(services::serve(port, stream))),
+            }
         }
         io::Result::Ok(())
     });
+}
+
+async fn discard(mut stream: TcpStream) -> io::Result<()> {
+    let mut chunks = [const { Bytes::new() }; CHUNKS];
+    while stream.read_chunks(&mut chunks).await? > 0 {}
+    Ok(())
+}
+
+async fn chargen(mut stream: TcpStream) -> io::Result<()> {
+    let data = Bytes::from(vec![0x5A; APPLICATION_BUFFER]);
+    loop {
+        stream.write_chunk(data.clone()).await?;
+    }
 }

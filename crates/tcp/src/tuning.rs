@@ -27,6 +27,8 @@ use crate::vars::ReceiveVars;
 const WORTH_GROWING: u32 = 128;
 /// Full segments that are offered, beyond what was, while memory is scarce.
 const SCARCE_SEGMENTS: u32 = 4;
+/// Round trips in which a send buffer that is too long would have shrunk, had it gone on as in the first.
+const SHRINK_ROUNDS: u32 = 4;
 /// Octets that may be queued for sending however scarce memory is.
 pub(crate) const SEND_MIN: u32 = 4_096;
 
@@ -416,25 +418,32 @@ pub(crate) fn on_read(tcb: &mut Tcb, cx: &mut Context<'_>) {
     }
 }
 
-/// The send buffer follows the congestion window: what is in flight, and as much again, for what the next round trip will allow. Where
-/// the peer has never offered as much as that window, what it has offered is what can be in flight; more would only wait, and be out of the
-/// caches when its turn comes.
+/// An acknowledgment made room for an application that waits to write: the send buffer follows what is in flight, and holds as much
+/// again, for what the next round trip will allow. A flight that the buffer holds back is as long as the buffer, and doubles it. Where
+/// the path takes octets as soon as they are written, more would only wait, and be out of the caches when its turn comes: the buffer
+/// shrinks, slowly, since flights are not all alike.
 ///
-/// `waited` says that the application had more to write than there was room for.
-pub(crate) fn grow_send_buffer(tcb: &mut Tcb, cx: &mut Context<'_>, waited: bool) {
-    let limit = tcb.config.send_buffer.limit();
-    if !waited || tcb.snd.buffer >= limit || cx.host.pressure != Pressure::None {
+/// `flight` is what was in flight before, and `acked` what no longer is.
+pub(crate) fn follow_flight(tcb: &mut Tcb, cx: &mut Context<'_>, flight: u32, acked: u32) {
+    let size = tcb.config.send_buffer;
+    if size.is_fixed() || cx.host.pressure != Pressure::None {
         return;
     }
+    let buffer = tcb.snd.buffer;
     let wanted = if tcb.records.is_some() {
-        linux_send_buffer(tcb.config.send_buffer, &tcb.mss, tcb.congestion.window())
+        linux_send_buffer(size, &tcb.mss, tcb.congestion.window()).max(buffer)
     } else {
-        let in_flight = tcb.congestion.window().min(tcb.snd.wnd_max);
-        in_flight.saturating_mul(2).min(limit)
+        flight.saturating_mul(2).clamp(size.initial, size.limit())
     };
-    if wanted > tcb.snd.buffer {
+    if wanted > buffer {
         tcb.snd.buffer = wanted;
         cx.host.counters.send_buffers_grown += 1;
+    } else {
+        // All that was in flight is acknowledged once in a round trip.
+        let in_a_round = u64::from((buffer - wanted) / SHRINK_ROUNDS);
+        let now = in_a_round * u64::from(acked) / u64::from(flight.max(acked).max(1));
+        let shrunk = buffer - u32::try_from(now).unwrap_or(0);
+        tcb.snd.buffer = shrunk.max(octets(tcb.send.len()));
     }
 }
 

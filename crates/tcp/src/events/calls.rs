@@ -271,7 +271,7 @@ pub(crate) fn urgent_pending(tcb: &Tcb) -> u32 {
 /// Whether there is room enough to tell a program that waits: any, or as Linux has it, half as much as is taken.
 pub(crate) fn is_roomy(tcb: &Tcb) -> bool {
     let Some(records) = tcb.records.as_deref() else {
-        return true;
+        return octets(tcb.send.len()) < tcb.snd.buffer;
     };
     let used = records.charged(tcb.text_start(), tcb.text_end());
     tcb.snd.buffer.saturating_sub(used) >= used / 2

@@ -71,24 +71,28 @@ fn a_size_that_is_set_stays() {
     assert_eq!(rounds(&mut bench, 6), [16 << 10; 6]);
 }
 
-#[test]
-fn the_send_buffer_follows_the_congestion_window_of_a_writer_that_waits() {
-    let mut bench = scaled(growing());
-    bench.peer_offers(60_000);
-    let start = bench.first;
-    for _ in 0..8 {
+/// Has all written that there is room for, and acknowledged that is sent, `rounds` times.
+fn fill_and_ack(bench: &mut Bench, rounds: usize) {
+    for _ in 0..rounds {
         bench.calls(|connection, cx| while connection.write(cx, &octets(8_192)).unwrap() > 0 {});
         bench.waits(Duration::from_millis(50));
         let sent = u32::try_from(bench.connection.info().bytes_sent).unwrap();
-        bench.peer_acks(start + sent);
+        bench.peer_acks(bench.first + sent);
     }
+}
+
+#[test]
+fn the_send_buffer_follows_the_flight_of_a_writer_that_waits() {
+    let mut bench = scaled(growing());
+    bench.peer_offers(60_000);
+    fill_and_ack(&mut bench, 8);
     let info = bench.connection.info();
     assert!(info.snd_buffer > 16 << 10);
     assert!(info.snd_buffer <= (2 * info.snd_cwnd).max(16 << 10));
 }
 
 #[test]
-fn the_send_buffer_holds_twice_what_the_peer_has_ever_offered_and_no_more() {
+fn the_send_buffer_holds_twice_what_the_peer_takes_and_no_more() {
     // Without scaling, so that no window exceeds what the field can say.
     let options = TcpOptions {
         mss: Some(1460),
@@ -96,16 +100,42 @@ fn the_send_buffer_holds_twice_what_the_peer_has_ever_offered_and_no_more() {
     };
     let mut bench = Bench::established_with(growing(), options);
     bench.peer_offers(u16::MAX);
-    let start = bench.first;
-    for _ in 0..20 {
-        bench.calls(|connection, cx| while connection.write(cx, &octets(8_192)).unwrap() > 0 {});
-        bench.waits(Duration::from_millis(50));
-        let sent = u32::try_from(bench.connection.info().bytes_sent).unwrap();
-        bench.peer_acks(start + sent);
-    }
+    fill_and_ack(&mut bench, 20);
     let info = bench.connection.info();
-    assert!(info.snd_cwnd > u16::MAX.into(), "{info:?}");
-    assert_eq!(info.snd_buffer, 2 * u32::from(u16::MAX));
+    let window = u32::from(u16::MAX);
+    assert!(info.snd_cwnd > window, "{info:?}");
+    let full_segments = window / 1_460 * 1_460;
+    assert_eq!(info.snd_buffer, 2 * full_segments);
+}
+
+/// Octets that wait are memory, and out of the caches when their turn comes.
+#[test]
+fn the_send_buffer_shrinks_by_rounds_when_flights_are_short_again_but_not_below_what_it_holds() {
+    let options = TcpOptions {
+        mss: Some(1460),
+        ..TcpOptions::default()
+    };
+    let mut bench = Bench::established_with(growing(), options);
+    bench.peer_offers(u16::MAX);
+    fill_and_ack(&mut bench, 20);
+    let long = bench.connection.info().snd_buffer;
+    bench.peer_offers(20_000);
+    let mut last = long;
+    for _ in 0..40 {
+        fill_and_ack(&mut bench, 1);
+        let info = bench.connection.info();
+        assert!(info.snd_buffer <= last && last - info.snd_buffer <= long / 4);
+        assert!(info.unacked + info.notsent <= info.snd_buffer, "{info:?}");
+        last = info.snd_buffer;
+    }
+    assert!(
+        last < 2 * 20_000 + 1_460,
+        "{last} is too long for flights of 20,000"
+    );
+    // And grows at once where there is room again.
+    bench.peer_offers(u16::MAX);
+    fill_and_ack(&mut bench, 4);
+    assert!(bench.connection.info().snd_buffer >= long);
 }
 
 /// Soft pressure leaves what was offered where it is, offers a few segments more, and lets the buffer shrink to what is in use; hard

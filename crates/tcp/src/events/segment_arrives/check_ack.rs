@@ -74,7 +74,9 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) ->
         );
     }
     tcb.patience.unanswered = 0;
-    tuning::grow_send_buffer(tcb, cx, waited);
+    if waited {
+        tuning::follow_flight(tcb, cx, before.flight, acked);
+    }
     crate::output::update_rate(tcb);
     reopen(tcb, before.wnd, cx.now);
     if tcb.phase() == Phase::Closed {
