@@ -62,7 +62,16 @@ const SUFFIXES: [(&str, &str); 4] = [
 
 /// Everybody who is to be measured in this mode, ourselves first.
 fn contestants(settings: &Settings, mode: Mode) -> Vec<Box<dyn Contestant>> {
-    let mut all: Vec<Box<dyn Contestant>> = Handwave::ALL.map(|own| Box::new(own) as _).into();
+    contestants_beside(&Handwave::DRIVERS, settings, mode)
+}
+
+/// The same with a choice of our own.
+fn contestants_beside(
+    own: &[Handwave],
+    settings: &Settings,
+    mode: Mode,
+) -> Vec<Box<dyn Contestant>> {
+    let mut all: Vec<Box<dyn Contestant>> = own.iter().map(|own| Box::new(*own) as _).collect();
     all.extend(floor::variants());
     all.push(Box::new(two_tuns::TwoTuns));
     if mode == Mode::Plain {
@@ -142,11 +151,10 @@ fn figures<T>(
 /// The same of what is a figure already.
 fn measure(
     settings: &Settings,
-    mode: Mode,
+    (mode, all): (Mode, Vec<Box<dyn Contestant>>),
     better: Better,
     take: impl Fn(Duration) -> io::Result<f64>,
 ) -> Vec<(&'static str, f64)> {
-    let all = contestants(settings, mode);
     figures(&take_turns(settings, all, mode, take), better, |taken| {
         *taken
     })
@@ -205,7 +213,9 @@ pub(crate) fn tun(report: &mut Report, settings: &Settings) {
         for (way, take) in ways {
             let case = format!("{}-{way}", mode.name());
             if settings.wants(&case) {
-                let figures = measure(settings, mode, Better::More, take);
+                let own = [&Handwave::DRIVERS[..], &[Handwave::Chunks]].concat();
+                let all = contestants_beside(&own, settings, mode);
+                let figures = measure(settings, (mode, all), Better::More, take);
                 add(report, "tun", (&case, "Gbit/s", Better::More), &figures);
             }
         }
@@ -267,7 +277,8 @@ pub(crate) fn conn(report: &mut Report, settings: &Settings) {
             let case = format!("{prefix}{at_a_time}-at-a-time");
             if settings.wants(&case) {
                 let take = |span| clients::connections(span, at_a_time);
-                let figures = measure(settings, mode, Better::More, take);
+                let all = contestants(settings, mode);
+                let figures = measure(settings, (mode, all), Better::More, take);
                 add(report, "conn", (&case, "conn/s", Better::More), &figures);
             }
         }

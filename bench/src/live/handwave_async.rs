@@ -28,12 +28,8 @@ pub(super) enum Handwave {
 }
 
 impl Handwave {
-    pub(super) const ALL: [Self; 4] = [
-        Self::Adaptive,
-        Self::NeverPolling,
-        Self::Polling,
-        Self::Chunks,
-    ];
+    /// Those that differ in the driver.
+    pub(super) const DRIVERS: [Self; 3] = [Self::Adaptive, Self::NeverPolling, Self::Polling];
     const SPAN: Duration = Duration::from_micros(50);
 
     fn set(self, builder: handwave::Builder) -> handwave::Builder {
