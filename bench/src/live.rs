@@ -256,8 +256,8 @@ pub(crate) fn paced(report: &mut Report, settings: &Settings) {
             continue;
         }
         let mut all = contestants(settings, Mode::Plain);
-        // It answers in another process.
-        all.retain(|one| one.name() != peers::IN_A_PROCESS);
+        // The time of another process is not counted.
+        all.retain(|one| !one.is_elsewhere());
         let turns = take_turns(settings, all, Mode::Plain, |span| {
             clients::paced(span, rate)
         });

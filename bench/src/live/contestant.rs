@@ -50,6 +50,11 @@ pub(super) trait Contestant {
         "the only variant"
     }
 
+    /// Whether it serves in a process of its own.
+    fn is_elsewhere(&self) -> bool {
+        false
+    }
+
     /// Opens a TUN and serves until the result is dropped.
     fn start(&self, mode: Mode) -> io::Result<Running>;
 }

@@ -1,11 +1,13 @@
-//! Async stacks in Rust that a program could pick instead, each with its default settings and one worker of tokio.
+//! What a program could pick instead, with its default settings: async stacks in Rust with one worker of tokio, and stacks in other
+//! languages.
 
 mod ipstack;
 mod netstack_smoltcp;
+mod programs;
 mod tcp_ip;
 mod wire;
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ pub(super) fn all(mode: Mode) -> Vec<Box<dyn Contestant>> {
             serve: tcp_ip::serve,
         }));
     }
+    all.extend(programs::all(mode));
     all
 }
 
@@ -59,36 +62,25 @@ fn start(mode: Mode, serve: Serve) -> io::Result<Running> {
     )
 }
 
-/// Who runs in a process of its own.
-pub(super) const IN_A_PROCESS: &str = "ipstack 1.0";
-
 /// ipstack in a process of its own: its streams wait for each other when their runtime ends, for ever at times.
 struct Ipstack;
 
 impl Contestant for Ipstack {
     fn name(&self) -> &'static str {
-        IN_A_PROCESS
+        "ipstack 1.0"
+    }
+
+    fn is_elsewhere(&self) -> bool {
+        true
     }
 
     fn start(&self, _mode: Mode) -> io::Result<Running> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg("serve-ipstack")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let said = child.stdout.take();
-        let mut running = Running::default();
-        running.children.push(child);
-        let mut line = String::new();
-        said.map_or(Ok(0), |said| io::BufReader::new(said).read_line(&mut line))?;
-        match line.trim() {
-            READY => Ok(running),
-            _ => Err(io::Error::other("it did not start")),
-        }
+        let mut own = Command::new(std::env::current_exe()?);
+        programs::serve(own.arg("serve-ipstack").stdin(Stdio::piped()))
     }
 }
 
-/// What the process says when it serves.
+/// What a process says when it serves.
 const READY: &str = "ready";
 
 /// The process: serves until its standard input ends, as it does when the parent has.
