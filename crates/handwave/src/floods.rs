@@ -80,7 +80,8 @@ impl FloodWatch {
         let Self { handles, known } = self;
         let change = handles.wait_any(
             |_| Place::Flood,
-            |shard, inner, now| {
+            |shard, inner| {
+                let now = handles[shard].runtime.now();
                 change(shard, inner, known, now)
                     .map_or(Poll::Pending, |change| Poll::Ready(Ok(change)))
             },

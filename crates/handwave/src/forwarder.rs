@@ -163,7 +163,7 @@ impl Forwarder {
     pub async fn tcp(&self) -> io::Result<TcpRequest> {
         let request = self.handles.wait_any(
             |_| Place::Request,
-            |_, inner, _| match inner.stack.poll_forward_request() {
+            |_, inner| match inner.stack.poll_forward_request() {
                 Some(request) => Poll::Ready(Ok(request)),
                 None => Poll::Pending,
             },
@@ -184,7 +184,7 @@ impl Forwarder {
     pub async fn udp(&self) -> io::Result<UdpSession> {
         let fresh = self.handles.wait_any(
             |_| Place::Session,
-            |_, inner, _| match inner.sessions.accept() {
+            |_, inner| match inner.sessions.accept() {
                 Some(fresh) => Poll::Ready(Ok(fresh)),
                 None => Poll::Pending,
             },

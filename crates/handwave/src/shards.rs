@@ -241,16 +241,11 @@ impl Handles {
         place: impl Fn(usize) -> Place,
         ticket: impl Fn(usize) -> Ticket,
         cx: &mut Context<'_>,
-        mut attempt: impl FnMut(usize, &mut Inner, Instant) -> Poll<io::Result<R>>,
+        mut attempt: impl FnMut(usize, &mut Inner) -> Poll<io::Result<R>>,
     ) -> Poll<io::Result<(usize, R)>> {
-        let first = match self.len() {
-            1 => 0,
-            _ => self.first().group.next(),
-        };
-        for at in (first..self.len()).chain(0..first) {
-            let tried = self.0[at].poll_at(place(at), ticket(at), cx, |inner, now| {
-                attempt(at, inner, now)
-            });
+        for at in self.in_turn() {
+            let tried =
+                self.0[at].poll_untimed(place(at), ticket(at), cx, |inner| attempt(at, inner));
             if let Poll::Ready(result) = tried {
                 return Poll::Ready(result.map(|value| (at, value)));
             }
@@ -258,15 +253,30 @@ impl Handles {
         Poll::Pending
     }
 
+    /// All shards, beginning with another each time.
+    fn in_turn(&self) -> impl Iterator<Item = usize> + use<> {
+        let count = self.len();
+        let first = match count {
+            1 => 0,
+            _ => self.first().group.next(),
+        };
+        (first..count).chain(0..first)
+    }
+
     /// Waits at all shards until an attempt succeeds or fails at one. Dropping the future loses nothing.
     pub(crate) async fn wait_any<R>(
         &self,
         place: impl Fn(usize) -> Place,
-        mut attempt: impl FnMut(usize, &mut Inner, Instant) -> Poll<io::Result<R>>,
+        mut attempt: impl FnMut(usize, &mut Inner) -> Poll<io::Result<R>>,
     ) -> io::Result<(usize, R)> {
         if let [only] = &*self.0 {
-            let value = only.wait_at(place(0), |inner, now| attempt(0, inner, now));
+            let value = only.wait_at(place(0), |inner| attempt(0, inner));
             return value.await.map(|value| (0, value));
+        }
+        for at in self.in_turn() {
+            if let Poll::Ready(result) = self.0[at].try_once(|inner| attempt(at, inner)) {
+                return result.map(|value| (at, value));
+            }
         }
         let waiters: Vec<Waiter<'_>> = (0..)
             .zip(self.iter())

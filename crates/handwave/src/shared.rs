@@ -95,13 +95,25 @@ impl Shared {
         cx: &mut Context<'_>,
         mut attempt: impl FnMut(&mut Inner, Instant) -> Poll<io::Result<R>>,
     ) -> Poll<io::Result<R>> {
+        self.poll_untimed(place, ticket, cx, |inner| {
+            attempt(inner, self.runtime.now())
+        })
+    }
+
+    /// The same for what need not know the time: to look at the clock costs as much as taking the lock.
+    pub(crate) fn poll_untimed<R>(
+        &self,
+        place: Place,
+        ticket: Ticket,
+        cx: &mut Context<'_>,
+        mut attempt: impl FnMut(&mut Inner) -> Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
         let (result, driver) = {
             let mut inner = self.lock();
-            let now = self.runtime.now();
             if place.is_line() {
                 inner.waiting.came(place, ticket);
             }
-            match attempt(&mut inner, now) {
+            match attempt(&mut inner) {
                 Poll::Ready(result) => (result, inner.driver.take()),
                 Poll::Pending if inner.ended => (Err(Error::StackGone.into()), None),
                 Poll::Pending => {
@@ -118,17 +130,42 @@ impl Shared {
         Poll::Ready(result)
     }
 
+    /// Tries something once; the driver sees to what follows.
+    pub(crate) fn try_once<R>(
+        &self,
+        mut attempt: impl FnMut(&mut Inner) -> Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        let (result, driver) = {
+            let mut inner = self.lock();
+            let result = attempt(&mut inner);
+            let driver = match result {
+                Poll::Ready(_) => inner.driver.take(),
+                Poll::Pending => None,
+            };
+            (result, driver)
+        };
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        result
+    }
+
     /// Waits at `place` until an attempt succeeds or fails. Dropping the future loses nothing but the place in the queue.
+    ///
+    /// Only who has to wait takes a ticket, and has to give it back.
     pub(crate) async fn wait_at<R>(
         &self,
         place: Place,
-        mut attempt: impl FnMut(&mut Inner, Instant) -> Poll<io::Result<R>>,
+        mut attempt: impl FnMut(&mut Inner) -> Poll<io::Result<R>>,
     ) -> io::Result<R> {
+        if let Poll::Ready(result) = self.try_once(&mut attempt) {
+            return result;
+        }
         let waiter = Waiter::new(self, place);
         poll_fn(|cx| {
             waiter
                 .shared
-                .poll_at(waiter.place, waiter.ticket, cx, &mut attempt)
+                .poll_untimed(waiter.place, waiter.ticket, cx, &mut attempt)
         })
         .await
     }

@@ -104,8 +104,8 @@ impl UdpSocket {
         let remote = Endpoint::from(to);
         // From there the answer, or what an ICMP message says of it, finds its way back.
         let shard = self.shard_towards(remote);
-        let sent = self.handles[shard].wait_at(Place::Send, |inner, now| {
-            let id = self.ids[shard];
+        let sent = self.handles[shard].wait_at(Place::Send, |inner| {
+            let (id, now) = (self.ids[shard], self.handles[shard].runtime.now());
             let sent = inner.stack.udp_send_to(now, id, remote, payload.clone());
             poll_sent(sent, data.len())
         });
@@ -131,7 +131,7 @@ impl UdpSocket {
     pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let received = self.handles.wait_any(
             |shard| Place::Receive(self.ids[shard]),
-            |shard, inner, _| self.take(shard, inner),
+            |shard, inner| self.take(shard, inner),
         );
         let (_, datagram) = received.await?;
         let count = datagram.payload.copy_to_slice(buffer);

@@ -8,6 +8,7 @@
 mod line;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::task::Waker;
 
 use handwave_stack::{ConnectionId, ListenerId, UdpId};
@@ -72,9 +73,36 @@ pub(crate) struct Waiting {
     /// Those of streams' `poll_*` methods, by the connection's slot: who reads and who writes.
     streams: Vec<[Option<Waker>; 2]>,
     /// All others, but those who stand in line.
-    places: HashMap<Place, Waiters>,
-    lines: HashMap<Place, Line>,
+    places: HashMap<Place, Waiters, BuildHasherDefault<PlaceHasher>>,
+    lines: HashMap<Place, Line, BuildHasherDefault<PlaceHasher>>,
     tickets: u64,
+}
+
+/// Hashes places, of which nobody outside chooses any: they are numbers that this program has given out.
+#[derive(Debug, Default)]
+struct PlaceHasher(u64);
+
+impl Hasher for PlaceHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, octets: &[u8]) {
+        for octet in octets {
+            self.write_u64((*octet).into());
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(number.into());
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The golden ratio in 64 bits, so that the table sees a difference in any bit in its own.
+        const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+        let mixed = (self.0 ^ number).wrapping_mul(FACTOR);
+        self.0 = mixed ^ (mixed >> 32);
+    }
 }
 
 /// The wakers at one place; hardly ever more than one.
@@ -230,6 +258,21 @@ mod tests {
         assert!(waiting.register(Place::Send, one, waker).is_none());
         assert!(waiting.withdraw(Place::Send, one).is_some());
         assert!(waiting.places.is_empty(), "an empty place costs nothing");
+    }
+
+    #[test]
+    fn places_that_follow_each_other_are_spread() {
+        use std::collections::HashSet;
+        use std::hash::BuildHasher;
+
+        let state = BuildHasherDefault::<PlaceHasher>::default();
+        let hashes: Vec<u64> = (0..1_024)
+            .map(|slot| state.hash_one(Place::Accept(ListenerId::from_bits(slot))))
+            .collect();
+        let spread = |of: fn(&u64) -> u64| hashes.iter().map(of).collect::<HashSet<_>>().len();
+        // What the table takes the bucket from, and what it tells its entries apart by.
+        assert!(spread(|hash| hash & 1_023) > 512);
+        assert_eq!(spread(|hash| hash >> 57), 128);
     }
 
     #[test]

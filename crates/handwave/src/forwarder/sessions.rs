@@ -212,7 +212,7 @@ impl UdpSession {
     /// As [`recv`](Self::recv).
     pub async fn recv_payload(&self) -> io::Result<Payload> {
         let id = self.id;
-        let received = self.handle.wait_at(Place::Datagram(id), |inner, _| {
+        let received = self.handle.wait_at(Place::Datagram(id), |inner| {
             let Some(session) = inner.sessions.table.get_mut(&id) else {
                 return Poll::Ready(Err(over()));
             };
@@ -247,10 +247,11 @@ impl UdpSession {
     async fn send_as(&self, source: Endpoint, data: &[u8]) -> io::Result<usize> {
         let payload = Payload::from(Bytes::copy_from_slice(data));
         let client = self.flow.client;
-        let sent = self.handle.wait_at(Place::Send, |inner, now| {
+        let sent = self.handle.wait_at(Place::Send, |inner| {
             let Some(session) = inner.sessions.table.get_mut(&self.id) else {
                 return Poll::Ready(Err(over()));
             };
+            let now = self.handle.runtime.now();
             session.last_used = now;
             let sent = inner
                 .stack

@@ -48,7 +48,7 @@ impl Connection {
     pub(crate) async fn established(&self) -> io::Result<()> {
         let id = self.id;
         self.handle
-            .wait_at(Place::Write(id), |inner, _| {
+            .wait_at(Place::Write(id), |inner| {
                 let connection = inner.stack.connection(id).ok_or(Error::StackGone)?;
                 match (connection.phase(), connection.error()) {
                     (Phase::SynSent | Phase::SynReceived, _) => Poll::Pending,
@@ -126,7 +126,7 @@ impl Connection {
     pub(crate) async fn readable(&self) -> io::Result<()> {
         let id = self.id;
         self.handle
-            .wait_at(Place::Read(id), |inner, _| {
+            .wait_at(Place::Read(id), |inner| {
                 let connection = inner.stack.connection(id).ok_or(Error::StackGone)?;
                 let over = connection.peer_closed() || connection.phase() == Phase::Closed;
                 match connection.receivable() > 0 || over {
@@ -143,13 +143,13 @@ impl Connection {
         }
         let id = self.id;
         self.handle
-            .wait_at(Place::Read(id), |inner, now| {
+            .wait_at(Place::Read(id), |inner| {
                 let count = inner.stack.peek(id, buffer);
                 if count > 0 {
                     return Poll::Ready(Ok(count));
                 }
                 // Reading nothing tells the end and the error apart from waiting.
-                poll_result(inner.stack.read(now, id, &mut []))
+                poll_result(inner.stack.read(self.handle.runtime.now(), id, &mut []))
             })
             .await
     }
@@ -219,13 +219,13 @@ impl Connection {
     pub(crate) async fn writable(&self) -> io::Result<()> {
         let id = self.id;
         self.handle
-            .wait_at(Place::Write(id), |inner, now| {
+            .wait_at(Place::Write(id), |inner| {
                 let connection = inner.stack.connection(id).ok_or(Error::StackGone)?;
                 if connection.sendable() > 0 || connection.phase() == Phase::Closed {
                     return Poll::Ready(Ok(()));
                 }
                 // Writing nothing tells whether it makes sense to wait.
-                let done = inner.stack.write(now, id, &[]);
+                let done = inner.stack.write(self.handle.runtime.now(), id, &[]);
                 match done {
                     Ok(_) => Poll::Pending,
                     Err(_) => Poll::Ready(Ok(())),
@@ -237,9 +237,15 @@ impl Connection {
     /// Closes the sending direction, and waits until the FIN, and so all that was written, has been sent.
     pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let id = self.id;
-        self.close();
-        self.handle
-            .poll_at(Place::Write(id), Ticket::POLL, cx, |inner, _| {
+        let mut driver = None;
+        let done = self
+            .handle
+            .poll_untimed(Place::Write(id), Ticket::POLL, cx, |inner| {
+                if !is_closing(inner, id) {
+                    inner.stack.close(self.handle.runtime.now(), id);
+                    // The FIN has to leave, whether this waits for it or not.
+                    driver = inner.driver.take();
+                }
                 let connection = inner.stack.connection(id).ok_or(Error::StackGone)?;
                 match (
                     connection.fin_sent(),
@@ -252,16 +258,16 @@ impl Connection {
                     }
                     (false, _, _) => Poll::Pending,
                 }
-            })
+            });
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        done
     }
 
     /// Promises a FIN after what was written.
     pub(crate) fn close(&self) {
-        let is_closing = |inner: &mut Inner| {
-            let connection = inner.stack.connection(self.id);
-            connection.is_none_or(handwave_tcp::Connection::is_closing)
-        };
-        if !self.handle.look(is_closing) {
+        if !self.handle.look(|inner| is_closing(inner, self.id)) {
             self.handle
                 .call(|inner, now| inner.stack.close(now, self.id));
         }
@@ -324,6 +330,12 @@ impl Connection {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// Whether the sending direction is closed, or there is nothing left to close.
+fn is_closing(inner: &Inner, id: ConnectionId) -> bool {
+    let connection = inner.stack.connection(id);
+    connection.is_none_or(handwave_tcp::Connection::is_closing)
 }
 
 impl Drop for Connection {

@@ -82,7 +82,7 @@ impl TcpListener {
         let place = |shard: usize| Place::Accept(self.ids[shard]);
         let accepted = self
             .handles
-            .wait_any(place, |shard, inner, _| self.take(shard, inner));
+            .wait_any(place, |shard, inner| self.take(shard, inner));
         accepted
             .await
             .map(|(shard, taken)| stream(&self.handles[shard], taken))
@@ -99,7 +99,7 @@ impl TcpListener {
             place,
             |_| Ticket::POLL,
             cx,
-            |shard, inner, _| self.take(shard, inner),
+            |shard, inner| self.take(shard, inner),
         );
         accepted.map_ok(|(shard, taken)| stream(&self.handles[shard], taken))
     }
