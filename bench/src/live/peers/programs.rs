@@ -98,8 +98,8 @@ impl Source {
     fn build(&self) -> io::Result<PathBuf> {
         let own = std::env::current_exe()?;
         let (file, text) = self.file;
-        let name = file.replace('.', "-");
-        let directory = own.with_file_name("peers").join(&name);
+        let name = self.name.split(' ').next().unwrap_or(file);
+        let directory = own.with_file_name("peers").join(name);
         std::fs::create_dir_all(&directory)?;
         std::fs::write(directory.join(file), text)?;
         let program = directory.join("peer");
