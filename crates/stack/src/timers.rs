@@ -16,13 +16,13 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use handwave_tcp::Instant;
 
-/// Levels of 64 buckets: 2^48 microseconds, nine years. A deadline further out fires early, is looked at and
-/// armed again, like any other that moved.
-const LEVELS: u32 = 8;
+/// Levels of 64 buckets: as many as there are digits in the last tick of an [`Instant`], so that it does not matter where a clock
+/// begins.
+const LEVELS: u32 = 10;
 const BITS: u32 = 6;
 const BUCKETS: usize = 1 << BITS;
 const NANOS_PER_TICK: u64 = 1_000;
-const TICK_MAX: u64 = (1 << (BITS * LEVELS)) - 1;
+const _: () = assert!((u64::MAX / NANOS_PER_TICK + 1) >> (BITS * LEVELS) == 0);
 
 /// The end of a list.
 const NONE: u32 = u32::MAX;
@@ -64,6 +64,8 @@ pub(crate) struct TimerWheel {
     buckets: Box<[[Bucket; BUCKETS]; LEVELS as usize]>,
     /// A bit for each bucket that is not empty.
     occupied: [u64; LEVELS as usize],
+    /// A bit for each level with such a bucket.
+    levels: u32,
     /// The tick that the wheel stands at: everything due at or before it has been handed out or is in `expired`.
     position: u64,
     /// Entries that are due: a list of its own, so that a caller may arm and cancel while it takes them.
@@ -85,7 +87,8 @@ impl TimerWheel {
             entries: Vec::new(),
             buckets: Box::new([[EMPTY; BUCKETS]; LEVELS as usize]),
             occupied: [0; LEVELS as usize],
-            position: (now.as_nanos() / NANOS_PER_TICK).min(TICK_MAX),
+            levels: 0,
+            position: (now.as_nanos() / NANOS_PER_TICK),
             expired: NONE,
             armed: 0,
         }
@@ -106,7 +109,7 @@ impl TimerWheel {
     ///
     /// An entry that fires no later than `deadline` already stays where it is (lazy re-arming).
     pub(crate) fn arm(&mut self, key: u32, deadline: Instant) {
-        let due = deadline.as_nanos().div_ceil(NANOS_PER_TICK).min(TICK_MAX);
+        let due = deadline.as_nanos().div_ceil(NANOS_PER_TICK);
         if self.entries.len() <= key as usize {
             self.entries.resize(key as usize + 1, UNARMED);
         }
@@ -165,7 +168,7 @@ impl TimerWheel {
 
     /// Takes out one key whose time has come at `now`; call until `None`.
     pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<u32> {
-        let now = (now.as_nanos() / NANOS_PER_TICK).min(TICK_MAX);
+        let now = now.as_nanos() / NANOS_PER_TICK;
         while self.expired == NONE {
             let reached = self
                 .first_bucket()
@@ -192,17 +195,20 @@ impl TimerWheel {
             return;
         }
         self.position = now;
-        for level in (1..LEVELS).rev() {
+        // From the highest down: what is spread may belong into the bucket that is looked at next.
+        let mut below = LEVELS;
+        while let Some(level) = (self.levels & ((1 << below) - 1)).checked_ilog2() {
             let digit = digit(now, level);
-            if (self.occupied[level as usize] >> digit) & 1 == 1 {
+            if level > 0 && (self.occupied[level as usize] >> digit) & 1 == 1 {
                 self.spread(level as usize, digit as usize);
             }
+            below = level;
         }
     }
 
     /// The first bucket that is not empty: entries of a lower level are always due before those of a higher one.
     fn first_bucket(&self) -> Option<(usize, usize)> {
-        let level = self.occupied.iter().position(|bits| *bits != 0)?;
+        let level = (self.levels != 0).then(|| self.levels.trailing_zeros() as usize)?;
         // Buckets behind the position hold nothing, so the lowest bit is the next in time.
         Some((level, self.occupied[level].trailing_zeros() as usize))
     }
@@ -211,7 +217,7 @@ impl TimerWheel {
     fn spread(&mut self, level: usize, bucket: usize) {
         let mut key = self.buckets[level][bucket].first;
         self.buckets[level][bucket] = EMPTY;
-        self.occupied[level] &= !(1 << bucket);
+        self.set_occupied(level, bucket, false);
         while key != NONE {
             let Entry { due, next, .. } = self.entries[key as usize];
             self.link(key, due);
@@ -276,10 +282,14 @@ impl TimerWheel {
         bucket.first = key;
         if key == NONE {
             bucket.due_min = u64::MAX;
-            self.occupied[level] &= !(1 << index);
-        } else {
-            self.occupied[level] |= 1 << index;
         }
+        self.set_occupied(level, index, key != NONE);
+    }
+
+    fn set_occupied(&mut self, level: usize, bucket: usize, occupied: bool) {
+        let bits = self.occupied[level] & !(1 << bucket) | u64::from(occupied) << bucket;
+        self.occupied[level] = bits;
+        self.levels = self.levels & !(1 << level) | u32::from(bits != 0) << level;
     }
 }
 

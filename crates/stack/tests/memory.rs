@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{CLIENT, CLIENT6, Host, SERVER, SERVER6, endpoint, ip_interface};
+use common::{CLIENT, CLIENT6, Host, SERVER, SERVER6, START, endpoint, ip_interface};
 use core::time::Duration;
 use handwave_stack::{ConnectOptions, ConnectionId, ListenerConfig, StackConfig};
 use handwave_tcp::{Instant, Pressure, ReceiveError};
@@ -50,7 +50,7 @@ impl Hosts {
             Host::new(seed, config, ip_interface(v4, v6))
         };
         let mut hosts = Self {
-            now: Instant::from_secs(1),
+            now: START + Duration::from_secs(1),
             client: host(1, CLIENT, CLIENT6),
             server: host(2, SERVER, SERVER6),
             flows: Vec::new(),

@@ -26,6 +26,37 @@ fn fires_at_the_deadline_and_not_before() {
     assert_eq!(wheel.next_deadline(), None);
 }
 
+/// A program may count from the Unix epoch, or let its clock wrap into nonsense.
+#[test]
+fn fires_wherever_the_clock_began() {
+    for start in [
+        Instant::ZERO,
+        Instant::from_secs(1_795_000_000),
+        Instant::from_nanos(u64::MAX - 3_000_000_000),
+    ] {
+        let mut wheel = TimerWheel::new(start);
+        let soon = start + Duration::from_millis(1);
+        let late = start + Duration::from_secs(2);
+        wheel.arm(0, late);
+        wheel.arm(1, soon);
+        assert_eq!(fire(&mut wheel, start), BTreeSet::new());
+        assert_eq!(
+            fire(&mut wheel, soon + Duration::from_micros(1)),
+            [1].into()
+        );
+        let due = wheel.next_deadline().expect("one is armed");
+        assert!(
+            due >= late && due - late < Duration::from_micros(1),
+            "{due:?} {late:?}"
+        );
+        assert_eq!(
+            fire(&mut wheel, late - Duration::from_nanos(1)),
+            BTreeSet::new()
+        );
+        assert_eq!(fire(&mut wheel, due), [0].into());
+    }
+}
+
 #[test]
 fn a_fraction_of_a_tick_is_rounded_up() {
     let mut wheel = TimerWheel::new(Instant::ZERO);

@@ -18,6 +18,9 @@ use handwave_stack::{
 use handwave_tcp::{BufferSize, Config, Endpoint, Instant, Phase, ReceiveError, Secrets};
 use std::sync::Arc;
 
+/// When the stacks are made: somewhere in the clock of a program that counts from the Unix epoch.
+pub const START: Instant = Instant::from_secs(1_795_000_000);
+
 /// The addresses of the two hosts.
 pub const CLIENT: &str = "10.0.0.1";
 pub const SERVER: &str = "10.0.0.2";
@@ -40,7 +43,7 @@ pub struct Host {
 
 impl Host {
     pub fn new(seed: u64, config: StackConfig, interface: InterfaceConfig) -> Self {
-        let mut stack = Stack::new(config, Secrets::from_seed(seed), Instant::ZERO);
+        let mut stack = Stack::new(config, Secrets::from_seed(seed), START);
         let interface = stack.add_interface(interface).unwrap();
         Self { stack, interface }
     }
@@ -127,7 +130,7 @@ impl Pair {
         server: (StackConfig, InterfaceConfig),
     ) -> Self {
         Self {
-            now: Instant::from_secs(1),
+            now: START + Duration::from_secs(1),
             client: Host::new(1, client.0, client.1),
             server: Host::new(2, server.0, server.1),
             carried: 0,
