@@ -49,6 +49,8 @@ impl Sieve {
 pub(crate) struct Addresses {
     /// What sends to us, and where we send to, are addresses of others nearly always: these are not looked up.
     sieve: Sieve,
+    /// The address that was taken in last: on most hosts the only one of its family.
+    usual: Option<(IpAddr, InterfaceId)>,
     owners: HashMap<Address, InterfaceId, Plain>,
     /// Directed broadcasts and solicited-node groups, each with the number of addresses that bring it.
     groups: HashMap<(InterfaceId, Address), usize, Plain>,
@@ -61,7 +63,10 @@ impl Addresses {
         if !self.sieve.may_have(addr) {
             return None;
         }
-        self.look_up(addr)
+        match self.usual {
+            Some((usual, interface)) if usual == *addr => Some(interface),
+            _ => self.look_up(addr),
+        }
     }
 
     fn look_up(&self, addr: &IpAddr) -> Option<InterfaceId> {
@@ -76,6 +81,17 @@ impl Addresses {
     /// Whether `interface` has `addr`.
     pub(crate) fn is_on(&self, interface: InterfaceId, addr: &IpAddr) -> bool {
         self.owner(addr) == Some(interface)
+    }
+
+    /// Whether `addr` is plainly some other host's: none of ours, no group, none of the networks that mean something else.
+    #[inline]
+    pub(crate) fn is_stranger(&self, interface: InterfaceId, addr: Ipv4Addr) -> bool {
+        let [network, ..] = addr.octets();
+        let is_host = (1..224).contains(&network) && network != 127;
+        let any = IpAddr::V4(addr);
+        is_host
+            && (!self.sieve.may_have(&any)
+                || !(self.is_ours(&any) || self.is_group(interface, any)))
     }
 
     /// Whether `addr` is a broadcast on the link of `interface`, limited or directed.
@@ -107,6 +123,7 @@ impl Addresses {
     /// Takes in an address that nobody has.
     pub(crate) fn insert(&mut self, interface: InterfaceId, address: &Prefix) {
         self.owners.insert(Address(address.addr), interface);
+        self.usual = Some((address.addr, interface));
         self.sieve.0 |= Sieve::bit(&address.addr);
         if let Some(group) = group_of(address) {
             self.sieve.0 |= Sieve::bit(&group);
@@ -118,6 +135,7 @@ impl Addresses {
     pub(crate) fn remove(&mut self, interface: InterfaceId, address: &Prefix) {
         // Its bit in the sieve stays: it may be another's too, and costs no more than looks.
         self.owners.remove(&Address(address.addr));
+        self.usual = self.usual.filter(|(usual, _)| *usual != address.addr);
         let Some(group) = group_of(address) else {
             return;
         };
@@ -175,6 +193,46 @@ mod tests {
             addresses.classify(there, addr("10.1.2.255")),
             Destination::Foreign
         );
+    }
+
+    #[test]
+    fn strangers_are_hosts_that_are_not_us() {
+        let here = InterfaceId(0);
+        let mut addresses = Addresses::default();
+        let own = Prefix::new(addr("10.1.2.3"), 24);
+        addresses.insert(here, &own);
+        let is_stranger = |text: &str| addresses.is_stranger(here, text.parse().unwrap());
+        assert!(
+            ["10.1.2.4", "1.0.0.1", "223.255.255.1"]
+                .into_iter()
+                .all(is_stranger)
+        );
+        for text in [
+            "10.1.2.3",
+            "10.1.2.255",
+            "0.0.0.0",
+            "127.0.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+        ] {
+            assert!(!is_stranger(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_address_is_found_until_it_goes() {
+        let here = InterfaceId(0);
+        let mut addresses = Addresses::default();
+        let both = ["10.1.2.3", "10.1.3.3"].map(|text| Prefix::new(addr(text), 24));
+        for own in &both {
+            addresses.insert(here, own);
+        }
+        for (gone, stays) in [(both[1], both[0]), (both[0], both[1])] {
+            assert!(addresses.is_ours(&gone.addr) && addresses.is_ours(&stays.addr));
+            addresses.remove(here, &gone);
+            assert!(!addresses.is_ours(&gone.addr) && addresses.is_ours(&stays.addr));
+            addresses.insert(here, &gone);
+        }
     }
 
     #[test]

@@ -286,7 +286,7 @@ impl Slot {
 impl Stack {
     /// Takes a connection in; the caller has seen to it that there is room and nobody owns its tuple.
     ///
-    /// It looks at its path before it first sends: one that a listener opened was told of it when the SYN came.
+    /// It looks at its path before it first sends, unless [`set_path_known`](Connections::set_path_known) says that it knows.
     pub(crate) fn insert_connection(
         &mut self,
         connection: Box<Connection>,

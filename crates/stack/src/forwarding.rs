@@ -463,7 +463,8 @@ impl Stack {
             }
             ControlFlow::Break(ListenVerdict::Established(connection)) => {
                 let options = offered(&connection.info(), &header);
-                let id = self.established(now, way, listener.slot, connection, hop);
+                let heading = (hop, path.mtu);
+                let id = self.established(now, way, listener.slot, connection, heading);
                 if let Some(id) = id {
                     self.put_pending(way, Asked::Cookie { id, options });
                 }
@@ -471,7 +472,7 @@ impl Stack {
             }
             ControlFlow::Break(verdict) => {
                 let is_lost = verdict.is_lost();
-                self.carry_out(now, way, listener.slot, hop, verdict);
+                self.carry_out(now, way, listener.slot, (hop, path.mtu), verdict);
                 !is_lost
             }
         }

@@ -77,7 +77,7 @@ impl Prefix {
 }
 
 /// An address's bits, aligned to the top of 128.
-pub(crate) fn top_aligned(addr: IpAddr) -> u128 {
+fn top_aligned(addr: IpAddr) -> u128 {
     match addr {
         IpAddr::V4(addr) => u128::from(addr.to_bits()) << 96,
         IpAddr::V6(addr) => addr.to_bits(),

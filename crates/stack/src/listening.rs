@@ -303,7 +303,7 @@ impl Stack {
             .handle_segment_in_place(&mut cx, tuple, path, segment, iss_floor);
         self.listening.collect_events(slot);
         let is_lost = verdict.is_lost();
-        self.carry_out(now, way, slot, hop, verdict);
+        self.carry_out(now, way, slot, (hop, path.mtu), verdict);
         !is_lost
     }
 
@@ -313,7 +313,7 @@ impl Stack {
         now: Instant,
         way: Way,
         slot: u32,
-        hop: NextHop,
+        (hop, mtu): (NextHop, u16),
         verdict: ListenVerdict,
     ) {
         let tuple = way.tuple;
@@ -323,7 +323,7 @@ impl Stack {
             }
             ListenVerdict::Queued => self.listening.touch(slot),
             ListenVerdict::Established(connection) => {
-                if let Some(id) = self.established(now, way, slot, connection, hop) {
+                if let Some(id) = self.established(now, way, slot, connection, (hop, mtu)) {
                     self.listening.push_accepted(slot, id);
                 }
             }
@@ -341,11 +341,13 @@ impl Stack {
         way: Way,
         slot: u32,
         mut connection: Box<Connection>,
-        hop: NextHop,
+        (hop, mtu): (NextHop, u16),
     ) -> Option<ConnectionId> {
         if self.connections.len() < self.config.connections_max {
             let opened_by = self.listening.counting(slot);
             let id = self.insert_connection(connection, hop);
+            let generation = self.paths_generation;
+            self.connections.set_path_known(id, generation, mtu);
             self.connections.set_opened_by(id, opened_by);
             return Some(id);
         }

@@ -1,13 +1,14 @@
 //! Static routes: the longest prefix that contains the destination wins.
 //!
-//! One sorted table for each prefix length in use, asked from the longest to the shortest: a look-up costs a binary search
+//! One sorted table for each family and prefix length in use, asked from the longest to the shortest: a look-up costs a binary search
 //! for each distinct length (two or three as a rule, of one or two networks each). A connection remembers what it was told and
 //! asks again only when the table's owner raises its generation.
 
 use crate::id::InterfaceId;
-use crate::interface::{Prefix, top_aligned};
+use crate::interface::Prefix;
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use core::ops::BitAnd;
 
 /// Where packets to a network go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,22 +31,39 @@ pub(crate) struct NextHop {
     pub(crate) is_local: bool,
 }
 
+/// The bits of an address of one family.
+trait Bits: Copy + Ord + BitAnd<Output = Self> {
+    /// The same bits, once aligned to the top of 128.
+    fn from_top(bits: u128) -> Self;
+}
+
+impl Bits for u32 {
+    fn from_top(bits: u128) -> Self {
+        (bits >> 96) as Self
+    }
+}
+
+impl Bits for u128 {
+    fn from_top(bits: u128) -> Self {
+        bits
+    }
+}
+
 /// Networks of one family and one length.
 #[derive(Debug)]
-struct Table {
-    ipv4: bool,
+struct Table<B> {
     len: u8,
     /// The bits that a destination shares with its network.
-    mask: u128,
+    mask: B,
     /// The network's bits and its routes, in the order of the bits.
-    networks: Vec<(u128, Routing)>,
+    networks: Vec<(B, Routing)>,
 }
 
 /// Routes to one network, in the order in which they were added: the first is used.
 type Routing = Vec<Route>;
 
-impl Table {
-    fn position(&self, network: u128) -> Result<usize, usize> {
+impl<B: Bits> Table<B> {
+    fn position(&self, network: B) -> Result<usize, usize> {
         match &self.networks[..] {
             // As with most: a default route, or the network of an interface.
             [(only, _)] if *only == network => Ok(0),
@@ -54,44 +72,38 @@ impl Table {
     }
 }
 
-/// All routes of a stack.
-#[derive(Default, Debug)]
-pub(crate) struct Routes {
-    /// From the longest prefix to the shortest.
-    tables: Vec<Table>,
+/// All networks of one family, from the longest prefix to the shortest.
+#[derive(Debug)]
+struct Family<B>(Vec<Table<B>>);
+
+impl<B> Default for Family<B> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
 }
 
-impl Routes {
-    /// Adds a route behind those to the same network.
-    pub(crate) fn add(&mut self, route: Route) {
-        let (ipv4, len) = (route.destination.addr.is_ipv4(), route.destination.len);
-        let position = match self
-            .tables
-            .iter()
-            .position(|table| table.ipv4 == ipv4 && table.len == len)
-        {
+impl<B: Bits> Family<B> {
+    fn add(&mut self, route: Route) {
+        let Self(tables) = self;
+        let len = route.destination.len;
+        let position = match tables.iter().position(|table| table.len == len) {
             Some(position) => position,
             None => {
-                let position = self
-                    .tables
+                let position = tables
                     .iter()
                     .position(|table| table.len < len)
-                    .unwrap_or(self.tables.len());
-                let networks = Vec::new();
-                self.tables.insert(
-                    position,
-                    Table {
-                        ipv4,
-                        len,
-                        mask: Prefix::new(route.destination.addr, len).mask(),
-                        networks,
-                    },
-                );
+                    .unwrap_or(tables.len());
+                let table = Table {
+                    len,
+                    mask: B::from_top(route.destination.mask()),
+                    networks: Vec::new(),
+                };
+                tables.insert(position, table);
                 position
             }
         };
-        let table = &mut self.tables[position];
-        let network = route.destination.network();
+        let table = &mut tables[position];
+        let network = B::from_top(route.destination.network());
         let place = table.position(network).unwrap_or_else(|place| {
             table.networks.insert(place, (network, Vec::new()));
             place
@@ -102,18 +114,14 @@ impl Routes {
         }
     }
 
-    /// Takes a route out; returns whether it was there.
-    pub(crate) fn remove(&mut self, route: &Route) -> bool {
-        let (ipv4, len) = (route.destination.addr.is_ipv4(), route.destination.len);
-        let Some(position) = self
-            .tables
-            .iter()
-            .position(|table| table.ipv4 == ipv4 && table.len == len)
-        else {
+    fn remove(&mut self, route: &Route) -> bool {
+        let Self(tables) = self;
+        let len = route.destination.len;
+        let Some(position) = tables.iter().position(|table| table.len == len) else {
             return false;
         };
-        let table = &mut self.tables[position];
-        let Ok(place) = table.position(route.destination.network()) else {
+        let table = &mut tables[position];
+        let Ok(place) = table.position(B::from_top(route.destination.network())) else {
             return false;
         };
         let networks = &mut table.networks;
@@ -125,21 +133,52 @@ impl Routes {
             networks.remove(place);
         }
         if networks.is_empty() {
-            self.tables.remove(position);
+            tables.remove(position);
         }
         removed
     }
 
-    /// The next stop on the way to `destination`.
-    pub(crate) fn find(&self, destination: IpAddr) -> Option<NextHop> {
-        let ipv4 = destination.is_ipv4();
-        let bits = top_aligned(destination);
-        let tables = self.tables.iter().filter(|table| table.ipv4 == ipv4);
-        let mut candidates = tables.filter_map(|table| {
-            let place = table.position(bits & table.mask).ok()?;
+    #[inline]
+    fn find(&self, destination: B) -> Option<&Route> {
+        self.0.iter().find_map(|table| {
+            let place = table.position(destination & table.mask).ok()?;
             table.networks[place].1.first()
-        });
-        candidates.next().map(|route| NextHop {
+        })
+    }
+}
+
+/// All routes of a stack.
+#[derive(Default, Debug)]
+pub(crate) struct Routes {
+    v4: Family<u32>,
+    v6: Family<u128>,
+}
+
+impl Routes {
+    /// Adds a route behind those to the same network.
+    pub(crate) fn add(&mut self, route: Route) {
+        match route.destination.addr {
+            IpAddr::V4(_) => self.v4.add(route),
+            IpAddr::V6(_) => self.v6.add(route),
+        }
+    }
+
+    /// Takes a route out; returns whether it was there.
+    pub(crate) fn remove(&mut self, route: &Route) -> bool {
+        match route.destination.addr {
+            IpAddr::V4(_) => self.v4.remove(route),
+            IpAddr::V6(_) => self.v6.remove(route),
+        }
+    }
+
+    /// The next stop on the way to `destination`.
+    #[inline]
+    pub(crate) fn find(&self, destination: IpAddr) -> Option<NextHop> {
+        let route = match destination {
+            IpAddr::V4(addr) => self.v4.find(addr.to_bits()),
+            IpAddr::V6(addr) => self.v6.find(addr.to_bits()),
+        }?;
+        Some(NextHop {
             interface: route.interface,
             addr: route.gateway.unwrap_or(destination),
             is_local: false,

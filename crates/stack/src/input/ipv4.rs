@@ -11,7 +11,7 @@ use handwave_wire::IpProtocol;
 use handwave_wire::ipv4::Ipv4Header;
 
 /// Where the protocol stands in the header.
-const PROTOCOL_OFFSET: usize = 9;
+pub(super) const PROTOCOL_OFFSET: usize = 9;
 
 impl Stack {
     /// RFC 1122 3.2.1.2: a header whose checksum does not hold costs a counter, and is not answered [RFC1122-1].

@@ -5,6 +5,7 @@
 //!                           -> ipv4 -> reassembly -> tcp  -> train -> connection, TIME-WAIT, listener, or RST
 //!                           -> ipv6 -> reassembly -> udp  -> socket, or port unreachable
 //!                                                 -> icmp -> echo reply, error to the socket it is about, neighbours
+//!                           -> plain  -> train
 //! ```
 //!
 //! A packet is parsed where it lies; nothing is copied and nothing is answered before its checksum has been seen. Each
@@ -17,6 +18,7 @@ mod icmp;
 mod ipv4;
 mod ipv6;
 mod ndp;
+mod plain;
 mod reassembly;
 mod tcp;
 mod train;
@@ -89,6 +91,9 @@ impl Stack {
     /// Takes an IP packet, whichever version it is.
     pub(crate) fn input_ip(&mut self, now: Instant, link: Link, packet: &mut PacketBuf) {
         if !self.steering.is_alone() && !link.looped && self.put_stray_aside(packet) {
+            return;
+        }
+        if self.input_plain(now, link, packet) {
             return;
         }
         self.counters.ip_received += 1;

@@ -34,14 +34,6 @@ impl Stack {
             self.counters.tcp_to_group += 1;
             return;
         }
-        let tuple = Tuple::new(
-            Endpoint::new(arrival.destination, header.destination_port),
-            Endpoint::new(arrival.source, header.source_port),
-        );
-        let way = Way {
-            interface: arrival.link.interface,
-            tuple,
-        };
         let text_at = arrival.offset + header_len;
         let mut segment = SegmentIn {
             header,
@@ -49,19 +41,40 @@ impl Stack {
             ecn: arrival.ecn,
             held: packet.held(),
         };
+        self.segment_read(now, &arrival, &mut segment, packet, text_at);
+    }
+
+    /// Takes a segment whose header has been read and whose text begins at `text_at`: it begins a train, or goes to its owner.
+    #[inline]
+    pub(super) fn segment_read(
+        &mut self,
+        now: Instant,
+        arrival: &Arrival,
+        segment: &mut SegmentIn,
+        packet: &mut PacketBuf,
+        text_at: usize,
+    ) {
+        let header = &segment.header;
+        let way = Way {
+            interface: arrival.link.interface,
+            tuple: Tuple::new(
+                Endpoint::new(arrival.destination, header.destination_port),
+                Endpoint::new(arrival.source, header.source_port),
+            ),
+        };
         self.hand_over_train(now);
-        if self.batching && packet.len() > text_at && Train::may_begin(&segment, &arrival, text_at)
-        {
-            segment.payload = self.host.buffers.take_rope();
-            let train = Train::begin(way, segment, packet, arrival.offset, text_at);
-            self.train = Some(train);
-            return;
-        }
         if packet.len() > text_at {
+            if self.batching && Train::may_begin(segment, arrival, text_at) {
+                let mut segment = core::mem::take(segment);
+                segment.payload = self.host.buffers.take_rope();
+                let train = Train::begin(way, segment, packet, arrival.offset, text_at);
+                self.train = Some(train);
+                return;
+            }
             packet.advance(text_at);
             segment.payload = packet.take_payload();
         }
-        self.segment_arrives(now, way, &mut segment);
+        self.segment_arrives(now, way, segment);
     }
 
     /// Takes a packet of a batch: onto the train that waits if it continues that, or the whole way in.

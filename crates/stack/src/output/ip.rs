@@ -33,15 +33,24 @@ struct Cut {
     more: bool,
 }
 
-/// Puts an IP header before what `packet` holds. The packet must not be fragmented on its way (RFC 1191 2), so it
+/// Writes the IP header of `payload_len` octets that follow it. The packet must not be fragmented on its way (RFC 1191 2), so it
 /// needs no identification (RFC 6864 4.1).
-pub(super) fn prepend_header(packet: &mut PacketBuf, fields: &IpFields) {
-    prepend(packet, fields, None);
+#[inline]
+pub(super) fn emit_header(room: &mut [u8], payload_len: usize, fields: &IpFields) {
+    emit(room, payload_len, fields, None);
+}
+
+/// Puts an IP header before what `packet` holds.
+fn prepend(packet: &mut PacketBuf, fields: &IpFields, cut: Option<Cut>) {
+    let payload_len = packet.len();
+    let room = packet.prepend(header_len(fields.destination.is_ipv4()));
+    emit(room, payload_len, fields, cut);
 }
 
 /// The caller has seen to it that the addresses are of one family and the length fits.
-fn prepend(packet: &mut PacketBuf, fields: &IpFields, cut: Option<Cut>) {
-    let payload_len = u16::try_from(packet.len()).unwrap_or(u16::MAX);
+#[inline]
+fn emit(room: &mut [u8], payload_len: usize, fields: &IpFields, cut: Option<Cut>) {
+    let payload_len = u16::try_from(payload_len).unwrap_or(u16::MAX);
     match (fields.source, fields.destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             let piece = cut.unwrap_or_default();
@@ -56,7 +65,7 @@ fn prepend(packet: &mut PacketBuf, fields: &IpFields, cut: Option<Cut>) {
                 payload_len,
                 ..Ipv4Header::new(source, destination, fields.protocol)
             };
-            header.emit(packet.prepend(Ipv4Header::LEN));
+            header.emit(room);
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
             let header = Ipv6Header {
@@ -67,7 +76,7 @@ fn prepend(packet: &mut PacketBuf, fields: &IpFields, cut: Option<Cut>) {
                 payload_len,
                 ..Ipv6Header::new(source, destination, fields.protocol)
             };
-            header.emit(packet.prepend(Ipv6Header::LEN));
+            header.emit(room);
         }
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
     }

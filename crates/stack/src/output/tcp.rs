@@ -1,6 +1,6 @@
 //! Segments become packets: TCP header, checksum, IP header.
 
-use super::ip::{IpFields, prepend_header};
+use super::ip::{IpFields, emit_header, header_len};
 use crate::id::InterfaceId;
 use crate::input::Way;
 use crate::interface::Medium;
@@ -211,24 +211,17 @@ impl Packing<'_> {
     /// limit as TCP gave them (RFC 9293 3.9.1.9 [SHLD-22]). The text is taken.
     fn pack(&self, segment: &mut SegmentOut, packet: &mut PacketBuf) {
         let tuple = self.tuple;
-        let header_len = segment.header.header_len();
-        let segment_len = header_len + segment.payload.len();
+        let tcp_len = segment.header.header_len();
+        let ip_len = header_len(tuple.remote.addr.is_ipv4());
+        packet.restart(core::mem::take(&mut segment.payload));
+        let text_len = packet.payload().len();
+        let segment_len = tcp_len + text_len;
         let pseudo = Sum::default().pseudo_header(
             tuple.local.addr,
             tuple.remote.addr,
             IpProtocol::TCP,
             u32::try_from(segment_len).unwrap_or(u32::MAX),
         );
-        packet.restart(core::mem::take(&mut segment.payload));
-        segment.header.emit(packet.prepend(header_len));
-        if segment.segment_size.is_some() || self.leaves_checksum {
-            packet.set_segment_size(segment.segment_size);
-            packet.set_checksum(ChecksumMark::Partial);
-            TcpHeader::set_checksum(packet.head_mut(), pseudo.folded());
-        } else {
-            let sum = packet.payload().sum(pseudo.add_bytes(packet.head()));
-            TcpHeader::set_checksum(packet.head_mut(), sum.finish());
-        }
         let fields = IpFields {
             source: tuple.local.addr,
             destination: tuple.remote.addr,
@@ -238,6 +231,22 @@ impl Packing<'_> {
             ecn: segment.ecn,
             flow_label: self.flow_label,
         };
-        prepend_header(packet, &fields);
+        // Both headers have their room at once.
+        let (ip, tcp) = packet.prepend(ip_len + tcp_len).split_at_mut(ip_len);
+        emit_header(ip, segment_len, &fields);
+        segment.header.emit(tcp);
+        if segment.segment_size.is_some() || self.leaves_checksum {
+            TcpHeader::set_checksum(tcp, pseudo.folded());
+            packet.set_segment_size(segment.segment_size);
+            packet.set_checksum(ChecksumMark::Partial);
+            return;
+        }
+        let sum = pseudo.add_bytes(tcp);
+        if text_len == 0 {
+            TcpHeader::set_checksum(tcp, sum.finish());
+            return;
+        }
+        let sum = packet.payload().sum(sum);
+        TcpHeader::set_checksum(&mut packet.head_mut()[ip_len..], sum.finish());
     }
 }
