@@ -222,16 +222,16 @@ pub(crate) fn on_trouble(tcb: &mut Tcb) {
 /// Decides, after a segment has been processed, whether to acknowledge at once, later or with the duplicates that follow.
 pub(crate) fn decide(tcb: &mut Tcb, now: Instant) {
     let unacknowledged = tcb.rcv.nxt.since(tcb.rcv.last_ack_sent);
-    let opens = crate::output::keeps_window_open(tcb);
+    let many = match tcb.ack.adaptive.as_deref() {
+        Some(policy) if policy.scheduled => unacknowledged > policy.segment,
+        _ => return,
+    };
+    let second_segment = many && crate::output::keeps_window_open(tcb);
     let has_gap = tcb.receive.has_gap();
     let (nxt, srtt, sack) = (tcb.rcv.nxt, tcb.rtt.srtt(), tcb.negotiated.sack);
     let Some(policy) = tcb.ack.adaptive.as_deref_mut() else {
         return;
     };
-    if !policy.scheduled {
-        return;
-    }
-    let second_segment = unacknowledged > policy.segment && opens;
     let quick = policy.quick > 0 && !policy.pingpong;
     if second_segment || quick || policy.at_once || (has_gap && !sack) {
         tcb.intents.ack = true;

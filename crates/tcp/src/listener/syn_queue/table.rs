@@ -5,7 +5,7 @@
 //! among the records to send are links in the record itself.
 
 use alloc::vec::Vec;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 use hashbrown::HashTable;
@@ -21,80 +21,85 @@ const STEP: Duration = Duration::from_millis(16);
 /// Records that are allocated together.
 const CHUNK: usize = 64;
 
-/// The octets of a tuple, as short as its IP version allows.
+/// The numbers of a tuple, as short as its IP version allows.
 pub(super) trait Key: Copy + Eq {
     fn hash(&self, key: &TupleHash) -> u64;
     fn tuple(&self) -> Tuple;
 }
 
-/// Local address, remote address, local port, remote port.
+/// Local address, remote address, and the local port above the remote one, in words that need no more alignment than the rest of
+/// a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct KeyOf<const LEN: usize>([u8; LEN]);
+pub(super) struct KeyOf<const WORDS: usize>([u32; WORDS]);
 
-pub(super) type KeyV4 = KeyOf<12>;
-pub(super) type KeyV6 = KeyOf<36>;
+pub(super) type KeyV4 = KeyOf<3>;
+pub(super) type KeyV6 = KeyOf<9>;
 
-impl<const LEN: usize> KeyOf<LEN> {
-    fn new(local: &[u8], remote: &[u8], tuple: &Tuple) -> Self {
-        let mut octets = [0; LEN];
-        let mut rest = &mut octets[..];
-        let ports = [tuple.local.port, tuple.remote.port].map(u16::to_be_bytes);
-        for part in [local, remote, ports.as_flattened()] {
-            let (room, behind) = rest.split_at_mut(part.len());
-            room.copy_from_slice(part);
-            rest = behind;
-        }
-        Self(octets)
-    }
+/// Two ports in a word.
+fn join_ports(tuple: &Tuple) -> u32 {
+    u32::from(tuple.local.port) << 16 | u32::from(tuple.remote.port)
+}
 
-    /// As pairs of words, filled up with zeros.
-    fn pairs<const N: usize>(&self) -> [[u64; 2]; N] {
-        let mut pairs = [[0; 2]; N];
-        let words = self.0.chunks(8).map(|octets| {
-            let mut word = [0; 8];
-            word[..octets.len()].copy_from_slice(octets);
-            u64::from_le_bytes(word)
-        });
-        let places = pairs.as_flattened_mut().iter_mut();
-        places.zip(words).for_each(|(place, word)| *place = word);
-        pairs
-    }
+/// A tuple of two addresses and two ports in a word.
+#[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+const fn tuple_of(local: IpAddr, remote: IpAddr, ports: u32) -> Tuple {
+    Tuple::new(
+        Endpoint::new(local, (ports >> 16) as u16),
+        Endpoint::new(remote, ports as u16),
+    )
+}
 
-    fn join<const ADDR: usize>(&self) -> Tuple
-    where
-        IpAddr: From<[u8; ADDR]>,
-    {
-        let part = |at: usize| {
-            let mut octets = [0; ADDR];
-            octets
-                .iter_mut()
-                .zip(&self.0[at..])
-                .for_each(|(to, from)| *to = *from);
-            IpAddr::from(octets)
-        };
-        let port = |at: usize| u16::from_be_bytes([self.0[at], self.0[at + 1]]);
-        Tuple::new(
-            Endpoint::new(part(0), port(2 * ADDR)),
-            Endpoint::new(part(ADDR), port(2 * ADDR + 2)),
-        )
+/// A word of two.
+fn wide(high: u32, low: u32) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
+}
+
+impl KeyV4 {
+    fn new(local: Ipv4Addr, remote: Ipv4Addr, tuple: &Tuple) -> Self {
+        Self([local.to_bits(), remote.to_bits(), join_ports(tuple)])
     }
 }
 
 impl Key for KeyV4 {
+    #[inline]
     fn hash(&self, key: &TupleHash) -> u64 {
-        key.words::<1>(self.pairs())
+        let [local, remote, ports] = self.0;
+        key.words([[wide(local, remote), ports.into()]])
     }
+
+    #[inline]
     fn tuple(&self) -> Tuple {
-        self.join::<4>()
+        let [local, remote, ports] = self.0;
+        let [local, remote] = [local, remote].map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits)));
+        tuple_of(local, remote, ports)
+    }
+}
+
+impl KeyV6 {
+    fn new(local: Ipv6Addr, remote: Ipv6Addr, tuple: &Tuple) -> Self {
+        let [[a, b, c, d], [e, f, g, h]] = [local, remote].map(|addr| {
+            let octets = addr.octets();
+            let (words, _) = octets.as_chunks::<4>();
+            [words[0], words[1], words[2], words[3]].map(u32::from_be_bytes)
+        });
+        Self([a, b, c, d, e, f, g, h, join_ports(tuple)])
     }
 }
 
 impl Key for KeyV6 {
     fn hash(&self, key: &TupleHash) -> u64 {
-        key.words::<3>(self.pairs())
+        let [a, b, c, d, e, f, g, h, ports] = self.0;
+        let (local, remote) = ([wide(a, b), wide(c, d)], [wide(e, f), wide(g, h)]);
+        key.words([local, remote, [ports.into(), 0]])
     }
+
     fn tuple(&self) -> Tuple {
-        self.join::<16>()
+        let [a, b, c, d, e, f, g, h, ports] = self.0;
+        let [local, remote] = [[a, b, c, d], [e, f, g, h]].map(|[a, b, c, d]| {
+            let bits = u128::from(wide(a, b)) << 64 | u128::from(wide(c, d));
+            IpAddr::V6(Ipv6Addr::from_bits(bits))
+        });
+        tuple_of(local, remote, ports)
     }
 }
 
@@ -105,17 +110,16 @@ pub(super) enum AnyKey {
 }
 
 impl From<&Tuple> for AnyKey {
+    #[inline]
     fn from(tuple: &Tuple) -> Self {
         match (tuple.local.addr, tuple.remote.addr) {
-            (IpAddr::V4(local), IpAddr::V4(remote)) => {
-                Self::V4(KeyOf::new(&local.octets(), &remote.octets(), tuple))
-            }
+            (IpAddr::V4(local), IpAddr::V4(remote)) => Self::V4(KeyV4::new(local, remote, tuple)),
             (local, remote) => {
-                let octets = |addr| match addr {
-                    IpAddr::V4(addr) => addr.to_ipv6_mapped().octets(),
-                    IpAddr::V6(addr) => addr.octets(),
+                let wide = |addr| match addr {
+                    IpAddr::V4(addr) => addr.to_ipv6_mapped(),
+                    IpAddr::V6(addr) => addr,
                 };
-                Self::V6(KeyOf::new(&octets(local), &octets(remote), tuple))
+                Self::V6(KeyV6::new(wide(local), wide(remote), tuple))
             }
         }
     }
@@ -470,7 +474,10 @@ impl<K> Record<K> {
 
 #[cfg(test)]
 mod tests {
-    use super::{KeyV4, KeyV6, Record};
+    use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+    use super::{AnyKey, Key, KeyV4, KeyV6, Record};
+    use crate::tuple::{Endpoint, Tuple};
 
     /// A slot of the hash table at its worst load, 7/16: just after growing.
     const HASH_SLOT: usize = (5 * 16_usize).div_ceil(7);
@@ -482,5 +489,20 @@ mod tests {
         assert_eq!((v4, v6), (56, 80));
         assert!(v6 + HASH_SLOT <= 96, "budget of an IPv6 record, all in");
         assert!(v4 + 5 * 8 / 7 < 64, "aim for IPv4 at full load");
+    }
+
+    #[test]
+    fn keys_give_their_tuples_again() {
+        let v4 = [0x0a01_0203, 0xc000_02ff].map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits)));
+        let v6 = [0x2001_0db8_0123_4567_89ab_cdef_0246_8ace, 0xfe80 << 112 | 7]
+            .map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits)));
+        for [local, remote] in [v4, v6] {
+            let tuple = Tuple::new(Endpoint::new(local, 0x1234), Endpoint::new(remote, 0xfedc));
+            let again = match AnyKey::from(&tuple) {
+                AnyKey::V4(key) => key.tuple(),
+                AnyKey::V6(key) => key.tuple(),
+            };
+            assert_eq!(again, tuple);
+        }
     }
 }
