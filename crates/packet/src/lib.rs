@@ -5,6 +5,7 @@
 //! - [`PacketBuf`] is one IP packet or Ethernet frame: the headers we wrote inline, a payload behind them, and what is
 //!   known about its checksum and its segments. Nothing is allocated for a packet of at most two pieces.
 //! - [`split`] does in software what a network card with segmentation offload would.
+//! - [`Template`] says which segments continue each other, so that they can be handed on as one.
 //! - [`copy`](mod@copy) copies octets at the speed of the nearest cache.
 //! - [`ChunkPool`] lends the chunks that payloads are made of and takes them back once nobody refers to them.
 //!
@@ -20,7 +21,9 @@ mod payload;
 mod pieces;
 mod pool;
 pub mod split;
+mod template;
 
 pub use packet_buf::{ChecksumMark, HEAD_CAPACITY, PacketBuf};
 pub use payload::{IntoPieces, Payload};
 pub use pool::{ChunkPool, PoolStats};
+pub use template::{Fit, TEMPLATE_MAX, Template};

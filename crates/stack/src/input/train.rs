@@ -7,14 +7,11 @@
 //! packet that fits it, continues its numbers and has good checksums is coupled, and the connection sees one segment as long
 //! as all of them. Anything else ends the train: other flags, other options, a gap, another connection, 64 KiB.
 
-mod template;
-
 use super::{Arrival, Way, sum_from};
 use crate::id::InterfaceId;
-use handwave_packet::{ChecksumMark, PacketBuf};
+use handwave_packet::{ChecksumMark, PacketBuf, TEMPLATE_MAX, Template};
 use handwave_tcp::SegmentIn;
 use handwave_wire::{SeqNum, TcpFlags};
-use template::{TEMPLATE_MAX, Template};
 
 /// Text that one train may carry, in octets: what an IP packet could.
 const TEXT_MAX: usize = 65_535 - 120;
@@ -64,7 +61,12 @@ impl Train {
             way,
             next: segment.seq_end(),
             segment,
-            template: Template::new(&headers[..text_at], tcp_at, &way.tuple),
+            template: Template::new(
+                &headers[..text_at],
+                tcp_at,
+                way.tuple.remote.addr,
+                way.tuple.local.addr,
+            ),
         }
     }
 
@@ -72,10 +74,7 @@ impl Train {
     pub(crate) fn couple(&mut self, packet: &mut PacketBuf, interface: InterfaceId) -> Coupling {
         let template = &self.template;
         let text_at = template.text_at();
-        let Some(headers) = packet.contiguous().get(..text_at) else {
-            return Coupling::Stranger;
-        };
-        let Some(fit) = template.fit(headers) else {
+        let Some(fit) = template.fit(packet.contiguous()) else {
             return Coupling::Stranger;
         };
         let continues = fit.seq == self.next
@@ -89,8 +88,8 @@ impl Train {
         }
         packet.truncate(fit.len);
         if packet.checksum() == ChecksumMark::Unknown {
-            let (tcp_at, pseudo) = template.pseudo_header(fit.len);
-            if !sum_from(packet, tcp_at, pseudo).is_valid() {
+            let pseudo = template.sum(fit.len);
+            if !sum_from(packet, template.tcp_at(), pseudo).is_valid() {
                 return Coupling::Broken;
             }
         }
