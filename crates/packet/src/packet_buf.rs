@@ -84,6 +84,27 @@ impl PacketBuf {
         }
     }
 
+    /// A packet whose headers are those that end `head` and begin at `at` in it, and whose text keeps `held` octets of memory alive.
+    #[inline]
+    pub(crate) fn behind(
+        head: &[u8; HEAD_CAPACITY],
+        at: usize,
+        text: Payload,
+        held: usize,
+    ) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "at most HEAD_CAPACITY")]
+        let head_start = at.min(HEAD_CAPACITY) as u8;
+        Self {
+            head: *head,
+            head_start,
+            head_end: HEAD_END,
+            checksum: ChecksumMark::Unknown,
+            segment_size: None,
+            held,
+            payload: text,
+        }
+    }
+
     /// Makes this the beginning of another outgoing packet, as [`with_payload`](Self::with_payload) does, where it lies: whoever sends
     /// many packets moves none about.
     ///

@@ -194,11 +194,81 @@ impl Layout {
 /// A super-segment being cut.
 #[derive(Debug)]
 struct Split {
-    /// IP and transport header of the segment cut last; what all segments of one length share stays as it is.
-    header: [u8; HEAD_CAPACITY],
-    layout: Layout,
+    headers: Headers,
     size: usize,
     rest: Payload,
+    /// What a segment of `size` octets keeps alive: its share of what all of them keep alive together.
+    held: usize,
+}
+
+impl Split {
+    fn new(mut packet: PacketBuf, layout: &Layout, size: usize) -> Self {
+        let headers = Headers::of(&packet, *layout, size);
+        let held = packet.held();
+        packet.advance(layout.header_len);
+        let held = held.saturating_mul(size).div_ceil(packet.len().max(1));
+        Self {
+            headers,
+            size,
+            rest: packet.into_payload(),
+            held,
+        }
+    }
+
+    fn next(&mut self) -> Option<PacketBuf> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let text = self.rest.split_to(self.size);
+        let len = text.len();
+        let sum = text.sum(Sum::default());
+        self.headers.complete(len, sum, self.rest.is_empty());
+        let held = self.held.max(len);
+        Some(PacketBuf::behind(
+            &self.headers.octets,
+            self.headers.at,
+            text,
+            held,
+        ))
+    }
+
+    fn write_next(&mut self, frame: &mut BytesMut) -> Option<usize> {
+        let left = self.rest.len();
+        let len = left.min(self.size);
+        if len == 0 {
+            return None;
+        }
+        let start = frame.len();
+        frame.reserve(self.headers.len() + len);
+        // Those of the segment before keep the place.
+        frame.extend_from_slice(self.headers.as_slice());
+        // Copied, then summed where it came from: that lies in the nearest cache now, while the copy is still on its way there.
+        let sum = if let Some(text) = self.rest.contiguous().get(..len) {
+            copy::fill(text, frame);
+            let sum = Sum::default().add_bytes(text);
+            self.rest.advance(len);
+            sum
+        } else {
+            let text = self.rest.split_to(len);
+            text.pieces().for_each(|piece| copy::fill(piece, frame));
+            text.sum(Sum::default())
+        };
+        let headers = self.headers.complete(len, sum, left == len);
+        frame[start..start + headers.len()].copy_from_slice(headers);
+        Some(frame.len() - start)
+    }
+}
+
+/// IP and transport header of the segment cut last; what all segments of one length share stays as it is.
+#[derive(Debug)]
+struct Headers {
+    /// They end where these end, as in the head of a packet.
+    octets: [u8; HEAD_CAPACITY],
+    at: usize,
+    layout: Layout,
+    is_ipv4: bool,
+    /// Octets of text for which they have been made.
+    text_len: usize,
     /// TCP's data offset and flags: of each segment, of the first only, and of the last only.
     flags: u16,
     first_flags: u16,
@@ -210,59 +280,62 @@ struct Split {
     /// the flags of the first and the last apart.
     ip_sum: Sum,
     transport_sum: Sum,
-    /// What a segment of `size` octets keeps alive: its share of what all of them keep alive together.
-    held: usize,
 }
 
-impl Split {
-    fn new(mut packet: PacketBuf, layout: &Layout, size: usize) -> Self {
-        let &Layout {
-            ip_len,
-            header_len,
-            protocol,
-        } = layout;
-        let mut header = [0; HEAD_CAPACITY];
-        packet.write_to(&mut header[..header_len]);
-        let held = packet.held();
-        packet.advance(header_len);
-        let held = held.saturating_mul(size).div_ceil(packet.len().max(1));
+impl Headers {
+    /// Those of `packet`, for segments with `text_len` octets of text.
+    fn of(packet: &PacketBuf, layout: Layout, text_len: usize) -> Self {
+        let at = HEAD_CAPACITY - layout.header_len;
+        let mut octets = [0; HEAD_CAPACITY];
+        let header = &mut octets[at..];
+        packet.write_to(header);
         let (mut flags, mut first_flags, mut last_flags, mut seq) = (0, 0, 0, 0);
-        if protocol == IpProtocol::TCP {
-            let all = u16_at(&header, ip_len + TCP_FLAGS_OFFSET);
+        if layout.protocol == IpProtocol::TCP {
+            let all = u16_at(header, layout.ip_len + TCP_FLAGS_OFFSET);
             first_flags = all & TcpFlags::CWR.bits();
             last_flags = all & (TcpFlags::FIN.bits() | TcpFlags::PSH.bits());
             flags = all & !(first_flags | last_flags);
-            seq = u32_at(&header, ip_len + TCP_SEQ_OFFSET);
+            seq = u32_at(header, layout.ip_len + TCP_SEQ_OFFSET);
         }
-        let mut split = Self {
-            identification: u16_at(&header, 4),
-            header,
-            layout: *layout,
-            size,
-            rest: packet.into_payload(),
+        let mut headers = Self {
+            is_ipv4: header[0] >> 4 == 4,
+            identification: u16_at(header, 4),
+            octets,
+            at,
+            layout,
+            text_len,
             flags,
             first_flags,
             last_flags,
             seq,
             ip_sum: Sum::default(),
             transport_sum: Sum::default(),
-            held,
         };
-        split.prepare_header(size);
-        split
+        headers.prepare(text_len);
+        headers
     }
 
-    /// Makes the header one of segments with `payload_len` octets, whose numbers and checksums are still to come.
-    fn prepare_header(&mut self, payload_len: usize) {
+    const fn len(&self) -> usize {
+        self.layout.header_len
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.octets[self.at..]
+    }
+
+    /// Makes them those of segments with `text_len` octets, whose numbers and checksums are still to come.
+    #[cold]
+    fn prepare(&mut self, text_len: usize) {
         let Layout {
             ip_len,
             header_len,
             protocol,
         } = self.layout;
-        let header = &mut self.header;
-        let total_len = header_len + payload_len;
+        self.text_len = text_len;
+        let header = &mut self.octets[self.at..];
+        let total_len = header_len + text_len;
         let transport_len = total_len - ip_len;
-        if header[0] >> 4 == 4 {
+        if self.is_ipv4 {
             put_u32(header, 2, u32::from(counted(total_len)) << 16);
             put_u16(header, 10, 0);
             self.ip_sum = Sum::default().add_bytes(&header[..ip_len]);
@@ -280,77 +353,40 @@ impl Split {
         let len = u32::try_from(transport_len).unwrap_or(u32::MAX);
         self.transport_sum = Sum::default()
             .pseudo_header(source, destination, protocol, len)
-            .add_bytes(&header[ip_len..header_len]);
+            .add_bytes(&header[ip_len..]);
     }
 
-    fn next(&mut self) -> Option<PacketBuf> {
-        if self.rest.is_empty() {
-            return None;
+    /// Completes and returns them for the next segment, with `text_len` octets that add up to `text`.
+    #[inline]
+    fn complete(&mut self, text_len: usize, text: Sum, is_last: bool) -> &[u8] {
+        if text_len != self.text_len {
+            self.prepare(text_len);
         }
-        let payload = self.rest.split_to(self.size);
-        let payload_len = payload.len();
-        self.complete_header(payload_len, payload.sum(Sum::default()));
-        let mut packet = PacketBuf::with_payload(payload);
-        packet.set_held(self.held.max(payload_len));
-        let head = packet.prepend(self.layout.header_len);
-        head.copy_from_slice(&self.header[..head.len()]);
-        Some(packet)
-    }
-
-    fn write_next(&mut self, frame: &mut BytesMut) -> Option<usize> {
-        let payload_len = self.rest.len().min(self.size);
-        if payload_len == 0 {
-            return None;
-        }
-        let header_len = self.layout.header_len;
-        frame.reserve(header_len + payload_len);
-        let start = frame.len();
-        frame.extend_from_slice(&self.header[..header_len]);
-        let mut want = payload_len;
-        for piece in self.rest.pieces() {
-            let part = piece.len().min(want);
-            copy::fill(&piece[..part], frame);
-            want -= part;
-            if want == 0 {
-                break;
-            }
-        }
-        self.rest.advance(payload_len);
-        let (head, text) = frame[start..].split_at_mut(header_len);
-        self.complete_header(payload_len, Sum::default().add_bytes(text));
-        head.copy_from_slice(&self.header[..header_len]);
-        Some(header_len + payload_len)
-    }
-
-    /// Completes the header for the segment whose text has just left `rest` and adds up to `text`.
-    fn complete_header(&mut self, payload_len: usize, text: Sum) {
-        if payload_len != self.size {
-            self.prepare_header(payload_len);
-        }
-        let Layout {
-            ip_len, protocol, ..
-        } = self.layout;
-        let header = &mut self.header;
-        if header[0] >> 4 == 4 {
+        let (ip, transport) = self.octets[self.at..].split_at_mut(self.layout.ip_len);
+        if self.is_ipv4 {
             let identification = self.identification;
             self.identification = identification.wrapping_add(1);
-            put_u16(header, 4, identification);
-            put_u16(header, 10, self.ip_sum.add_u16(identification).finish());
+            put_u16(ip, 4, identification);
+            put_u16(ip, 10, self.ip_sum.add_u16(identification).finish());
         }
-        let mut sum = self.transport_sum;
-        if protocol == IpProtocol::TCP {
+        if self.layout.protocol == IpProtocol::TCP
+            && let Some(tcp) = transport.first_chunk_mut::<TCP_LEN_MIN>()
+        {
             let mut extra = core::mem::take(&mut self.first_flags);
-            if self.rest.is_empty() {
+            if is_last {
                 extra |= self.last_flags;
             }
-            put_u16(header, ip_len + TCP_FLAGS_OFFSET, self.flags | extra);
-            put_u32(header, ip_len + TCP_SEQ_OFFSET, self.seq);
-            sum = sum.add_u16(extra).add_u32(self.seq);
-            let step = u32::try_from(payload_len).unwrap_or(u32::MAX);
+            put_u16(tcp, TCP_FLAGS_OFFSET, self.flags | extra);
+            put_u32(tcp, TCP_SEQ_OFFSET, self.seq);
+            let sum = self.transport_sum.add_u16(extra).add_u32(self.seq);
+            put_u16(tcp, TCP_CHECKSUM_OFFSET, sum.append(text).finish());
+            let step = u32::try_from(text_len).unwrap_or(u32::MAX);
             self.seq = self.seq.wrapping_add(step);
+        } else {
+            let checksum = self.layout.finish(self.transport_sum.append(text));
+            put_u16(transport, self.layout.checksum_offset(), checksum);
         }
-        let field = ip_len + self.layout.checksum_offset();
-        put_u16(header, field, self.layout.finish(sum.append(text)));
+        self.as_slice()
     }
 }
 
@@ -359,7 +395,7 @@ fn counted(len: usize) -> u16 {
     u16::try_from(len).unwrap_or(u16::MAX)
 }
 
-fn addresses(header: &[u8; HEAD_CAPACITY]) -> (IpAddr, IpAddr) {
+fn addresses(header: &[u8]) -> (IpAddr, IpAddr) {
     if header[0] >> 4 == 4 {
         let at = |start: usize| Ipv4Addr::from_bits(u32_at(header, start)).into();
         (at(12), at(16))
@@ -372,18 +408,22 @@ fn addresses(header: &[u8; HEAD_CAPACITY]) -> (IpAddr, IpAddr) {
     }
 }
 
+#[inline]
 fn u16_at(octets: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([octets[at], octets[at + 1]])
 }
 
+#[inline]
 fn u32_at(octets: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
 }
 
+#[inline]
 fn put_u32(octets: &mut [u8], at: usize, value: u32) {
     octets[at..at + 4].copy_from_slice(&value.to_be_bytes());
 }
 
+#[inline]
 fn put_u16(octets: &mut [u8], at: usize, value: u16) {
     octets[at..at + 2].copy_from_slice(&value.to_be_bytes());
 }

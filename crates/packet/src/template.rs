@@ -9,9 +9,11 @@ use handwave_wire::{IpProtocol, SeqNum, Sum, TcpFlags};
 
 /// Octets of the longest headers that serve as a template: IPv6, and TCP with all options. IPv4 with options may exceed it.
 pub const TEMPLATE_MAX: usize = 100;
-/// Octets compared at a time: both headers are as many times four octets long.
+/// Octets compared at once: the headers, and what makes them whole vectors.
+const COMPARED: usize = 112;
+/// Octets compared at a time.
 const WORD: usize = 4;
-const WORDS: usize = TEMPLATE_MAX / WORD;
+const WORDS: usize = COMPARED / WORD;
 const IPV6_LEN: usize = 40;
 const PSH: u8 = TcpFlags::PSH.bits().to_be_bytes()[1];
 
@@ -78,8 +80,9 @@ impl Template {
     /// If `headers` are longer than [`TEMPLATE_MAX`], or shorter than the two headers that they are to be.
     #[must_use]
     pub fn new(headers: &[u8], tcp_at: usize, source: IpAddr, destination: IpAddr) -> Self {
+        assert!(headers.len() <= TEMPLATE_MAX, "headers too long");
         let is_ipv4 = headers[0] >> 4 == 4;
-        let mut shared = [0; TEMPLATE_MAX];
+        let mut shared = [0; COMPARED];
         shared[..headers.len()].fill(0xFF);
         if is_ipv4 {
             // Length, identification, checksum.
@@ -92,7 +95,7 @@ impl Template {
         shared[tcp_at + 4..tcp_at + 8].fill(0);
         shared[tcp_at + 13] = !PSH;
         shared[tcp_at + 16..tcp_at + 18].fill(0);
-        let mut common = [0; TEMPLATE_MAX];
+        let mut common = [0; COMPARED];
         for ((octet, header), mask) in common.iter_mut().zip(headers).zip(&shared) {
             *octet = header & mask;
         }
@@ -136,16 +139,15 @@ impl Template {
     #[must_use]
     pub fn fit(&self, packet: &[u8]) -> Option<Fit> {
         let headers = packet.get(..self.text_at)?;
-        let (words, _) = headers.as_chunks::<WORD>();
-        let count = words.len().min(WORDS);
-        // Slices of one length and indices: the loop becomes vector instructions however the program is optimised.
-        let (words, common) = (&words[..count], &self.headers[..count]);
-        let shared = &self.shared[..count];
-        let mut differ = 0;
-        for index in 0..count {
-            differ |= (u32::from_ne_bytes(words[index]) & shared[index]) ^ common[index];
-        }
-        if differ != 0 {
+        let fits = match packet.first_chunk() {
+            Some(front) => self.shares(front),
+            None => {
+                let mut front = [0; COMPARED];
+                front[..headers.len()].copy_from_slice(headers);
+                self.shares(&front)
+            }
+        };
+        if !fits {
             return None;
         }
         let len = if self.is_ipv4 {
@@ -166,9 +168,22 @@ impl Template {
             pushed: tcp[13] & PSH != 0,
         })
     }
+
+    /// Whether the headers at the front of these octets have what they must share; what follows them is not looked at.
+    #[inline]
+    fn shares(&self, front: &[u8; COMPARED]) -> bool {
+        let (words, _) = front.as_chunks::<WORD>();
+        let mut differ = 0;
+        // As many turns whatever the headers' length: a few vector instructions, however the program is optimised.
+        for index in 0..WORDS {
+            let word = u32::from_ne_bytes(words[index]);
+            differ |= (word & self.shared[index]) ^ self.headers[index];
+        }
+        differ == 0
+    }
 }
 
-fn words(octets: &[u8; TEMPLATE_MAX]) -> [u32; WORDS] {
+fn words(octets: &[u8; COMPARED]) -> [u32; WORDS] {
     let (words, _) = octets.as_chunks::<WORD>();
     core::array::from_fn(|index| u32::from_ne_bytes(words[index]))
 }

@@ -350,20 +350,9 @@ impl Store {
     }
 
     fn read(&mut self, into: &mut [u8]) -> usize {
-        let mut copied = 0;
-        while let Some(piece) = self.ready.front() {
-            let room = &mut into[copied..];
-            let octets = piece.len().min(room.len());
-            copy::copy(&piece.bytes[..octets], &mut room[..octets]);
-            copied += octets;
-            if octets < piece.len() {
-                self.drop_front(octets);
-                break;
-            }
-            self.ready_octets -= octets;
-            self.ready_held -= piece.charge;
-            self.ready.pop_front();
-        }
+        // Given up together, behind all copies: each reference waits for what has been written before it is dropped.
+        let copied = self.peek(into);
+        self.drop_front(copied);
         copied
     }
 
