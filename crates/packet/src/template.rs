@@ -174,10 +174,9 @@ impl Template {
     fn shares(&self, front: &[u8; COMPARED]) -> bool {
         let (words, _) = front.as_chunks::<WORD>();
         let mut differ = 0;
-        // As many turns whatever the headers' length: a few vector instructions, however the program is optimised.
-        for index in 0..WORDS {
-            let word = u32::from_ne_bytes(words[index]);
-            differ |= (word & self.shared[index]) ^ self.headers[index];
+        // As many turns whatever the headers' length: a few vector instructions.
+        for ((word, shared), common) in words.iter().zip(&self.shared).zip(&self.headers) {
+            differ |= (u32::from_ne_bytes(*word) & shared) ^ common;
         }
         differ == 0
     }
