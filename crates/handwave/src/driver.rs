@@ -7,7 +7,7 @@
 //! back meanwhile make room before more is sent.
 //!
 //! What arrived is news for tasks that are likely to answer. They run before anything is sent: the driver goes to the end of the
-//! runtime's queue once, and an answer leaves with the acknowledgment, the window that reading has opened, and one look at the
+//! runtime's queue once, twice where connections are to be accepted, which as a rule spawns those who answer, and an answer leaves with the acknowledgment, the window that reading has opened, and one look at the
 //! device, as if the task had been called by the driver.
 //!
 //! Between turns it rests until the device is ready, the stack's deadline passes, or a call of the application wakes it. While
@@ -90,6 +90,8 @@ pub struct Driver {
 enum Pause {
     /// Nothing to speak of.
     None,
+    /// Tasks have their turn for what arrived, some of them for connections: whom these spawn has the next one.
+    ForThoseSpawned,
     /// Tasks had their turn for what arrived.
     ForAnswers,
     /// It rested.
@@ -149,6 +151,10 @@ impl Driver {
         if let Some(ending) = self.shared.group.ending() {
             return ending.map(|()| Turn::Over);
         }
+        if self.paused == Pause::ForThoseSpawned {
+            self.paused = Pause::ForAnswers;
+            return Ok(Turn::Yield);
+        }
         self.shared
             .group
             .collect(self.shared.shard, &mut self.received);
@@ -156,11 +162,11 @@ impl Driver {
         let (deadline, done) = {
             let mut inner = self.shared.lock();
             let now = self.shared.runtime.now();
-            let woken = inner.input(now, &mut self.received, &mut self.woken);
+            let news = inner.input(now, &mut self.received, &mut self.woken);
             // Not twice in a row: tasks that are always called must not keep the stack from sending.
             let paused = std::mem::replace(&mut self.paused, Pause::None);
-            if woken && paused != Pause::ForAnswers {
-                self.paused = Pause::ForAnswers;
+            if news != Pause::None && paused != Pause::ForAnswers {
+                self.paused = news;
                 // The driver runs again whether somebody calls or not.
                 let _waker = inner.driver.take();
                 drop(inner);
@@ -180,13 +186,7 @@ impl Driver {
                 }
             }
             inner.collect_news(now, &mut self.woken);
-            if !inner
-                .driver
-                .as_ref()
-                .is_some_and(|known| known.will_wake(waker))
-            {
-                inner.driver = Some(waker.clone());
-            }
+            inner.let_calls_wake(waker);
             let deadline = inner.next_deadline();
             self.due = deadline.is_some_and(|due| due <= now);
             let abandoned = self.shared.group.is_abandoned();
@@ -410,21 +410,25 @@ impl fmt::Debug for Driver {
 }
 
 impl Inner {
-    /// Hands what arrived to the stack; returns whether that is news for somebody.
+    /// Hands what arrived to the stack; returns whose turn it is for that.
     fn input(
         &mut self,
         now: Instant,
         received: &mut Vec<PacketBuf>,
         woken: &mut Vec<Waker>,
-    ) -> bool {
+    ) -> Pause {
         if received.is_empty() {
-            return false;
+            return Pause::None;
         }
         self.stack
             .handle_batch_in_place(now, self.interface, received);
         received.clear();
-        self.collect_news(now, woken);
-        !woken.is_empty()
+        let accepts = self.collect_news(now, woken);
+        match (woken.is_empty(), accepts) {
+            (true, _) => Pause::None,
+            (false, false) => Pause::ForAnswers,
+            (false, true) => Pause::ForThoseSpawned,
+        }
     }
 
     /// Takes a batch of packets to send; returns whether there may be more.
@@ -442,8 +446,9 @@ impl Inner {
         true
     }
 
-    /// Finds who waits for what has happened.
-    fn collect_news(&mut self, now: Instant, woken: &mut Vec<Waker>) {
+    /// Finds who waits for what has happened; returns whether somebody is called to accept.
+    fn collect_news(&mut self, now: Instant, woken: &mut Vec<Waker>) -> bool {
+        let mut accepts = false;
         self.sessions.expire(now, &mut self.waiting, woken);
         while let Some(Event { socket, events }) = self.stack.poll_event() {
             let waiting = &mut self.waiting;
@@ -454,6 +459,7 @@ impl Inner {
                 }
                 SocketId::Listener(id) => {
                     if events.intersects(Events::READABLE) {
+                        accepts = true;
                         self.call_those_in_line(Place::Accept(id), woken);
                     }
                     wake_if(
@@ -473,7 +479,16 @@ impl Inner {
             }
         }
         if self.stack.has_forward_requests() {
+            accepts = true;
             self.call_those_in_line(Place::Request, woken);
+        }
+        accepts
+    }
+
+    fn let_calls_wake(&mut self, waker: &Waker) {
+        let known = self.driver.as_ref();
+        if !known.is_some_and(|known| known.will_wake(waker)) {
+            self.driver = Some(waker.clone());
         }
     }
 

@@ -646,6 +646,24 @@ async fn an_idle_stack_is_not_woken_at_all() {
 }
 
 #[tokio::test]
+async fn what_those_write_whom_the_acceptor_spawns_leaves_with_the_rest() {
+    let (client, server) = pair();
+    let listener = TcpListener::bind(&server, SERVER).unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move { stream.write_all(b"hello").await });
+        }
+    });
+    // A task of its own has its turn when the driver gives way: the acknowledgment of the one and the SYN of the other leave together.
+    let reading = tokio::spawn(async move {
+        let first = TcpStream::connect(&client, SERVER).await.unwrap();
+        let _second = TcpStream::connect(&client, SERVER).await.unwrap();
+        first.try_read(&mut [0; 8])
+    });
+    assert_eq!(within(reading).await.unwrap().unwrap(), 5);
+}
+
+#[tokio::test]
 async fn one_connection_wakes_one_of_those_who_accept() {
     let (client, server) = pair();
     let listener = Arc::new(TcpListener::bind(&server, SERVER).unwrap());
