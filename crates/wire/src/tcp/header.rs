@@ -113,25 +113,63 @@ impl TcpHeader {
     /// If `buffer` is shorter than that.
     #[inline]
     pub fn emit(&self, buffer: &mut [u8]) {
+        let header_len = self.header_len();
+        self.emit_octets(header_len, buffer, Sum::default());
+    }
+
+    /// Does what [`emit`](Self::emit) does and adds what was written to `sum`, without reading it again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use handwave_wire::{Sum, TcpFlags, TcpHeader};
+    ///
+    /// let header = TcpHeader { source_port: 80, window: 1000, flags: TcpFlags::ACK, ..TcpHeader::default() };
+    /// let mut octets = [0; 20];
+    /// let sum = header.emit_summed(&mut octets, Sum::default());
+    /// assert_eq!(sum.finish(), Sum::default().add_bytes(&octets).finish());
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `buffer`, which is as long as [`header_len`](Self::header_len) says, is shorter than that.
+    #[inline]
+    #[must_use]
+    pub fn emit_summed(&self, buffer: &mut [u8], sum: Sum) -> Sum {
+        debug_assert_eq!(buffer.len(), self.header_len(), "room for the header");
+        self.emit_octets(buffer.len(), buffer, sum)
+    }
+
+    #[inline]
+    fn emit_octets(&self, header_len: usize, buffer: &mut [u8], sum: Sum) -> Sum {
         // At most 60 / 4 = 15, so the cast loses nothing.
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a data offset is at most 15"
         )]
-        let data_offset = (self.header_len() / 4) as u16;
+        let data_offset = (header_len / 4) as u16;
         let (fixed, rest) = buffer
             .split_first_chunk_mut::<{ Self::LEN_MIN }>()
             .expect("the buffer is shorter than the header");
+        let offset_and_flags = data_offset << 12 | self.flags.bits();
         let mut writer = Writer::new(fixed);
         writer.u16(self.source_port);
         writer.u16(self.destination_port);
         writer.u32(self.seq.raw());
         writer.u32(self.ack.raw());
-        writer.u16(data_offset << 12 | self.flags.bits());
+        writer.u16(offset_and_flags);
         writer.u16(self.window);
         writer.u16(0);
         writer.u16(self.urgent);
-        self.options.emit(rest);
+        let sum = sum
+            .add_u16(self.source_port)
+            .add_u16(self.destination_port)
+            .add_u32(self.seq.raw())
+            .add_u32(self.ack.raw())
+            .add_u16(offset_and_flags)
+            .add_u16(self.window)
+            .add_u16(self.urgent);
+        self.options.emit_summed(rest, sum)
     }
 
     /// Counts the sequence numbers the segment occupies: its data, and one each for SYN and FIN (SEG.LEN).

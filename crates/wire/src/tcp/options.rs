@@ -8,8 +8,8 @@ pub(crate) mod tests;
 pub use blocks::{SackBlock, SackBlocks};
 pub use cookie::FastOpenCookie;
 
-use crate::ParseError;
 use crate::octets::{Reader, Writer, front_mut};
+use crate::{ParseError, Sum};
 
 const END: u8 = 0;
 const NOP: u8 = 1;
@@ -251,6 +251,12 @@ impl TcpOptions {
     /// If `buffer` is shorter than [`encoded_len`](Self::encoded_len).
     #[inline]
     pub fn emit(&self, buffer: &mut [u8]) {
+        self.emit_summed(buffer, Sum::default());
+    }
+
+    /// Does what [`emit`](Self::emit) does and adds what was written to `sum`, from the fields: the octets have hardly been written.
+    #[inline]
+    pub(super) fn emit_summed(&self, buffer: &mut [u8], sum: Sum) -> Sum {
         match *self {
             Self {
                 mss: None,
@@ -260,11 +266,10 @@ impl TcpOptions {
                 sack,
                 fast_open: None,
                 order: _,
-            } if sack.is_empty() => {
-                if let Some(timestamps) = timestamps {
-                    emit_only_timestamps(timestamps, buffer);
-                }
-            }
+            } if sack.is_empty() => match timestamps {
+                Some(timestamps) => emit_only_timestamps(timestamps, buffer, sum),
+                None => sum,
+            },
             Self {
                 mss: Some(mss),
                 window_scale: Some(shift),
@@ -273,8 +278,11 @@ impl TcpOptions {
                 sack,
                 fast_open: None,
                 order: OptionOrder::Linux,
-            } if sack.is_empty() => emit_whole_syn(mss, shift, timestamps, buffer),
-            _ => self.emit_any(buffer),
+            } if sack.is_empty() => emit_whole_syn(mss, shift, timestamps, buffer, sum),
+            _ => {
+                self.emit_any(buffer);
+                sum.add_bytes(buffer.get(..self.encoded_len()).unwrap_or_default())
+            }
         }
     }
 
@@ -392,22 +400,29 @@ pub(super) fn whole_syn(octets: &[u8]) -> Option<TcpOptions> {
 }
 
 #[inline]
-fn emit_whole_syn(mss: u16, shift: u8, timestamps: Timestamps, buffer: &mut [u8]) {
+fn emit_whole_syn(mss: u16, shift: u8, timestamps: Timestamps, buffer: &mut [u8], sum: Sum) -> Sum {
     let [first, kinds, last] = WHOLE_SYN;
-    let mut writer = Writer::new(front_mut::<20>(buffer));
-    writer.u32(first | u32::from(mss));
-    writer.u32(kinds);
-    writer.u32(timestamps.value);
-    writer.u32(timestamps.echo);
-    writer.u32(last | u32::from(shift));
+    let Timestamps { value, echo } = timestamps;
+    let (first, last) = (first | u32::from(mss), last | u32::from(shift));
+    let words = [first, kinds, value, echo, last];
+    emit_words(words, front_mut::<20>(buffer), sum)
 }
 
 #[inline]
-fn emit_only_timestamps(timestamps: Timestamps, buffer: &mut [u8]) {
-    let mut writer = Writer::new(front_mut::<12>(buffer));
-    writer.u32(NOP_NOP_TIMESTAMPS);
-    writer.u32(timestamps.value);
-    writer.u32(timestamps.echo);
+fn emit_only_timestamps(timestamps: Timestamps, buffer: &mut [u8], sum: Sum) -> Sum {
+    let Timestamps { value, echo } = timestamps;
+    let words = [NOP_NOP_TIMESTAMPS, value, echo];
+    emit_words(words, front_mut::<12>(buffer), sum)
+}
+
+/// Writes words and adds them to `sum`.
+#[inline]
+fn emit_words<const N: usize>(words: [u32; N], buffer: &mut [u8], sum: Sum) -> Sum {
+    let mut writer = Writer::new(buffer);
+    words.into_iter().fold(sum, |sum, word| {
+        writer.u32(word);
+        sum.add_u32(word)
+    })
 }
 
 /// Takes the length octet and the value after it.

@@ -157,8 +157,10 @@ proptest! {
         prop_assert_eq!(data_offset, len);
         prop_assert_eq!(&octets[data_offset..], &data[..]);
         let mut again = std::vec![0; len];
-        parsed.emit(&mut again);
+        let before = Sum::default().add_u16(7);
+        let sum = parsed.emit_summed(&mut again, before);
         prop_assert_eq!(&again, &octets[..len]);
+        prop_assert_eq!(sum.folded(), before.add_bytes(&again).folded());
         prop_assert_eq!(TcpHeader { options: header.options, ..parsed }, header);
     }
 
