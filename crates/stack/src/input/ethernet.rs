@@ -8,6 +8,7 @@ use handwave_tcp::Instant;
 use handwave_wire::ethernet::{EtherType, EthernetHeader, MacAddr};
 
 impl Stack {
+    #[inline(never)]
     pub(super) fn input_ethernet(
         &mut self,
         now: Instant,

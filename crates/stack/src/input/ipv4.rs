@@ -15,6 +15,7 @@ pub(super) const PROTOCOL_OFFSET: usize = 9;
 
 impl Stack {
     /// RFC 1122 3.2.1.2: a header whose checksum does not hold costs a counter, and is not answered [RFC1122-1].
+    #[inline(never)]
     pub(super) fn input_ipv4(&mut self, now: Instant, link: Link, packet: &mut PacketBuf) {
         let Ok((header, header_len)) = read(packet, Ipv4Header::parse_front) else {
             self.counters.ip_header_errors += 1;

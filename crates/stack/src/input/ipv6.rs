@@ -14,6 +14,7 @@ use handwave_wire::ParseError;
 use handwave_wire::ipv6::{ExtensionError, ExtensionLimits, Ipv6Header, UpperLayer};
 
 impl Stack {
+    #[inline(never)]
     pub(super) fn input_ipv6(&mut self, now: Instant, link: Link, packet: &mut PacketBuf) {
         let Ok((header, _)) = read(packet, Ipv6Header::parse_front) else {
             self.counters.ip_header_errors += 1;

@@ -89,6 +89,7 @@ impl Stack {
     }
 
     /// Takes an IP packet, whichever version it is.
+    #[inline]
     pub(crate) fn input_ip(&mut self, now: Instant, link: Link, packet: &mut PacketBuf) {
         if !self.steering.is_alone() && !link.looped && self.put_stray_aside(packet) {
             return;
@@ -123,7 +124,12 @@ impl Stack {
     }
 
     /// Whether `addr` is a stranger's for whom nothing new is taken, though sockets bear it.
+    #[inline]
     pub(crate) fn is_borrowed(&self, interface: InterfaceId, addr: &IpAddr) -> bool {
+        self.borrowed.is_some() && self.is_among_borrowed(interface, addr)
+    }
+
+    fn is_among_borrowed(&self, interface: InterfaceId, addr: &IpAddr) -> bool {
         let borrowed = self.borrowed.as_ref();
         borrowed.is_some_and(|borrowed| borrowed.has(addr))
             && !self.addresses.is_ours(addr)

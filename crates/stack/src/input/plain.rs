@@ -4,11 +4,11 @@
 //! Such a packet is read at one go, and the layers that would each ask a part of the same questions are passed by. Whatever is
 //! otherwise, or wrong, is left as it was to the layers, which count it and answer it: nothing is dropped here.
 
-use super::{Arrival, Link, checksum_holds};
+use super::{Arrival, Link, Way};
 use crate::stack::Stack;
 use core::net::{IpAddr, Ipv4Addr};
-use handwave_packet::{PacketBuf, Payload};
-use handwave_tcp::{Instant, SegmentIn};
+use handwave_packet::{ChecksumMark, PacketBuf, Payload};
+use handwave_tcp::{Endpoint, Instant, SegmentIn, Tuple};
 use handwave_wire::ipv4::Ipv4Header;
 use handwave_wire::{Ecn, IpProtocol, Sum, TcpHeader};
 
@@ -63,6 +63,30 @@ impl Plain {
             hop_limit,
         })
     }
+
+    /// Whether the checksum of the segment holds.
+    #[inline]
+    fn sum_holds(&self, segment: &[u8]) -> bool {
+        let pseudo = Sum::default().pseudo_header(
+            IpAddr::V4(self.source),
+            IpAddr::V4(self.destination),
+            IpProtocol::TCP,
+            u32::try_from(segment.len()).unwrap_or(u32::MAX),
+        );
+        pseudo.add_bytes(segment).is_valid()
+    }
+
+    /// Between whom a segment with that header goes.
+    #[inline]
+    fn way(&self, link: &Link, header: &TcpHeader) -> Way {
+        Way {
+            interface: link.interface,
+            tuple: Tuple::new(
+                Endpoint::new(IpAddr::V4(self.destination), header.destination_port),
+                Endpoint::new(IpAddr::V4(self.source), header.source_port),
+            ),
+        }
+    }
 }
 
 impl Stack {
@@ -79,6 +103,28 @@ impl Stack {
         if !fits {
             return false;
         }
+        let octets = packet.contiguous().get(Ipv4Header::LEN..);
+        let octets = octets.unwrap_or_default();
+        if packet.checksum() == ChecksumMark::Unknown && !plain.sum_holds(octets) {
+            return false;
+        }
+        let Ok((header, header_len)) = TcpHeader::parse(octets) else {
+            return false;
+        };
+        let ends_there = octets.len() == header_len;
+        let mut segment = SegmentIn {
+            header,
+            payload: Payload::new(),
+            ecn: plain.ecn,
+            held: packet.held(),
+        };
+        self.counters.ip_received += 1;
+        if ends_there {
+            let way = plain.way(&link, &segment.header);
+            self.hand_over_train(now);
+            self.segment_arrives(now, way, &mut segment);
+            return true;
+        }
         let arrival = Arrival {
             link,
             source: IpAddr::V4(plain.source),
@@ -89,20 +135,6 @@ impl Stack {
             offset: Ipv4Header::LEN,
             named_at: super::ipv4::PROTOCOL_OFFSET,
         };
-        if !checksum_holds(packet, &arrival, IpProtocol::TCP) {
-            return false;
-        }
-        let octets = packet.contiguous().get(Ipv4Header::LEN..);
-        let Ok((header, header_len)) = TcpHeader::parse(octets.unwrap_or_default()) else {
-            return false;
-        };
-        let mut segment = SegmentIn {
-            header,
-            payload: Payload::new(),
-            ecn: plain.ecn,
-            held: packet.held(),
-        };
-        self.counters.ip_received += 1;
         let text_at = Ipv4Header::LEN + header_len;
         self.segment_read(now, &arrival, &mut segment, packet, text_at);
         true

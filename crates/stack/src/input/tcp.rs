@@ -110,7 +110,7 @@ impl Stack {
     }
 
     /// SEGMENT ARRIVES (RFC 9293 3.10.7) for whoever owns the tuple.
-    fn segment_arrives(&mut self, now: Instant, way: Way, segment: &mut SegmentIn) {
+    pub(super) fn segment_arrives(&mut self, now: Instant, way: Way, segment: &mut SegmentIn) {
         match self.owner_of(&way.tuple) {
             Some(Owner::Connection(slot)) => {
                 self.with_slot(now, slot, |connection, cx| {

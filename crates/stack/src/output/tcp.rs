@@ -1,13 +1,16 @@
 //! Segments become packets: TCP header, checksum, IP header.
 
-use super::ip::{IpFields, emit_header, header_len};
+use super::ip::{IpFields, emit_header};
 use crate::id::InterfaceId;
 use crate::input::Way;
 use crate::interface::Medium;
 use crate::routes::NextHop;
 use crate::stack::Stack;
-use handwave_packet::{ChecksumMark, PacketBuf};
+use core::net::IpAddr;
+use handwave_packet::{ChecksumMark, PacketBuf, Payload};
 use handwave_tcp::{Context, Instant, Reply, SegmentOut, Tuple};
+use handwave_wire::ipv4::Ipv4Header;
+use handwave_wire::ipv6::Ipv6Header;
 use handwave_wire::{IpProtocol, Sum, TcpHeader};
 
 impl Stack {
@@ -210,43 +213,77 @@ impl Packing<'_> {
     /// Puts a segment into an IP packet: its checksum right or left to the device (RFC 9293 3.1 [MUST-2]), its codepoint and hop
     /// limit as TCP gave them (RFC 9293 3.9.1.9 [SHLD-22]). The text is taken.
     fn pack(&self, segment: &mut SegmentOut, packet: &mut PacketBuf) {
-        let tuple = self.tuple;
+        let Self {
+            tuple, flow_label, ..
+        } = *self;
+        let (hop_limit, dscp, ecn) = (segment.hop_limit, segment.dscp, segment.ecn);
+        match (tuple.local.addr, tuple.remote.addr) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                let pseudo = [source, destination]
+                    .iter()
+                    .fold(Sum::default(), |sum, addr| sum.add_u32(addr.to_bits()));
+                self.pack_behind::<{ Ipv4Header::LEN }>(segment, packet, pseudo, |room, len| {
+                    let header = Ipv4Header {
+                        ttl: hop_limit,
+                        dscp,
+                        ecn,
+                        payload_len: u16::try_from(len).unwrap_or(u16::MAX),
+                        ..Ipv4Header::new(source, destination, IpProtocol::TCP)
+                    };
+                    header.emit(room);
+                });
+            }
+            (source, destination) => {
+                let fields = IpFields {
+                    source,
+                    destination,
+                    protocol: IpProtocol::TCP,
+                    hop_limit,
+                    dscp,
+                    ecn,
+                    flow_label,
+                };
+                let pseudo = Sum::default().pseudo_header(source, destination, IpProtocol(0), 0);
+                self.pack_behind::<{ Ipv6Header::LEN }>(segment, packet, pseudo, |room, len| {
+                    emit_header(room, len, &fields);
+                });
+            }
+        }
+    }
+
+    /// Does it with an IP header of so many octets, which `emit` writes before a number of others; `addresses` is their sum.
+    #[inline]
+    fn pack_behind<const IP_LEN: usize>(
+        &self,
+        segment: &mut SegmentOut,
+        packet: &mut PacketBuf,
+        addresses: Sum,
+        emit: impl FnOnce(&mut [u8], usize),
+    ) {
         let tcp_len = segment.header.header_len();
-        let ip_len = header_len(tuple.remote.addr.is_ipv4());
-        packet.restart(core::mem::take(&mut segment.payload));
-        let text_len = packet.payload().len();
+        let text_len = segment.payload.len();
+        packet.restart(if text_len == 0 {
+            Payload::new()
+        } else {
+            core::mem::take(&mut segment.payload)
+        });
         let segment_len = tcp_len + text_len;
-        let pseudo = Sum::default().pseudo_header(
-            tuple.local.addr,
-            tuple.remote.addr,
-            IpProtocol::TCP,
-            u32::try_from(segment_len).unwrap_or(u32::MAX),
-        );
-        let fields = IpFields {
-            source: tuple.local.addr,
-            destination: tuple.remote.addr,
-            protocol: IpProtocol::TCP,
-            hop_limit: segment.hop_limit,
-            dscp: segment.dscp,
-            ecn: segment.ecn,
-            flow_label: self.flow_label,
-        };
+        let pseudo = addresses
+            .add_u16(IpProtocol::TCP.0.into())
+            .add_u32(u32::try_from(segment_len).unwrap_or(u32::MAX));
         // Both headers have their room at once.
-        let (ip, tcp) = packet.prepend(ip_len + tcp_len).split_at_mut(ip_len);
-        emit_header(ip, segment_len, &fields);
-        segment.header.emit(tcp);
+        let (ip, tcp) = packet.prepend(IP_LEN + tcp_len).split_at_mut(IP_LEN);
+        emit(ip, segment_len);
+        let sum = segment.header.emit_summed(tcp, pseudo);
         if segment.segment_size.is_some() || self.leaves_checksum {
             TcpHeader::set_checksum(tcp, pseudo.folded());
             packet.set_segment_size(segment.segment_size);
             packet.set_checksum(ChecksumMark::Partial);
-            return;
-        }
-        let sum = pseudo.add_bytes(tcp);
-        if text_len == 0 {
+        } else if text_len == 0 {
             TcpHeader::set_checksum(tcp, sum.finish());
-            return;
+        } else {
+            let sum = packet.payload().sum(sum);
+            TcpHeader::set_checksum(&mut packet.head_mut()[IP_LEN..], sum.finish());
         }
-        let sum = packet.payload().sum(sum);
-        TcpHeader::set_checksum(&mut packet.head_mut()[ip_len..], sum.finish());
     }
 }
