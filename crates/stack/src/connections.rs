@@ -228,6 +228,7 @@ impl Connections {
     }
 
     /// Takes the events of a connection, and charges the memory that its buffers hold.
+    #[inline]
     fn take_stock(&mut self, slot: u32) -> Option<&Slot> {
         let entry = self.slots.at_mut(slot)?;
         if entry.collect_events() {

@@ -46,11 +46,14 @@ impl ReadyList {
         match self.links.get(key as usize) {
             Some(&(ABSENT, _)) => self.append(key),
             Some(_) => {}
-            None => {
-                self.links.resize(key as usize + 1, (ABSENT, NONE));
-                self.append(key);
-            }
+            None => self.grow(key),
         }
+    }
+
+    #[cold]
+    fn grow(&mut self, key: u32) {
+        self.links.resize(key as usize + 1, (ABSENT, NONE));
+        self.append(key);
     }
 
     /// Adds a key that is not on the list, for which there is room.

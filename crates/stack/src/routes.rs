@@ -171,12 +171,17 @@ impl Routes {
         }
     }
 
+    #[inline(never)]
+    fn find_v6(&self, destination: u128) -> Option<&Route> {
+        self.v6.find(destination)
+    }
+
     /// The next stop on the way to `destination`.
     #[inline]
     pub(crate) fn find(&self, destination: IpAddr) -> Option<NextHop> {
         let route = match destination {
             IpAddr::V4(addr) => self.v4.find(addr.to_bits()),
-            IpAddr::V6(addr) => self.v6.find(addr.to_bits()),
+            IpAddr::V6(addr) => self.find_v6(addr.to_bits()),
         }?;
         Some(NextHop {
             interface: route.interface,

@@ -220,12 +220,23 @@ pub(crate) fn on_trouble(tcb: &mut Tcb) {
 }
 
 /// Decides, after a segment has been processed, whether to acknowledge at once, later or with the duplicates that follow.
+#[inline]
 pub(crate) fn decide(tcb: &mut Tcb, now: Instant) {
+    if tcb
+        .ack
+        .adaptive
+        .as_deref()
+        .is_some_and(|policy| policy.scheduled)
+    {
+        decide_when(tcb, now);
+    }
+}
+
+/// Decides when to send the acknowledgment that is scheduled.
+fn decide_when(tcb: &mut Tcb, now: Instant) {
     let unacknowledged = tcb.rcv.nxt.since(tcb.rcv.last_ack_sent);
-    let many = match tcb.ack.adaptive.as_deref() {
-        Some(policy) if policy.scheduled => unacknowledged > policy.segment,
-        _ => return,
-    };
+    let policy = tcb.ack.adaptive.as_deref();
+    let many = policy.is_some_and(|policy| unacknowledged > policy.segment);
     let second_segment = many && crate::output::keeps_window_open(tcb);
     let has_gap = tcb.receive.has_gap();
     let (nxt, srtt, sack) = (tcb.rcv.nxt, tcb.rtt.srtt(), tcb.negotiated.sack);

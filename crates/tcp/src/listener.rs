@@ -237,6 +237,7 @@ impl Listener {
     }
 
     /// Calls with the budgets of sources, wherever they are kept.
+    #[inline]
     fn with_sources<R: Default>(&mut self, call: impl FnOnce(&mut Sources, &Limits) -> R) -> R {
         let limits = &self.limits.limits;
         if self.share.is_pooled() && limits.keeps_count() {

@@ -41,10 +41,14 @@ pub(crate) fn set_window(tcb: &mut Tcb, segments: u32) {
 }
 
 /// The peer may have offered a larger window than ever: segments may become longer, and the congestion window keeps their number.
+#[inline]
 pub(crate) fn keep_to_window(tcb: &mut Tcb) {
-    if tcb.repairs.is_none() {
-        return;
+    if tcb.repairs.is_some() {
+        take_share_of_window(tcb);
     }
+}
+
+fn take_share_of_window(tcb: &mut Tcb) {
     let segments = window(tcb);
     if tcb.mss.keep_to_window(tcb.snd.wnd_max) {
         set_window(tcb, segments);

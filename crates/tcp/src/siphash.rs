@@ -64,19 +64,25 @@ impl SipKey {
     #[must_use]
     #[inline]
     pub fn tuple(&self, tuple: &Tuple) -> u64 {
-        match TupleWords::from(tuple) {
-            TupleWords::Short(words, rest) => self.hash13(words, rest),
-            TupleWords::Long(words, rest) => self.hash13(words, rest),
+        match short_words(tuple) {
+            Some((words, rest)) => self.hash13(words, rest),
+            None => self.long_tuple::<1, 3>(tuple),
         }
     }
 
     /// SipHash-2-4 of a tuple, for numbers that peers get to see.
     #[inline]
     pub(crate) fn tuple24(&self, tuple: &Tuple) -> u64 {
-        match TupleWords::from(tuple) {
-            TupleWords::Short(words, rest) => self.hash24(words, rest),
-            TupleWords::Long(words, rest) => self.hash24(words, rest),
+        match short_words(tuple) {
+            Some((words, rest)) => self.hash24(words, rest),
+            None => self.long_tuple::<2, 4>(tuple),
         }
+    }
+
+    /// The hash of a tuple that is not of IPv4 alone.
+    fn long_tuple<const C: usize, const D: usize>(&self, tuple: &Tuple) -> u64 {
+        let (words, rest) = long_words(tuple);
+        self.hash::<C, D>(words, rest, 4)
     }
 
     /// SipHash-1-3 of 128 bits.
@@ -157,34 +163,30 @@ impl State {
     }
 }
 
-/// A tuple's 12 or 36 octets: local address and port, remote address and port, ports in little-endian order.
-enum TupleWords {
-    Short([u64; 1], Rest),
-    Long([u64; 4], Rest),
+/// The 12 octets of a tuple of IPv4: local address and port, remote address and port, ports in little-endian order.
+#[inline]
+fn short_words(tuple: &Tuple) -> Option<([u64; 1], Rest)> {
+    let (local, remote) = (&tuple.local, &tuple.remote);
+    let (IpAddr::V4(here), IpAddr::V4(there)) = (local.addr, remote.addr) else {
+        return None;
+    };
+    let (near, far) = (u64::from(local.port), u64::from(remote.port));
+    let here = u64::from(u32::from_le_bytes(here.octets()));
+    let there = u64::from(u32::from_le_bytes(there.octets()));
+    let word = here | near << 32 | there << 48;
+    let octets = there >> 16 | far << 16;
+    Some(([word], Rest { octets, len: 4 }))
 }
 
-impl From<&Tuple> for TupleWords {
-    #[inline]
-    fn from(tuple: &Tuple) -> Self {
-        let (local, remote) = (&tuple.local, &tuple.remote);
-        let (near, far) = (u64::from(local.port), u64::from(remote.port));
-        match (local.addr, remote.addr) {
-            (IpAddr::V4(here), IpAddr::V4(there)) => {
-                let here = u64::from(u32::from_le_bytes(here.octets()));
-                let there = u64::from(u32::from_le_bytes(there.octets()));
-                let word = here | near << 32 | there << 48;
-                let octets = there >> 16 | far << 16;
-                Self::Short([word], Rest { octets, len: 4 })
-            }
-            _ => {
-                let (here, there) = (words_of(local.addr), words_of(remote.addr));
-                let third = near | there[0] << 16;
-                let fourth = there[0] >> 48 | there[1] << 16;
-                let octets = there[1] >> 48 | far << 16;
-                Self::Long([here[0], here[1], third, fourth], Rest { octets, len: 4 })
-            }
-        }
-    }
+/// The 36 octets of a tuple, IPv4 addresses as those of IPv6 that they map to, in the same order.
+fn long_words(tuple: &Tuple) -> ([u64; 4], Rest) {
+    let (local, remote) = (&tuple.local, &tuple.remote);
+    let (near, far) = (u64::from(local.port), u64::from(remote.port));
+    let (here, there) = (words_of(local.addr), words_of(remote.addr));
+    let third = near | there[0] << 16;
+    let fourth = there[0] >> 48 | there[1] << 16;
+    let octets = there[1] >> 48 | far << 16;
+    ([here[0], here[1], third, fourth], Rest { octets, len: 4 })
 }
 
 /// The octets of an IPv6 address; of an IPv4 address, those of the IPv6 address it maps to.

@@ -69,8 +69,16 @@ impl TupleHash {
                 let addresses = u64::from(here.to_bits()) << 32 | u64::from(there.to_bits());
                 self.words([[addresses, ports]])
             }
-            (here, there) => self.words([words_of(here), words_of(there), [ports, 0]]),
+            _ => self.long_tuple(tuple),
         }
+    }
+
+    /// The hash of a tuple that is not of IPv4 alone.
+    #[inline(never)]
+    fn long_tuple(&self, tuple: &Tuple) -> u64 {
+        let (local, remote) = (&tuple.local, &tuple.remote);
+        let ports = u64::from(local.port) << 16 | u64::from(remote.port);
+        self.words([words_of(local.addr), words_of(remote.addr), [ports, 0]])
     }
 
     /// The hash of 128 bits.

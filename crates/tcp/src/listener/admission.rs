@@ -139,6 +139,7 @@ impl Listener {
     }
 
     /// Charges a completed handshake to its source; the verdict on the segment if it may not complete.
+    #[inline]
     pub(super) fn refuse_handshake(
         &mut self,
         cx: &mut Context<'_>,
@@ -155,6 +156,7 @@ impl Listener {
     }
 
     /// Charges a completed handshake to its source; `false` if it may not complete.
+    #[inline]
     pub(super) fn charge_handshake(&mut self, cx: &Context<'_>, remote: IpAddr) -> bool {
         let finding =
             self.with_sources(|sources, limits| sources.on_handshake(limits, remote, cx.now));

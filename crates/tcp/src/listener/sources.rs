@@ -145,10 +145,15 @@ impl Sources {
 
     /// Charges a completed handshake to its source, if it may complete. The connection counts until
     /// [`on_end`](Self::on_end).
+    #[inline]
     pub(super) fn on_handshake(&mut self, limits: &Limits, addr: IpAddr, now: Instant) -> Finding {
         if !self.watches {
             return Finding::Fine;
         }
+        self.charge_handshake(limits, addr, now)
+    }
+
+    fn charge_handshake(&mut self, limits: &Limits, addr: IpAddr, now: Instant) -> Finding {
         match self.access.standing(addr) {
             Some(Standing::Denied) => return Finding::Denied,
             Some(Standing::Allowed) => {}

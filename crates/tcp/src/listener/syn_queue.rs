@@ -53,6 +53,7 @@ enum Place {
 }
 
 impl HalfOpen {
+    #[inline]
     pub(super) fn new(
         config: &Config,
         now: Instant,
@@ -239,7 +240,11 @@ impl SynQueue {
     }
 
     /// When the SYN of a record arrived, to within the time its first SYN+ACK waited to leave.
+    #[inline]
     pub(super) fn arrived(&self, record: &HalfOpen) -> Instant {
+        if record.sent == 1 {
+            return record.due.saturating_sub(self.rules.timeout);
+        }
         let waited = (0..record.sent).map(|level| self.rules.wait(level));
         record.due.saturating_sub(waited.sum())
     }
@@ -343,11 +348,11 @@ impl SynQueue {
         self.v6_first = !self.v6_first;
         let rules = self.rules;
         let (tuple, record, what) = if self.v6_first {
-            let next = rules.next_to_send(&mut self.v6, cx.now);
-            next.or_else(|| rules.next_to_send(&mut self.v4, cx.now))
+            let next = rules.next_if_any(&mut self.v6, cx.now);
+            next.or_else(|| rules.next_if_any(&mut self.v4, cx.now))
         } else {
-            let next = rules.next_to_send(&mut self.v4, cx.now);
-            next.or_else(|| rules.next_to_send(&mut self.v6, cx.now))
+            let next = rules.next_if_any(&mut self.v4, cx.now);
+            next.or_else(|| rules.next_if_any(&mut self.v6, cx.now))
         }?;
         match what {
             Wanted::SynAck => syn_ack(config, cx, tuple, &record, out),
@@ -415,6 +420,19 @@ impl Rules {
             due: record.due(),
             counted: record.has(flag::COUNTED),
             place: None,
+        }
+    }
+
+    #[inline]
+    fn next_if_any<K: Key>(
+        &self,
+        table: &mut Table<K>,
+        now: Instant,
+    ) -> Option<(Tuple, HalfOpen, Wanted)> {
+        if table.has_ready() {
+            self.next_to_send(table, now)
+        } else {
+            None
         }
     }
 

@@ -80,10 +80,15 @@ pub(super) fn late_repetition(
 }
 
 /// Probes the tail with the last segment, if there was nothing new to probe with (RFC 8985 7.3).
+#[inline]
 pub(super) fn tail_probe(tcb: &mut Tcb, cx: &mut Context<'_>, out: &mut SegmentOut) -> Option<()> {
     if !core::mem::take(&mut tcb.repairs.as_deref_mut()?.probe) {
         return None;
     }
+    probe_tail(tcb, cx, out)
+}
+
+fn probe_tail(tcb: &mut Tcb, cx: &mut Context<'_>, out: &mut SegmentOut) -> Option<()> {
     let limits = repair::limits(tcb, u32::from(segment_size(tcb)));
     let nxt = tcb.snd.nxt;
     let repairs = tcb.repairs.as_deref_mut()?;

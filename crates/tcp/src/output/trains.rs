@@ -217,7 +217,14 @@ fn segments_out(tcb: &Tcb) -> u32 {
 }
 
 /// The pacing rate after an acknowledgment: twice what the window sends in a round trip in slow start, 1.2 times later.
+#[inline]
 pub(crate) fn update_rate(tcb: &mut Tcb) {
+    if tcb.records.is_some() {
+        measure_rate(tcb);
+    }
+}
+
+fn measure_rate(tcb: &mut Tcb) {
     let Some(srtt) = tcb.rtt.srtt() else {
         return;
     };

@@ -1,5 +1,7 @@
 //! Eighth check: the FIN bit (RFC 9293 3.10.7.4), once everything before it has arrived.
 
+use handwave_wire::SeqNum;
+
 use crate::delayed_ack;
 use crate::host::Context;
 use crate::notice::Events;
@@ -8,10 +10,14 @@ use crate::tcb::Tcb;
 use crate::timer::Timer;
 
 /// Takes the peer's FIN when RCV.NXT has reached it; a repeated one is acknowledged by the sequence check.
+#[inline]
 pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>) {
-    let Some(fin) = tcb.rcv.fin else {
-        return;
-    };
+    if let Some(fin) = tcb.rcv.fin {
+        check_reached(tcb, cx, fin);
+    }
+}
+
+fn check_reached(tcb: &mut Tcb, cx: &mut Context<'_>, fin: SeqNum) {
     if fin.after(tcb.rcv.nxt) || !tcb.phase().can_receive() || tcb.phase() == Phase::SynReceived {
         return;
     }

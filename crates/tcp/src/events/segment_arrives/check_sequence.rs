@@ -226,7 +226,16 @@ fn acknowledge_limited(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn)
 }
 
 /// Cuts off what was received before and what lies beyond the window, SYN and FIN included.
+#[inline]
 pub(super) fn trim(tcb: &mut Tcb, segment: &mut SegmentIn) {
+    // As with most: it continues what is here, and fits.
+    let room = tcb.rcv.edge.since(tcb.rcv.nxt) as usize;
+    if segment.header.seq != tcb.rcv.nxt || segment.payload.len() > room {
+        cut(tcb, segment);
+    }
+}
+
+fn cut(tcb: &mut Tcb, segment: &mut SegmentIn) {
     let header = &mut segment.header;
     if header.seq.before(tcb.rcv.nxt) {
         let mut old = tcb.rcv.nxt.since(header.seq);

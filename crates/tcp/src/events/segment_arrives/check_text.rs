@@ -23,12 +23,20 @@ const BOOKKEEPING: usize = 2_560;
 /// Queues the text, moves RCV.NXT over what is in order, and decides how soon to acknowledge.
 ///
 /// `whole` is how many octets of text it had before it was cut to what is new and fits.
+#[inline]
 pub(super) fn check(
     tcb: &mut Tcb,
     cx: &mut Context<'_>,
     segment: &mut SegmentIn,
     whole: u32,
 ) -> Step {
+    if segment.payload.is_empty() && !segment.header.flags.contains(TcpFlags::FIN) {
+        return Continue(());
+    }
+    take(tcb, cx, segment, whole)
+}
+
+fn take(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn, whole: u32) -> Step {
     remember_fin(tcb, segment);
     if let Some(fin) = tcb
         .rcv

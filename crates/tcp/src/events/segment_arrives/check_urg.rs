@@ -7,8 +7,15 @@ use crate::segment::SegmentIn;
 use crate::tcb::Tcb;
 
 /// RCV.UP <- max(RCV.UP, SEG.UP); tells the application when the pointer appears or advances [MUST-30] [MUST-31] [MUST-32].
+#[inline]
 pub(super) fn check(tcb: &mut Tcb, segment: &SegmentIn) {
-    if !segment.header.flags.contains(TcpFlags::URG) || !tcb.phase().can_receive() {
+    if segment.header.flags.contains(TcpFlags::URG) {
+        take_pointer(tcb, segment);
+    }
+}
+
+fn take_pointer(tcb: &mut Tcb, segment: &SegmentIn) {
+    if !tcb.phase().can_receive() {
         return;
     }
     let up = segment.header.seq + u32::from(segment.header.urgent);

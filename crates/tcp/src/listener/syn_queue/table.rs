@@ -267,6 +267,7 @@ impl<K: Key> Table<K> {
         key.hash(&self.hash_key)
     }
 
+    #[inline]
     pub(super) fn find(&self, key: &K) -> Option<u32> {
         if self.index.is_empty() {
             return None;
@@ -359,6 +360,11 @@ impl<K: Key> Table<K> {
             last => self.at_mut(last).next_ready = slot,
         }
         self.ready.last = slot;
+    }
+
+    /// Whether any record may be to send.
+    pub(super) const fn has_ready(&self) -> bool {
+        self.ready.first != NONE
     }
 
     /// The record that has waited longest to send.
