@@ -227,7 +227,7 @@ impl Repair {
         }
         match tcb.loss {
             LossState::FastRecovery => Self::Recovery,
-            LossState::Timeout => Self::Loss,
+            LossState::Timeout | LossState::Resending => Self::Loss,
             LossState::Open if tcb.scoreboard.sacked() > 0 || tcb.ack.duplicates > 0 => {
                 Self::Disorder
             }

@@ -115,6 +115,9 @@ pub(crate) enum LossState {
     FastRecovery,
     /// Slow start after a retransmission timeout, until `recover` is acknowledged.
     Timeout,
+    /// What was in flight leaves again for a reason that says nothing about congestion, until `recover` is acknowledged: the windows
+    /// stay, and a segment that is lost on the way is the timer's.
+    Resending,
 }
 
 /// What decides when to acknowledge.
@@ -514,6 +517,10 @@ impl Tcb {
         }
         self.scoreboard.begin_recovery();
         self.scoreboard.mark_lost_below(self.snd.nxt);
+        if self.loss == LossState::Open {
+            self.loss = LossState::Resending;
+        }
+        self.recover = self.snd.nxt;
         self.intents.retransmit = true;
     }
 

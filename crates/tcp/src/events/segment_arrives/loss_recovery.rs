@@ -50,7 +50,7 @@ pub(super) fn on_ack(tcb: &mut Tcb, cx: &mut Context<'_>, ack: &AckedText) {
     match tcb.loss {
         LossState::Open => grow_or_enter(tcb, cx, ack, newly_sacked),
         LossState::FastRecovery => continue_fast_recovery(tcb, ack, smss),
-        LossState::Timeout => {
+        LossState::Timeout | LossState::Resending => {
             grow(tcb, cx, ack, newly_sacked);
             if tcb.negotiated.sack {
                 tcb.scoreboard.update_lost(tcb.snd.una, smss, DUP_THRESH);
