@@ -72,7 +72,7 @@ pub use output::Reply;
 pub use phase::{Cause, Phase};
 pub use rate::RateLimit;
 pub use records::WriteOptions;
-pub use segment::{Path, SegmentIn, SegmentOut};
+pub use segment::{Joined, Path, SegmentIn, SegmentOut};
 pub use siphash::SipKey;
 pub use status::{Repair, SegmentCounts, TcpInfo};
 pub use time::Instant;

@@ -16,6 +16,17 @@ pub struct SegmentIn {
     pub ecn: Ecn,
     /// Octets of memory that holding `payload` pins (RFC-independent; at least its length).
     pub held: usize,
+    /// What it was joined from, if it crossed the network as several; their headers differed in nothing but sequence number and PSH.
+    pub joined: Option<Joined>,
+}
+
+/// Segments that were joined on their way in, each the continuation of the one before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Joined {
+    /// How many they were: a peer without SACK counts the duplicate acknowledgments for them (RFC 5681 4.2).
+    pub count: u32,
+    /// SEG.SEQ of the last, after which no window is older (RFC 9293 3.10.7.4).
+    pub last: SeqNum,
 }
 
 impl SegmentIn {
@@ -28,6 +39,7 @@ impl SegmentIn {
             payload,
             ecn: Ecn::NotEct,
             held,
+            joined: None,
         }
     }
 

@@ -117,6 +117,7 @@ impl Stack {
             payload: Payload::new(),
             ecn: plain.ecn,
             held: packet.held(),
+            joined: None,
         };
         self.counters.ip_received += 1;
         if ends_there {

@@ -1,6 +1,6 @@
 //! TCP segments: checksum, header, one look-up, and on to their owner (RFC 9293 3.10.7).
 
-use super::train::{Coupling, Train};
+use super::train::{Coupling, Train, joined};
 use super::{Arrival, checksum_holds, read};
 use crate::demux::Owner;
 use crate::id::InterfaceId;
@@ -40,6 +40,7 @@ impl Stack {
             payload: Payload::new(),
             ecn: arrival.ecn,
             held: packet.held(),
+            joined: None,
         };
         self.segment_read(now, &arrival, &mut segment, packet, text_at);
     }
@@ -64,6 +65,7 @@ impl Stack {
         };
         self.hand_over_train(now);
         if packet.len() > text_at {
+            segment.joined = joined(segment.header.seq, packet, packet.len() - text_at);
             if self.batching && Train::may_begin(segment, arrival, text_at) {
                 let mut segment = core::mem::take(segment);
                 segment.payload = self.host.buffers.take_rope();

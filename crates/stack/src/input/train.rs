@@ -10,7 +10,7 @@
 use super::{Arrival, Way, sum_from};
 use crate::id::InterfaceId;
 use handwave_packet::{ChecksumMark, PacketBuf, TEMPLATE_MAX, Template};
-use handwave_tcp::SegmentIn;
+use handwave_tcp::{Joined, SegmentIn};
 use handwave_wire::{SeqNum, TcpFlags};
 
 /// Text that one train may carry, in octets: what an IP packet could.
@@ -21,6 +21,8 @@ const TEXT_MAX: usize = 65_535 - 120;
 pub(crate) struct Train {
     way: Way,
     segment: SegmentIn,
+    /// The segments so far.
+    joined: Joined,
     /// Sequence number of the segment that would come next.
     next: SeqNum,
     template: Template,
@@ -57,8 +59,13 @@ impl Train {
         let mut headers = [0; TEMPLATE_MAX];
         packet.write_to(&mut headers[..text_at]);
         packet.move_text(text_at, &mut segment.payload);
+        let alone = Joined {
+            count: 1,
+            last: segment.header.seq,
+        };
         Self {
             way,
+            joined: segment.joined.unwrap_or(alone),
             next: segment.seq_end(),
             segment,
             template: Template::new(
@@ -97,8 +104,19 @@ impl Train {
             self.segment.header.flags |= TcpFlags::PSH;
         }
         self.segment.held += packet.held();
+        let text_len = fit.len - text_at;
+        match joined(fit.seq, packet, text_len) {
+            Some(more) => {
+                self.joined.count = self.joined.count.saturating_add(more.count);
+                self.joined.last = more.last;
+            }
+            None => {
+                self.joined.count = self.joined.count.saturating_add(1);
+                self.joined.last = fit.seq;
+            }
+        }
         packet.move_text(text_at, &mut self.segment.payload);
-        self.next += u32::try_from(fit.len - text_at).unwrap_or(u32::MAX);
+        self.next += u32::try_from(text_len).unwrap_or(u32::MAX);
         Coupling::Coupled
     }
 
@@ -108,9 +126,23 @@ impl Train {
     }
 
     /// Takes the train apart into whom it is for and the one segment it has become.
-    pub(super) fn into_segment(self) -> (Way, SegmentIn) {
+    pub(super) fn into_segment(mut self) -> (Way, SegmentIn) {
+        self.segment.joined = (self.joined.count > 1).then_some(self.joined);
         (self.way, self.segment)
     }
+}
+
+/// The segments that `packet` stands for, if the device has joined several: the first begins at `seq`, and all have `text_len` octets.
+pub(super) fn joined(seq: SeqNum, packet: &PacketBuf, text_len: usize) -> Option<Joined> {
+    let size = usize::from(packet.segment_size()?);
+    if size == 0 || text_len <= size {
+        return None;
+    }
+    let before = u32::try_from((text_len - 1) / size).ok()?;
+    Some(Joined {
+        count: before + 1,
+        last: seq + before * u32::from(packet.segment_size()?),
+    })
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use handwave_tcp::trace::Verdict;
-use handwave_tcp::{Config, DropReason, SegmentOut};
+use handwave_tcp::{Config, DropReason, Joined, SegmentOut};
 
 use handwave_wire::{TcpOptions, Timestamps};
 
-use crate::harness::{ACK, Bench, FIN, MSS, octets, plain};
+use crate::harness::{ACK, Bench, FIN, MSS, PEER_ISS, octets, plain};
 
 /// Acknowledges late from the first segment on.
 fn unhurried() -> Config {
@@ -178,4 +178,29 @@ fn a_dropped_segment_leaves_no_timestamp_behind() {
     );
     assert_eq!(bench.takes(genuine), Verdict::Accepted);
     assert_eq!(bench.reads(100).0, b"true");
+}
+
+/// Segments that were joined beyond a gap are answered one by one if the peer counts (RFC 5681 4.2); those that were cut off are not.
+#[test]
+fn joined_segments_beyond_a_gap_have_a_duplicate_each() {
+    let mut bench = Bench::established(plain());
+    let mut segment = bench.segment(ACK, &octets(6 * MSS));
+    segment.header.seq += 1460;
+    let last = segment.header.seq + 5 * 1460;
+    segment.joined = Some(Joined { count: 6, last });
+    let answers = bench.arrives(segment.clone());
+    assert_eq!(answers.len(), 6);
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.header.ack == PEER_ISS + 1)
+    );
+
+    let room = bench.connection.info().rcv_wnd;
+    segment.header.seq = PEER_ISS + 1 + room - 3 * 1460;
+    segment.joined = Some(Joined {
+        count: 6,
+        last: segment.header.seq + 5 * 1460,
+    });
+    assert_eq!(bench.arrives(segment).len(), 3);
 }

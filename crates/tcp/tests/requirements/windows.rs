@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use handwave_tcp::{BufferSize, Config, Phase};
+use handwave_tcp::{BufferSize, Config, Joined, Phase};
 use handwave_wire::TcpOptions;
 
 use crate::harness::{ACK, Bench, MSS, octets, plain, seconds, text_of};
@@ -263,4 +263,39 @@ fn rounding_the_window_up_does_not_add_up() {
     }
     let queued = bench.connection.receivable();
     assert!((1 << 20..(1 << 20) + 32).contains(&queued), "{queued}");
+}
+
+/// Of segments that were joined the last says what the window is: one between the first and the last is older (RFC 9293 3.10.7.4).
+#[test]
+fn a_window_between_joined_segments_is_old() {
+    let mut bench = Bench::established(plain());
+    let mut segment = bench.segment(ACK, &octets(6 * MSS));
+    // Beyond a gap, or what is not new would be cut off.
+    segment.header.seq += 1460;
+    let last = segment.header.seq + 5 * 1460;
+    segment.joined = Some(Joined { count: 6, last });
+    bench.arrives(segment);
+    let mut overtaken = bench.segment(ACK, &octets(3 * MSS));
+    overtaken.header.seq += 4 * 1460;
+    overtaken.header.window = 0;
+    bench.arrives(overtaken);
+    assert_eq!(bench.connection.info().snd_wnd, u32::from(u16::MAX));
+    // What follows on is newer.
+    bench.peer.seq += 7 * 1460;
+    bench.peer_offers(5_000);
+    assert_eq!(bench.connection.info().snd_wnd, 5_000);
+}
+
+/// Segments that were joined may begin before the window and end behind it: what lies in it is taken, as it would be of each alone.
+#[test]
+fn joined_segments_around_the_window_are_cut_to_it() {
+    let mut bench = Bench::established(plain());
+    bench.peer_sends(&octets(1_000));
+    let room = bench.connection.info().rcv_wnd;
+    let mut segment = bench.segment(ACK, &octets(1_000 + room as usize + 1_000));
+    segment.header.seq -= 1_000;
+    let last = segment.header.seq + room + 1_000;
+    segment.joined = Some(Joined { count: 67, last });
+    bench.arrives(segment);
+    assert_eq!(bench.connection.receivable(), 1_000 + room as usize);
 }

@@ -145,19 +145,34 @@ fn take_window(tcb: &mut Tcb, segment: &SegmentIn) -> bool {
         return false;
     }
     let wnd = RawWindow(header.window) << tcb.snd.shift;
+    let seq = newest_seq(segment);
     // A sender that counts segments takes a smaller window for the same numbers for a segment that was overtaken, unless it is shut.
     let repeats = tcb.repairs.is_some() && wnd != 0 && wnd <= tcb.snd.wnd;
     let newer = header.ack.after(tcb.snd.una)
-        || tcb.snd.wl1.before(header.seq)
-        || (tcb.snd.wl1 == header.seq && tcb.snd.wl2.at_or_before(header.ack) && !repeats);
+        || tcb.snd.wl1.before(seq)
+        || (tcb.snd.wl1 == seq && tcb.snd.wl2.at_or_before(header.ack) && !repeats);
     if newer {
         let most = tcb.snd.wnd_max;
-        tcb.snd.take_window(wnd, header.seq, header.ack);
+        tcb.snd.take_window(wnd, seq, header.ack);
         if tcb.snd.wnd_max > most {
             crate::repair::keep_to_window(tcb);
         }
     }
     newer
+}
+
+/// SEG.SEQ of the last segment whose window this is: of those joined the last, if there is text of it within the receive window.
+fn newest_seq(segment: &SegmentIn) -> SeqNum {
+    let seq = segment.header.seq;
+    match segment.joined {
+        Some(joined)
+            if joined.last.after(seq)
+                && joined.last.before(seq + octets(segment.payload.len())) =>
+        {
+            joined.last
+        }
+        _ => seq,
+    }
 }
 
 /// Moves SND.UNA, frees what is acknowledged, measures, and changes state when our FIN is covered [RFC7323-18] [RFC6298-11].

@@ -51,6 +51,7 @@ pub(super) fn check(
         is_heard(tcb, seq, len)
     } else {
         is_acceptable(seq, len, tcb.rcv.nxt, tcb.rcv.wnd())
+            || (segment.joined.is_some() && is_around_window(tcb, seq, len))
     };
     if !acceptable {
         if rst && repeats_fin(tcb, seq) {
@@ -90,6 +91,11 @@ pub(crate) const fn is_acceptable(seq: SeqNum, len: u32, nxt: SeqNum, wnd: u32) 
         };
     }
     wnd > 0 && (seq.in_window(nxt, wnd) || last_octet(seq, len).in_window(nxt, wnd))
+}
+
+/// Whether text begins before the window and ends behind it: of segments that were joined, some lie in it.
+fn is_around_window(tcb: &Tcb, seq: SeqNum, len: u32) -> bool {
+    tcb.rcv.wnd() > 0 && seq.before(tcb.rcv.nxt) && (seq + len).after(tcb.rcv.edge)
 }
 
 /// Whether a segment is heard where the check is lenient ([`SequenceCheck::Lenient`]).

@@ -101,7 +101,7 @@ fn take(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn, whole: u32
             delayed_ack::on_gap_filled(tcb);
         }
     } else if advanced == 0 {
-        out_of_order(tcb, cx);
+        out_of_order(tcb, cx, segments_in(segment, len, whole.max(len)));
     } else if had_gap {
         // A segment that fills a gap, wholly or in part, is acknowledged at once (RFC 5681 4.2).
         tcb.intents.ack = true;
@@ -235,14 +235,22 @@ fn refuse_unread_text(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) 
     Break(Verdict::ResetSent(DropReason::NobodyReads))
 }
 
+/// How many segments `len` octets of text are that are left of `whole`.
+fn segments_in(segment: &SegmentIn, len: u32, whole: u32) -> u8 {
+    segment.joined.map_or(1, |joined| {
+        let taken = u64::from(joined.count) * u64::from(len) / u64::from(whole);
+        u8::try_from(taken).unwrap_or(u8::MAX).max(1)
+    })
+}
+
 /// A gap: one duplicate acknowledgment for each segment if the peer counts them, one with SACK blocks otherwise [SHLD-31]
 /// [MAY-13].
-fn out_of_order(tcb: &mut Tcb, cx: &mut Context<'_>) {
+fn out_of_order(tcb: &mut Tcb, cx: &mut Context<'_>, count: u8) {
     cx.host.counters.out_of_order += 1;
     if tcb.negotiated.sack {
         tcb.intents.ack = true;
     } else {
-        tcb.intents.duplicate_acks = tcb.intents.duplicate_acks.saturating_add(1);
+        tcb.intents.duplicate_acks = tcb.intents.duplicate_acks.saturating_add(count);
     }
 }
 
