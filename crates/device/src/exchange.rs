@@ -15,9 +15,9 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use bytes::Bytes;
-use handwave_packet::PacketBuf;
-use rustix::io::Errno;
+use bytes::{Bytes, BytesMut};
+use handwave_packet::{PacketBuf, split};
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::edge::{self, packet_len_max, wire_front};
 use crate::{Counters, Medium};
@@ -65,6 +65,8 @@ pub(crate) struct Exchange {
     /// Datagrams that arrived together with one already handed over.
     arrived: VecDeque<PacketBuf>,
     counters: Counters,
+    /// The segment that leaves.
+    frame: BytesMut,
 }
 
 impl Exchange {
@@ -86,6 +88,7 @@ impl Exchange {
             packet_len_max: usize::from(mtu) + around,
             arrived: VecDeque::new(),
             counters: Counters::default(),
+            frame: BytesMut::new(),
         }
     }
 
@@ -159,25 +162,66 @@ impl Exchange {
 
     /// Does what [`Device::send`](crate::Device::send) says; errors are the kernel's.
     pub(crate) fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
-        let mut sent = 0;
-        while let Some((front, packet)) = self.framed_front(packets) {
-            match write(
-                self.descriptor.as_fd(),
-                &front[..self.framing.len()],
-                packet,
-            ) {
-                Ok(()) => {
-                    self.counters.sent += 1;
-                    sent += 1;
-                }
-                Err(Errno::INTR) => continue,
-                Err(Errno::AGAIN) => break,
-                Err(error) if concerns_one_packet(error) => self.counters.send_dropped += 1,
-                Err(error) => return Err(error.into()),
+        let before = self.counters.sent;
+        while !packets.is_empty() {
+            let has_room = match packets.pop_front_if(|packet| self.cuts(packet)) {
+                Some(whole) => self.send_cut(whole, packets)?,
+                None => self.send_front(packets)?,
+            };
+            if !has_room {
+                break;
             }
+        }
+        Ok(usize::try_from(self.counters.sent - before).unwrap_or(usize::MAX))
+    }
+
+    /// Whether a packet is a super-segment that has to be cut here, and can be as it leaves.
+    fn cuts(&self, packet: &PacketBuf) -> bool {
+        !self.offloads_sending && self.medium == Medium::Ip && packet.segment_size().is_some()
+    }
+
+    /// Sends the first packet of the queue; whether there is room for more.
+    fn send_front(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<bool> {
+        let Some((front, packet)) = self.framed_front(packets) else {
+            return Ok(true);
+        };
+        let front = &front[..self.framing.len()];
+        let written = write(self.descriptor.as_fd(), front, packet);
+        let has_room = self.counters.count(written)?;
+        if has_room {
             packets.pop_front();
         }
-        Ok(sent)
+        Ok(has_room)
+    }
+
+    /// Sends the segments of a super-segment, each copied together as it leaves: text that many packets are cut from is not taken apart into
+    /// slices first, and the kernel is given one that is in the nearest cache. What finds no room goes back to the front; whether there is
+    /// room for more.
+    fn send_cut(
+        &mut self,
+        whole: PacketBuf,
+        packets: &mut VecDeque<PacketBuf>,
+    ) -> io::Result<bool> {
+        let front = self.framing.front(&whole);
+        let framing_len = self.framing.len();
+        let mut segments = split::segments(whole);
+        loop {
+            self.frame.clear();
+            self.frame.extend_from_slice(&front[..framing_len]);
+            if segments.write_next(&mut self.frame).is_none() {
+                return Ok(true);
+            }
+            let written = retry_on_intr(|| rustix::io::write(&self.descriptor, &self.frame));
+            let counted = self.counters.count(written.map(drop));
+            if !matches!(counted, Ok(true)) {
+                let first = Bytes::copy_from_slice(&self.frame[framing_len..]);
+                let left: Vec<_> = std::iter::once(first.into()).chain(segments).collect();
+                left.into_iter()
+                    .rev()
+                    .for_each(|segment| packets.push_front(segment));
+                return counted;
+            }
+        }
     }
 
     /// Takes the framing off; `None` if nothing is to be handed on.
@@ -232,7 +276,7 @@ fn write(descriptor: BorrowedFd<'_>, front: &[u8], packet: &PacketBuf) -> rustix
         let mut together = [0; TOGETHER_MAX];
         together[..front.len()].copy_from_slice(front);
         packet.write_to(&mut together[front.len()..]);
-        return rustix::io::write(descriptor, &together[..len]).map(drop);
+        return retry_on_intr(|| rustix::io::write(descriptor, &together[..len])).map(drop);
     }
     let mut slices = [IoSlice::new(&[]); GATHER_MAX];
     let pieces = packet.payload().pieces().map(|piece: &Bytes| &piece[..]);
@@ -250,7 +294,20 @@ fn write(descriptor: BorrowedFd<'_>, front: &[u8], packet: &PacketBuf) -> rustix
         *slot = IoSlice::new(part);
         count += 1;
     }
-    rustix::io::writev(descriptor, &slices[..count]).map(drop)
+    retry_on_intr(|| rustix::io::writev(descriptor, &slices[..count])).map(drop)
+}
+
+impl Counters {
+    /// Counts a packet that was written, or never will be; whether it is done with. Otherwise there is no room now.
+    fn count(&mut self, written: rustix::io::Result<()>) -> io::Result<bool> {
+        match written {
+            Ok(()) => self.sent += 1,
+            Err(Errno::AGAIN) => return Ok(false),
+            Err(error) if concerns_one_packet(error) => self.send_dropped += 1,
+            Err(error) => return Err(error.into()),
+        }
+        Ok(true)
+    }
 }
 
 /// Whether the kernel refuses this packet, and may well take the next: the interface is down, there is no memory at the

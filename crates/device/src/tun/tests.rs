@@ -4,6 +4,7 @@ use bytes::Bytes;
 use handwave_packet::Payload;
 
 use super::*;
+use crate::edge;
 use crate::exchange::{GATHER_MAX, vnet};
 use crate::testing::{octets, packet, super_segment, tcp_payload};
 
@@ -183,6 +184,37 @@ fn what_would_block_stays_and_leaves_later() {
     }
     assert_eq!(arrived, octets(all));
     assert_eq!(tun.counters().send_dropped, 0);
+}
+
+#[test]
+fn of_a_super_segment_that_is_being_cut_what_would_block_stays_in_order() {
+    for (framing, len) in [(Framing::Plain, 0), (Framing::LinuxPacketInfo, 4)] {
+        let (mut tun, kernel) = tun(1_500, framing);
+        let whole = super_segment(60_000, 300);
+        let expected: Vec<Vec<u8>> = octets(edge::segments(Medium::Ip, whole.clone()));
+        let mut waiting = VecDeque::from(vec![whole; 100]);
+        let first = tun.send(&mut waiting).unwrap();
+        assert!(first > 0 && waiting.len() > 1);
+        assert!(
+            waiting[0].segment_size().is_none(),
+            "its segments stand for it"
+        );
+        let (mut arrived, mut sent) = (Vec::new(), first);
+        while let Some(mut packet) = next(&kernel) {
+            arrived.push(packet.split_off(len));
+            sent += tun.send(&mut waiting).unwrap();
+        }
+        assert_eq!(sent, 100 * expected.len());
+        assert!(
+            arrived
+                .chunks(expected.len())
+                .all(|chunk| chunk == expected)
+        );
+        assert_eq!(
+            (tun.counters().sent, tun.counters().send_dropped),
+            (sent as u64, 0)
+        );
+    }
 }
 
 #[test]
