@@ -27,6 +27,10 @@ const STRIDE: usize = 1_536;
 #[inline]
 pub fn copy(from: &[u8], to: &mut [u8]) {
     assert_eq!(from.len(), to.len(), "a copy of another length");
+    if from.len() <= STRIDE {
+        to.copy_from_slice(from);
+        return;
+    }
     // Two iterators in step: of a plain loop over strides the compiler makes one large copy again.
     for (from, to) in from.chunks(STRIDE).zip(to.chunks_mut(STRIDE)) {
         to.copy_from_slice(from);

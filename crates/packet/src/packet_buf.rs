@@ -149,24 +149,28 @@ impl PacketBuf {
     }
 
     /// Octets in head and payload together.
+    #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         usize::from(self.head_end - self.head_start) + self.payload.len()
     }
 
     /// Whether there is no octet.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The headers written with [`prepend`](Self::prepend) and not yet taken off.
+    #[inline]
     #[must_use]
     pub fn head(&self) -> &[u8] {
         &self.head[usize::from(self.head_start)..usize::from(self.head_end)]
     }
 
     /// The same octets as [`head`](Self::head), to patch a field in place.
+    #[inline]
     pub fn head_mut(&mut self) -> &mut [u8] {
         &mut self.head[usize::from(self.head_start)..usize::from(self.head_end)]
     }
@@ -184,6 +188,7 @@ impl PacketBuf {
     /// # Panics
     ///
     /// If `n` exceeds [`HEAD_CAPACITY`].
+    #[inline]
     pub fn prepend(&mut self, n: usize) -> &mut [u8] {
         assert!(
             n <= HEAD_CAPACITY,
@@ -217,6 +222,7 @@ impl PacketBuf {
     }
 
     /// The longest prefix that lies in one piece: the head, or the payload's first piece if the head is empty.
+    #[inline]
     #[must_use]
     pub fn contiguous(&self) -> &[u8] {
         if self.head_start == self.head_end {
@@ -227,6 +233,7 @@ impl PacketBuf {
     }
 
     /// Drops `n` octets at the front, or all if there are fewer.
+    #[inline]
     pub fn advance(&mut self, n: usize) {
         let from_head = n.min(self.head().len());
         #[expect(clippy::cast_possible_truncation, reason = "at most the head's length")]
@@ -240,6 +247,7 @@ impl PacketBuf {
     }
 
     /// Keeps the first `len` octets and drops the rest (link padding behind an IP packet, for one).
+    #[inline]
     pub fn truncate(&mut self, len: usize) {
         if len >= self.len() {
             return;

@@ -75,6 +75,7 @@ impl Payload {
     }
 
     /// Moves all pieces of `other` to the end of this payload.
+    #[inline]
     pub fn append(&mut self, other: Self) {
         if self.is_empty() && !self.has_room() {
             *self = other;
@@ -131,6 +132,22 @@ impl Payload {
         Some(piece)
     }
 
+    /// Takes all pieces off, in order, and hands each to `take`. What is left is empty, and keeps its list on the heap if it has one.
+    ///
+    /// ```
+    /// use handwave_packet::Payload;
+    ///
+    /// let mut rope: Payload = (1..4).map(|n| vec![n].into()).collect();
+    /// let mut octets = 0;
+    /// rope.drain(|piece| octets += piece.len());
+    /// assert!(octets == 3 && rope.is_empty() && rope.has_room());
+    /// ```
+    #[inline]
+    pub fn drain(&mut self, take: impl FnMut(Bytes)) {
+        self.len = 0;
+        self.pieces.drain(take);
+    }
+
     /// Takes the piece off if it is the only one.
     #[inline]
     pub(crate) fn take_only(&mut self) -> Option<Bytes> {
@@ -140,12 +157,14 @@ impl Payload {
     }
 
     /// The first piece as a plain slice; empty if the payload is. With one piece this is all of it.
+    #[inline]
     #[must_use]
     pub fn contiguous(&self) -> &[u8] {
         self.pieces.first().map_or(&[], |piece| piece)
     }
 
     /// Drops `n` octets at the front, or all if there are fewer.
+    #[inline]
     pub fn advance(&mut self, n: usize) {
         let mut left = n.min(self.len);
         self.len -= left;
@@ -164,6 +183,7 @@ impl Payload {
     }
 
     /// Keeps the first `len` octets and drops the rest; does nothing if there are no more than that.
+    #[inline]
     pub fn truncate(&mut self, len: usize) {
         let mut excess = self.len.saturating_sub(len);
         self.len -= excess;
@@ -247,6 +267,7 @@ impl Payload {
     }
 
     /// Adds all octets to an Internet checksum in the making.
+    #[inline]
     #[must_use]
     pub fn sum(&self, sum: Sum) -> Sum {
         self.pieces().fold(sum, |sum, piece| sum.add_bytes(piece))

@@ -21,6 +21,7 @@ pub(crate) enum Pieces {
 
 impl Pieces {
     /// The pieces in order, as two runs (the second is empty unless a queue wraps around).
+    #[inline]
     pub(crate) fn as_slices(&self) -> (&[Bytes], &[Bytes]) {
         match self {
             Self::None => (&[], &[]),
@@ -30,6 +31,7 @@ impl Pieces {
         }
     }
 
+    #[inline]
     pub(crate) fn first(&self) -> Option<&Bytes> {
         match self {
             Self::None => None,
@@ -39,6 +41,7 @@ impl Pieces {
         }
     }
 
+    #[inline]
     pub(crate) fn first_mut(&mut self) -> Option<&mut Bytes> {
         match self {
             Self::None => None,
@@ -110,6 +113,18 @@ impl Pieces {
                 Some(first)
             }
             Self::Many(pieces) => pieces.pop_front(),
+        }
+    }
+
+    /// Takes all pieces off, in order.
+    #[inline]
+    pub(crate) fn drain(&mut self, mut take: impl FnMut(Bytes)) {
+        if let Self::Many(pieces) = self {
+            pieces.drain(..).for_each(take);
+            return;
+        }
+        while let Some(piece) = self.pop_front() {
+            take(piece);
         }
     }
 

@@ -174,9 +174,14 @@ impl Template {
     fn shares(&self, front: &[u8; COMPARED]) -> bool {
         let (words, _) = front.as_chunks::<WORD>();
         let mut differ = 0;
-        // As many turns whatever the headers' length: a few vector instructions.
-        for ((word, shared), common) in words.iter().zip(&self.shared).zip(&self.headers) {
-            differ |= (u32::from_ne_bytes(*word) & shared) ^ common;
+        // As many turns whatever the headers' length, and indices: a few vector instructions however the program is optimised.
+        #[expect(
+            clippy::needless_range_loop,
+            reason = "iterators become calls where a program is not optimised as a whole"
+        )]
+        for index in 0..WORDS {
+            let word = u32::from_ne_bytes(words[index]);
+            differ |= (word & self.shared[index]) ^ self.headers[index];
         }
         differ == 0
     }

@@ -46,6 +46,7 @@ impl Sum {
     /// Adds the octets another sum was made of, as if they came next.
     ///
     /// This is how a sum that was remembered for a piece of data is used again.
+    #[inline]
     #[must_use]
     pub fn append(self, next: Self) -> Self {
         self.add_piece(next.total, next.is_odd)
@@ -119,6 +120,7 @@ impl Sum {
     /// The sum folded to 16 bits: what a checksum field complements.
     ///
     /// This is also what a *partial* checksum holds, when a device is to add the rest.
+    #[inline]
     #[must_use]
     pub fn folded(self) -> u16 {
         u16::from_be(fold(self.total))
@@ -127,12 +129,14 @@ impl Sum {
     /// The checksum: the complement of the folded sum, to be written in network order.
     ///
     /// UDP sends 0xffff where this is zero: [`UdpHeader::checksum`](crate::udp::UdpHeader::checksum).
+    #[inline]
     #[must_use]
     pub fn finish(self) -> u16 {
         !self.folded()
     }
 
     /// Whether octets that include their checksum field add up.
+    #[inline]
     #[must_use]
     pub fn is_valid(self) -> bool {
         self.folded() == 0xffff

@@ -305,7 +305,7 @@ impl Store {
     /// Takes over all pieces of a payload that keeps `held` bytes of memory alive.
     fn push_all(&mut self, payload: &mut Payload, held: usize) {
         let share = Share::of(payload, held);
-        while let Some(bytes) = payload.pop_front() {
+        payload.drain(|bytes| {
             let pinned = share.of_octets(bytes.len());
             let last = self.ready.back();
             if Piece::is_worth_keeping(&bytes, pinned)
@@ -319,7 +319,7 @@ impl Store {
             } else {
                 self.push(Piece::new(bytes, pinned));
             }
-        }
+        });
     }
 
     fn push(&mut self, piece: Piece) {
