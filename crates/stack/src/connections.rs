@@ -3,7 +3,8 @@
 //!
 //! *Touch* puts a connection on the ready list; *settle* runs once its output is drained and is the only place where
 //! its timer is set, its memory charged and its end noticed. So each input costs one list operation and each drain
-//! one settlement, however many segments were in between.
+//! one settlement, however many segments were in between. A connection that a handshake has just made has nothing to send as a
+//! rule: it *rests* at once, without a turn.
 
 use crate::arena::Arena;
 use crate::config::TimeWaitOverflow;
@@ -171,6 +172,19 @@ impl Connections {
         }
         self.burst += 1;
         self.ready.front()
+    }
+
+    /// Takes a connection that was touched and has nothing to send off the ready list at once, before its turn: it rests until its
+    /// timer or the next input.
+    pub(crate) fn let_rest(&mut self, slot: u32) {
+        self.ready.remove(slot);
+        if let Some(deadline) = self
+            .slots
+            .at(slot)
+            .and_then(|entry| entry.connection.poll_timeout())
+        {
+            self.timers.arm(slot, deadline);
+        }
     }
 
     /// Takes a connection that has nothing more to send off the ready list.

@@ -12,7 +12,7 @@ use alloc::boxed::Box;
 use core::net::IpAddr;
 use handwave_tcp::{
     Connection, Context, CookieKeys, Endpoint, Events, Instant, ListenVerdict, Listener,
-    ListenerCounters, SegmentIn,
+    ListenerCounters, Phase, SegmentIn,
 };
 use handwave_wire::{SeqNum, TcpFlags};
 
@@ -345,7 +345,12 @@ impl Stack {
     ) -> Option<ConnectionId> {
         if self.connections.len() < self.config.connections_max {
             let opened_by = self.listening.counting(slot);
+            let rests = connection.phase() == Phase::Established
+                && connection.rests(&mut Context::new(now, &mut self.host));
             let id = self.insert_connection(connection, hop);
+            if rests {
+                self.connections.let_rest(id.slot);
+            }
             let generation = self.paths_generation;
             self.connections.set_path_known(id, generation, mtu);
             self.connections.set_opened_by(id, opened_by);

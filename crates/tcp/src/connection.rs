@@ -85,9 +85,10 @@ impl Connection {
 
     /// A connection whose handshake a listener carried out, and what that says of the round-trip time.
     pub(crate) fn passive(now: Instant, origin: Origin, rtt: Option<Duration>) -> Box<Self> {
-        let mut connection = Box::new(Self {
-            state: State::Known(Tcb::new(now, origin)),
-        });
+        // The box comes first, so that the TCB can be made in it.
+        let place = Box::new_uninit();
+        let state = State::Known(Tcb::new(now, origin));
+        let mut connection = Box::write(place, Self { state });
         if let (State::Known(tcb), Some(rtt)) = (&mut connection.state, rtt) {
             tcb.rtt.on_sample(rtt);
         }

@@ -236,6 +236,12 @@ impl Listener {
         }
     }
 
+    /// Whether anything about single sources is kept; most listeners keep nothing, and need not ask.
+    #[inline]
+    fn watches_sources(&self) -> bool {
+        self.sources.watches() || self.share.is_pooled()
+    }
+
     /// Calls with the budgets of sources, wherever they are kept.
     #[inline]
     fn with_sources<R: Default>(&mut self, call: impl FnOnce(&mut Sources, &Limits) -> R) -> R {

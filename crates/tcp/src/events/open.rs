@@ -27,7 +27,9 @@ impl Connection {
         path: Path,
     ) -> Box<Self> {
         cx.host.counters.active_opens += 1;
-        let connection = Box::new(Self::from_opening(SynSent::new(cx, config, tuple, path)));
+        let place = Box::new_uninit();
+        let opening = SynSent::new(cx, config, tuple, path);
+        let connection = Box::write(place, Self::from_opening(opening));
         connection.trace(
             cx,
             TraceEvent::Call(UserCall::Open),

@@ -79,7 +79,11 @@ impl Listener {
         };
         let depth = self.half_open() + self.share.others_half_open();
         self.flood.on_syn(cx.now, depth, overflow);
-        let finding = self.with_sources(|sources, limits| sources.on_syn(limits, addr, cx.now));
+        let finding = if self.watches_sources() {
+            self.with_sources(|sources, limits| sources.on_syn(limits, addr, cx.now))
+        } else {
+            Finding::Fine
+        };
         self.count_flood();
         finding
     }
@@ -113,6 +117,7 @@ impl Listener {
     }
 
     /// Charges a half-open record to its source; whether it counts until it is gone.
+    #[inline]
     pub(super) fn charge_record(&mut self, cx: &Context<'_>, remote: IpAddr) -> bool {
         self.limits.limits.half_open_max.is_some()
             && self.with_sources(|sources, limits| sources.on_record(limits, remote, cx.now))
@@ -158,6 +163,9 @@ impl Listener {
     /// Charges a completed handshake to its source; `false` if it may not complete.
     #[inline]
     pub(super) fn charge_handshake(&mut self, cx: &Context<'_>, remote: IpAddr) -> bool {
+        if !self.watches_sources() {
+            return true;
+        }
         let finding =
             self.with_sources(|sources, limits| sources.on_handshake(limits, remote, cx.now));
         self.count_finding(finding);

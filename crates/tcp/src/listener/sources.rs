@@ -94,6 +94,12 @@ impl Sources {
         }
     }
 
+    /// Whether anything is kept or looked at.
+    #[inline]
+    pub(super) fn watches(&self) -> bool {
+        self.watches
+    }
+
     /// Octets of memory of the table.
     pub(super) fn memory(&self) -> usize {
         self.places.len() * (size_of::<[Source; WAYS]>() + size_of::<Bucket>())
