@@ -169,7 +169,11 @@ pub(crate) fn on_text(tcb: &mut Tcb, now: Instant, segment: &SegmentIn, len: u32
         return;
     };
     policy.scheduled = true;
-    policy.measure(len, options, pushes, mss);
+    let count = segment.joined.map_or(1, |joined| joined.count.max(1));
+    // Of those that were joined the last may be shorter; two of a length say all.
+    for _ in 0..count.min(2) {
+        policy.measure(len.div_ceil(count), options, pushes, mss);
+    }
     if !in_order {
         return;
     }

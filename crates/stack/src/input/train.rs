@@ -171,10 +171,11 @@ mod tests {
             self.stack.handle_batch(NOW, self.wire, packets);
         }
 
-        /// Octets that can be read, and segments that the connection has seen.
+        /// Octets that can be read, and segments that were handed to connections.
         fn received(&self) -> (usize, u64) {
             let connection = self.stack.connection(self.connection).unwrap();
-            (connection.receivable(), connection.info().segs_in)
+            let handed = self.stack.host().counters.segments_in;
+            (connection.receivable(), handed)
         }
     }
 

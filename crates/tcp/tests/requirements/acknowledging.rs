@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use handwave_tcp::trace::Verdict;
-use handwave_tcp::{Config, DropReason, Joined, SegmentOut};
+use handwave_tcp::{Config, DropReason, Joined, Profile, SegmentOut};
 
 use handwave_wire::{TcpOptions, Timestamps};
 
@@ -203,4 +203,31 @@ fn joined_segments_beyond_a_gap_have_a_duplicate_each() {
         last: segment.header.seq + 5 * 1460,
     });
     assert_eq!(bench.arrives(segment).len(), 3);
+}
+
+/// Segments that were joined say of the peer, and count, what they would alone.
+#[test]
+fn joined_segments_are_measured_and_counted_one_by_one() {
+    let alone_and_joined = [false, true].map(|joined| {
+        let mut bench = Bench::established(Profile::linux().connection);
+        let text = octets(8 * 200);
+        match joined {
+            false => {
+                for part in text.chunks(200) {
+                    bench.peer_sends(part);
+                }
+            }
+            true => {
+                let mut segment = bench.segment(ACK, &text);
+                let last = segment.header.seq + 7 * 200;
+                segment.joined = Some(Joined { count: 8, last });
+                bench.arrives(segment);
+            }
+        }
+        let info = bench.connection.info();
+        (info.rcv_mss, info.segs_in, info.data_segs_in)
+    });
+    let [alone, joined] = alone_and_joined;
+    assert_eq!(alone, (200, 9, 8));
+    assert_eq!(joined, alone);
 }

@@ -20,8 +20,12 @@ pub(crate) type Step = ControlFlow<Verdict>;
 
 /// Processes one segment.
 pub(crate) fn handle(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn) -> Verdict {
-    tcb.stats.segments_in += 1;
-    tcb.stats.data_segments_in += u64::from(!segment.payload.is_empty());
+    let count = segment.joined.map_or(1, |joined| u64::from(joined.count));
+    tcb.stats.segments_in += count;
+    tcb.stats.data_segments_in += match segment.payload.is_empty() {
+        true => 0,
+        false => count,
+    };
     match steps(tcb, cx, segment) {
         ControlFlow::Continue(()) => Verdict::Accepted,
         ControlFlow::Break(verdict) => verdict,
