@@ -83,8 +83,7 @@ pub fn complete_checksum(packet: &mut PacketBuf) {
     // The field holds the pseudo-header's sum and takes part like any other octets.
     let transport = &packet.head()[layout.ip_len..];
     let sum = packet.payload().sum(Sum::default().add_bytes(transport));
-    let field = layout.ip_len + layout.checksum_offset();
-    put_u16(packet.head_mut(), field, layout.finish(sum));
+    put_u16(packet.head_mut(), layout.checksum_at(), layout.finish(sum));
     packet.set_checksum(ChecksumMark::Unknown);
 }
 
@@ -149,6 +148,11 @@ impl Layout {
         } else {
             TCP_CHECKSUM_OFFSET
         }
+    }
+
+    /// The same, counted from the start of the packet.
+    fn checksum_at(&self) -> usize {
+        self.ip_len + self.checksum_offset()
     }
 
     /// The checksum that a sum comes to. Zero means "none" in UDP (RFC 768); its complement is the same number.
@@ -221,8 +225,8 @@ impl Split {
         }
         let text = self.rest.split_to(self.size);
         let len = text.len();
-        let sum = text.sum(Sum::default());
-        self.headers.complete(len, sum, self.rest.is_empty());
+        let numbered = self.headers.number(len, self.rest.is_empty());
+        self.headers.seal(numbered.append(text.sum(Sum::default())));
         let held = self.held.max(len);
         Some(PacketBuf::behind(
             &self.headers.octets,
@@ -239,11 +243,11 @@ impl Split {
             return None;
         }
         let start = frame.len();
-        frame.reserve(self.headers.len() + len);
-        // Those of the segment before keep the place.
+        frame.reserve(self.headers.layout.header_len + len);
+        let numbered = self.headers.number(len, left == len);
         frame.extend_from_slice(self.headers.as_slice());
         // Copied, then summed where it came from: that lies in the nearest cache now, while the copy is still on its way there.
-        let sum = if let Some(text) = self.rest.contiguous().get(..len) {
+        let text = if let Some(text) = self.rest.contiguous().get(..len) {
             copy::fill(text, frame);
             let sum = Sum::default().add_bytes(text);
             self.rest.advance(len);
@@ -253,8 +257,9 @@ impl Split {
             text.pieces().for_each(|piece| copy::fill(piece, frame));
             text.sum(Sum::default())
         };
-        let headers = self.headers.complete(len, sum, left == len);
-        frame[start..start + headers.len()].copy_from_slice(headers);
+        let layout = &self.headers.layout;
+        let checksum = layout.finish(numbered.append(text));
+        put_u16(frame, start + layout.checksum_at(), checksum);
         Some(frame.len() - start)
     }
 }
@@ -315,10 +320,6 @@ impl Headers {
         headers
     }
 
-    const fn len(&self) -> usize {
-        self.layout.header_len
-    }
-
     fn as_slice(&self) -> &[u8] {
         &self.octets[self.at..]
     }
@@ -348,7 +349,7 @@ impl Headers {
         } else {
             put_u16(header, ip_len + UDP_LENGTH_OFFSET, counted(transport_len));
         }
-        put_u16(header, ip_len + self.layout.checksum_offset(), 0);
+        put_u16(header, self.layout.checksum_at(), 0);
         let (source, destination) = addresses(header);
         let len = u32::try_from(transport_len).unwrap_or(u32::MAX);
         self.transport_sum = Sum::default()
@@ -356,9 +357,9 @@ impl Headers {
             .add_bytes(&header[ip_len..]);
     }
 
-    /// Completes and returns them for the next segment, with `text_len` octets that add up to `text`.
+    /// Makes them those of the next segment, with `text_len` octets, but for its checksum; returns what they add up to.
     #[inline]
-    fn complete(&mut self, text_len: usize, text: Sum, is_last: bool) -> &[u8] {
+    fn number(&mut self, text_len: usize, is_last: bool) -> Sum {
         if text_len != self.text_len {
             self.prepare(text_len);
         }
@@ -369,24 +370,30 @@ impl Headers {
             put_u16(ip, 4, identification);
             put_u16(ip, 10, self.ip_sum.add_u16(identification).finish());
         }
-        if self.layout.protocol == IpProtocol::TCP
-            && let Some(tcp) = transport.first_chunk_mut::<TCP_LEN_MIN>()
-        {
-            let mut extra = core::mem::take(&mut self.first_flags);
-            if is_last {
-                extra |= self.last_flags;
-            }
-            put_u16(tcp, TCP_FLAGS_OFFSET, self.flags | extra);
-            put_u32(tcp, TCP_SEQ_OFFSET, self.seq);
-            let sum = self.transport_sum.add_u16(extra).add_u32(self.seq);
-            put_u16(tcp, TCP_CHECKSUM_OFFSET, sum.append(text).finish());
-            let step = u32::try_from(text_len).unwrap_or(u32::MAX);
-            self.seq = self.seq.wrapping_add(step);
-        } else {
-            let checksum = self.layout.finish(self.transport_sum.append(text));
-            put_u16(transport, self.layout.checksum_offset(), checksum);
+        if self.layout.protocol != IpProtocol::TCP {
+            return self.transport_sum;
         }
-        self.as_slice()
+        let mut extra = core::mem::take(&mut self.first_flags);
+        if is_last {
+            extra |= self.last_flags;
+        }
+        put_u16(transport, TCP_FLAGS_OFFSET, self.flags | extra);
+        put_u32(transport, TCP_SEQ_OFFSET, self.seq);
+        let sum = self.transport_sum.add_u16(extra).add_u32(self.seq);
+        let step = u32::try_from(text_len).unwrap_or(u32::MAX);
+        self.seq = self.seq.wrapping_add(step);
+        sum
+    }
+
+    /// Writes the checksum that headers and text add up to.
+    #[inline]
+    fn seal(&mut self, sum: Sum) {
+        let checksum = self.layout.finish(sum);
+        put_u16(
+            &mut self.octets[self.at..],
+            self.layout.checksum_at(),
+            checksum,
+        );
     }
 }
 
