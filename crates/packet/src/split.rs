@@ -220,13 +220,19 @@ impl Split {
     }
 
     fn next(&mut self) -> Option<PacketBuf> {
-        if self.rest.is_empty() {
+        let left = self.rest.len();
+        let len = left.min(self.size);
+        if len == 0 {
             return None;
         }
-        let text = self.rest.split_to(self.size);
-        let len = text.len();
-        let numbered = self.headers.number(len, self.rest.is_empty());
-        self.headers.seal(numbered.append(text.sum(Sum::default())));
+        let numbered = self.headers.number(len, left == len);
+        let text = match self.rest.contiguous().get(..len) {
+            Some(text) => Sum::default().add_bytes(text),
+            None => self.rest.slice(0, len).sum(Sum::default()),
+        };
+        self.headers.seal(numbered.append(text));
+        // After the headers have been written and before they are copied: taking a slice waits for what has been written, anyway.
+        let text = self.rest.split_to(len);
         let held = self.held.max(len);
         Some(PacketBuf::behind(
             &self.headers.octets,
