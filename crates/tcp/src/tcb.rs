@@ -78,6 +78,8 @@ pub(crate) struct Rare {
     pub(crate) duplicate_block: Option<SackBlock>,
     /// What a router or the peer's host last said against a segment, until an acknowledgment says that all is well.
     pub(crate) soft_error: Option<IcmpKind>,
+    /// When a window that opened last had everything in flight sent again.
+    pub(crate) reopened: Option<Instant>,
     pub(crate) bytes_retransmitted: u64,
     pub(crate) retransmissions: u32,
     pub(crate) timeouts: u32,
@@ -89,6 +91,7 @@ impl Rare {
         rcv_up: None,
         duplicate_block: None,
         soft_error: None,
+        reopened: None,
         bytes_retransmitted: 0,
         retransmissions: 0,
         timeouts: 0,
@@ -516,6 +519,11 @@ impl Tcb {
             return crate::repair::resend_all(self, now);
         }
         self.scoreboard.begin_recovery();
+        self.count_first_flight_as_lost();
+    }
+
+    /// The same for what has not been sent again yet.
+    pub(crate) fn count_first_flight_as_lost(&mut self) {
         self.scoreboard.mark_lost_below(self.snd.nxt);
         if self.loss == LossState::Open {
             self.loss = LossState::Resending;

@@ -95,3 +95,26 @@ fn a_loss_among_what_is_sent_again_is_repaired() {
     assert!(bench.peer_acks(bench.first + 4 * 1460).is_empty());
     assert_eq!(bench.connection.info().unacked, 0);
 }
+
+/// A peer that shuts and opens its window with every acknowledgment does not have a flight for each: what left when it opened last has an RTO
+/// to arrive. Then it is sent again.
+#[test]
+fn a_window_that_flaps_brings_no_flood() {
+    let mut bench = selective();
+    bench.writes(&octets(8 * MSS));
+    let mut resent = 0;
+    for _ in 0..50 {
+        bench.peer_offers(0);
+        let sent = bench.peer_offers(60_000);
+        resent += text_of(&sent).len();
+        bench.now += Duration::from_millis(1);
+    }
+    assert_eq!(resent, 8 * MSS);
+    let rto = bench.connection.info().rto;
+    bench.now += rto;
+    bench.peer_offers(0);
+    assert_eq!(text_of(&bench.peer_offers(60_000)).len(), 8 * MSS);
+    // Without another word from the peer the timer does it.
+    let sent = bench.waits(2 * rto);
+    assert_eq!(sent[0].segment.header.seq, bench.first);
+}

@@ -265,7 +265,8 @@ fn is_duplicate(tcb: &Tcb, segment: &SegmentIn, before: &Before) -> bool {
         && tcb.snd.wnd == before.wnd
 }
 
-/// A window that opens again: what was sent into the shut one counts as lost and leaves at once.
+/// A window that opens again: what was sent into the shut one counts as lost and leaves at once. Where one has opened less than an RTO ago
+/// what left then may be on its way, and is the timer's: a peer does not get a flight for each window that it shuts.
 fn reopen(tcb: &mut Tcb, wnd_before: u32, now: Instant) {
     if wnd_before != 0 || tcb.snd.wnd == 0 {
         return;
@@ -277,8 +278,13 @@ fn reopen(tcb: &mut Tcb, wnd_before: u32, now: Instant) {
         repairs.probing_since = None;
     }
     if tcb.is_outstanding() && tcb.repairs.is_none() {
+        let rto = tcb.rto();
+        let last = tcb.rare_mut().reopened;
+        if last.is_some_and(|last| now < last + rto) {
+            return tcb.count_first_flight_as_lost();
+        }
+        tcb.rare_mut().reopened = Some(now);
         // Whatever was repaired before the window shut went into the shut window as well.
-        tcb.scoreboard.begin_recovery();
         tcb.count_flight_as_lost(now);
     }
 }
