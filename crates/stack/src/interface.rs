@@ -110,7 +110,8 @@ pub struct InterfaceConfig {
     /// Largest super-segment, in octets of text, that the device takes; 0 when it takes only single segments.
     pub super_segment_max: u32,
     /// Whether the device completes transport checksums of packets marked
-    /// [`Partial`](handwave_packet::ChecksumMark::Partial). Super-segments are always left to whoever cuts them.
+    /// [`Partial`](handwave_packet::ChecksumMark::Partial). Super-segments are always left to whoever cuts them, and packets with a few octets
+    /// of text never: their checksums are right as they leave.
     pub checksum_offload: bool,
 }
 

@@ -564,6 +564,36 @@ fn super_segments_are_cut_by_the_edge_and_arrive_whole() {
 }
 
 #[test]
+fn the_checksum_of_a_short_text_is_right_whatever_the_device_could_do() {
+    let offload = |v4, v6| InterfaceConfig {
+        checksum_offload: true,
+        ..ip_interface(v4, v6)
+    };
+    let mut pair = Pair::over(
+        (stack_config(), offload(CLIENT, CLIENT6)),
+        (stack_config(), offload(SERVER, SERVER6)),
+    );
+    for (to, port) in [(SERVER, 80), (SERVER6, 81)] {
+        let (ours, theirs) = pair.establish(to, port);
+        for (len, mark) in [(64, ChecksumMark::Unknown), (65, ChecksumMark::Partial)] {
+            let text = vec![0xA5; len];
+            let written = pair.client.stack.write(pair.now, ours, &text);
+            assert_eq!(written.unwrap(), len);
+            let [packet] = &pair.client.drain(pair.now)[..] else {
+                panic!("one segment")
+            };
+            assert_eq!(packet.checksum(), mark);
+            // Without the mark: the receiver has to compare.
+            pair.server.receive(pair.now, &packet.to_vec());
+            let arrived = pair.server.read_all(pair.now, theirs).unwrap();
+            assert_eq!(arrived == text, mark == ChecksumMark::Unknown);
+            pair.settle();
+        }
+    }
+    assert_eq!(pair.server.stack.counters().tcp_checksum_errors, 2);
+}
+
+#[test]
 fn a_reply_without_a_route_goes_back_where_the_segment_came_from() {
     let mut pair = server();
     let syn = craft::syn(addr("198.51.100.1"), addr(SERVER), 4_000);

@@ -13,6 +13,9 @@ use handwave_wire::ipv4::Ipv4Header;
 use handwave_wire::ipv6::Ipv6Header;
 use handwave_wire::{IpProtocol, Sum, TcpHeader};
 
+/// Octets of text that are summed here, whatever the device could do.
+const SUMMED_MAX: usize = 64;
+
 impl Stack {
     /// Makes `packet` the next one of a connection that is ready; `None` if there is none for a device.
     pub(super) fn connection_output(
@@ -180,7 +183,7 @@ impl Stack {
     fn packing<'a>(&self, hop: NextHop, tuple: &'a Tuple) -> Packing<'a> {
         Packing {
             tuple,
-            leaves_checksum: self.leaves_checksum(&hop),
+            leaves_from: self.leaves_checksum_from(&hop),
             flow_label: self.flow_label(tuple),
         }
     }
@@ -194,10 +197,16 @@ impl Stack {
         self.flow_key.hash_tuple(tuple) as u32 & 0x000f_ffff
     }
 
-    /// Whether the checksum is left to the device, or the packet never meets one.
-    fn leaves_checksum(&self, hop: &NextHop) -> bool {
+    /// Octets of text from which on the checksum is left to the device; of a packet that never meets one, always.
+    ///
+    /// Of less the sum is at hand with the headers, for less than a device takes to find out what it has to complete.
+    fn leaves_checksum_from(&self, hop: &NextHop) -> usize {
         let known = self.interfaces.get(hop.interface.index());
-        hop.is_local || known.is_some_and(|known| known.config.checksum_offload)
+        match known.is_some_and(|known| known.config.checksum_offload) {
+            _ if hop.is_local => 0,
+            true => SUMMED_MAX + 1,
+            false => usize::MAX,
+        }
     }
 }
 
@@ -205,7 +214,7 @@ impl Stack {
 #[derive(Clone, Copy)]
 struct Packing<'a> {
     tuple: &'a Tuple,
-    leaves_checksum: bool,
+    leaves_from: usize,
     flow_label: u32,
 }
 
@@ -275,7 +284,7 @@ impl Packing<'_> {
         let (ip, tcp) = packet.prepend(IP_LEN + tcp_len).split_at_mut(IP_LEN);
         emit(ip, segment_len);
         let sum = segment.header.emit_summed(tcp, pseudo);
-        if segment.segment_size.is_some() || self.leaves_checksum {
+        if segment.segment_size.is_some() || text_len >= self.leaves_from {
             TcpHeader::set_checksum(tcp, pseudo.folded());
             packet.set_segment_size(segment.segment_size);
             packet.set_checksum(ChecksumMark::Partial);
