@@ -76,42 +76,63 @@ fn label(calls: Calls) -> &'static str {
 }
 
 fn against_smoltcp(report: &mut Report, settings: &Settings, mtu: u16, calls: Calls) {
-    for &idle in &settings.idle {
-        if idle > PEER_IDLE_MAX {
-            continue;
-        }
-        let span = settings.span / 3;
-        let buffer = best_buffer(smoltcp_pair::NAME, |buffer| {
-            smoltcp_pair::Pair::new(mtu.into(), buffer as usize, idle).transfer(span, calls)
+    // Packets of 64 KiB are not joined.
+    let joined = (mtu <= ours::LEN_MAX).then_some((Crossing::Joined, "-joined"));
+    let ways = [(Crossing::Contiguous, ""), (Crossing::Slices, "-slices")];
+    let ways: Vec<_> = ways.into_iter().chain(joined).collect();
+    for &idle in settings.idle.iter().filter(|idle| **idle <= PEER_IDLE_MAX) {
+        let case = format!("mtu{mtu}-idle{idle}{}", label(calls));
+        beside_smoltcp(report, settings, (mtu, idle, calls), (&case, &ways));
+    }
+}
+
+/// Super-segments cross uncut, as they do where a device takes them, against smoltcp, which has none, on the same link.
+fn super_segments(report: &mut Report, settings: &Settings, calls: Calls) {
+    let case = format!("mtu1500-super-segments{}", label(calls));
+    let ways = [(Crossing::Whole, ""), (Crossing::WholeSlices, "-slices")];
+    beside_smoltcp(report, settings, (1500, 0, calls), (&case, &ways));
+}
+
+/// One case, by each of some ways across, which have names.
+fn beside_smoltcp(
+    report: &mut Report,
+    settings: &Settings,
+    (mtu, idle, calls): (u16, usize, Calls),
+    (case, ways): (&str, &[(Crossing, &'static str)]),
+) {
+    let span = settings.span / 3;
+    let buffer = best_buffer(smoltcp_pair::NAME, |buffer| {
+        smoltcp_pair::Pair::new(mtu.into(), buffer as usize, idle).transfer(span, calls)
+    });
+    let mut theirs = smoltcp_pair::Pair::new(mtu.into(), buffer as usize, idle);
+    let ours = |&(crossing, way): &(Crossing, &'static str)| {
+        let buffer = best_buffer("handwave", |buffer| {
+            ours::Pair::new(mtu, buffer, idle, crossing).transfer(span, calls)
         });
-        let mut theirs = smoltcp_pair::Pair::new(mtu.into(), buffer as usize, idle);
-        let ours = |crossing| {
-            let buffer = best_buffer("handwave", |buffer| {
-                ours::Pair::new(mtu, buffer, idle, crossing).transfer(span, calls)
-            });
-            ours::Pair::new(mtu, buffer, idle, crossing)
-        };
-        // Packets of 64 KiB are not joined.
-        let joined = (mtu <= ours::LEN_MAX).then_some((Crossing::Joined, "-joined"));
-        let ways = [(Crossing::Contiguous, ""), (Crossing::Slices, "-slices")];
-        let mut ways: Vec<_> = ways
-            .into_iter()
-            .chain(joined)
-            .map(|(crossing, label)| (ours(crossing), label, Vec::new()))
-            .collect();
-        let mut peer = Vec::new();
-        for _ in 0..settings.rounds {
-            for (pair, _, samples) in &mut ways {
-                samples.push(rate(pair.transfer(settings.span, calls)));
-            }
-            peer.push(rate(theirs.transfer(settings.span, calls)));
+        (
+            ours::Pair::new(mtu, buffer, idle, crossing),
+            way,
+            Vec::new(),
+        )
+    };
+    let mut ways: Vec<_> = ways.iter().map(ours).collect();
+    let mut peer = Vec::new();
+    for _ in 0..settings.rounds {
+        for (pair, _, samples) in &mut ways {
+            samples.push(rate(pair.transfer(settings.span, calls)));
         }
-        let peer = median(&mut peer);
-        for (_, way, samples) in &mut ways {
-            let case = format!("mtu{mtu}-idle{idle}{}{way}", label(calls));
-            let figures = (median(samples), peer, smoltcp_pair::NAME);
-            report.add("bulk", case, "Gbit/s", Better::More, figures);
-        }
+        peer.push(rate(theirs.transfer(settings.span, calls)));
+    }
+    let peer = median(&mut peer);
+    for (_, way, samples) in &mut ways {
+        let figures = (median(samples), peer, smoltcp_pair::NAME);
+        report.add(
+            "bulk",
+            format!("{case}{way}"),
+            "Gbit/s",
+            Better::More,
+            figures,
+        );
     }
 }
 
@@ -128,35 +149,6 @@ fn best_buffer(name: &str, transfer: impl Fn(u32) -> (u64, f64)) -> u32 {
     });
     let best = measured.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
     best.map_or(BUFFER, |best| best.0)
-}
-
-/// Super-segments cross uncut, as they do where a device takes them, against smoltcp, which has none, on the same link.
-fn super_segments(report: &mut Report, settings: &Settings, calls: Calls) {
-    let span = settings.span / 3;
-    let best = best_buffer(smoltcp_pair::NAME, |buffer| {
-        smoltcp_pair::Pair::new(1500, buffer as usize, 0).transfer(span, calls)
-    });
-    let mut theirs = smoltcp_pair::Pair::new(1500, best as usize, 0);
-    let ways = [(Crossing::Whole, ""), (Crossing::WholeSlices, "-slices")];
-    let mut ways = ways.map(|(crossing, label)| {
-        let best = best_buffer("handwave", |buffer| {
-            ours::Pair::new(1500, buffer, 0, crossing).transfer(span, calls)
-        });
-        (ours::Pair::new(1500, best, 0, crossing), label, Vec::new())
-    });
-    let mut peer = Vec::new();
-    for _ in 0..settings.rounds {
-        for (pair, _, samples) in &mut ways {
-            samples.push(rate(pair.transfer(settings.span, calls)));
-        }
-        peer.push(rate(theirs.transfer(settings.span, calls)));
-    }
-    let peer = median(&mut peer);
-    for (_, way, samples) in &mut ways {
-        let case = format!("mtu1500-super-segments{}{way}", label(calls));
-        let figures = (median(samples), peer, smoltcp_pair::NAME);
-        report.add("bulk", case, "Gbit/s", Better::More, figures);
-    }
 }
 
 /// Whether there is memory for so many idle connections, at both ends; says so if there is not.

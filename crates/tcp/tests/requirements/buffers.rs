@@ -91,9 +91,8 @@ fn the_send_buffer_follows_the_flight_of_a_writer_that_waits() {
     assert!(info.snd_buffer <= (2 * info.snd_cwnd).max(16 << 10));
 }
 
-#[test]
-fn the_send_buffer_holds_twice_what_the_peer_takes_and_no_more() {
-    // Without scaling, so that no window exceeds what the field can say.
+/// A writer that waits for a peer without scaling, so that no window exceeds what the field can say.
+fn unscaled() -> Bench {
     let options = TcpOptions {
         mss: Some(1460),
         ..TcpOptions::default()
@@ -101,6 +100,12 @@ fn the_send_buffer_holds_twice_what_the_peer_takes_and_no_more() {
     let mut bench = Bench::established_with(growing(), options);
     bench.peer_offers(u16::MAX);
     fill_and_ack(&mut bench, 20);
+    bench
+}
+
+#[test]
+fn the_send_buffer_holds_twice_what_the_peer_takes_and_no_more() {
+    let bench = unscaled();
     let info = bench.connection.info();
     let window = u32::from(u16::MAX);
     assert!(info.snd_cwnd > window, "{info:?}");
@@ -111,13 +116,7 @@ fn the_send_buffer_holds_twice_what_the_peer_takes_and_no_more() {
 /// Octets that wait are memory, and out of the caches when their turn comes.
 #[test]
 fn the_send_buffer_shrinks_by_rounds_when_flights_are_short_again_but_not_below_what_it_holds() {
-    let options = TcpOptions {
-        mss: Some(1460),
-        ..TcpOptions::default()
-    };
-    let mut bench = Bench::established_with(growing(), options);
-    bench.peer_offers(u16::MAX);
-    fill_and_ack(&mut bench, 20);
+    let mut bench = unscaled();
     let long = bench.connection.info().snd_buffer;
     bench.peer_offers(20_000);
     let mut last = long;
