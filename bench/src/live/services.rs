@@ -34,7 +34,7 @@ async fn chargen(mut stream: impl AsyncWrite + Unpin) -> io::Result<()> {
 }
 
 async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
-    let mut buffer = [0; 4_096];
+    let mut buffer = vec![0; 4_096];
     loop {
         match stream.read(&mut buffer).await? {
             0 => return Ok(()),

@@ -21,7 +21,7 @@ fn a_small_swarm_passes() {
 }
 
 /// Seeds beyond those of a small swarm that once failed, and what they showed.
-const MENDED: [(u64, &str); 15] = [
+const MENDED: [(u64, &str); 16] = [
     (
         5_469,
         "old segments after a reset, in a connection without timestamps",
@@ -43,6 +43,10 @@ const MENDED: [(u64, &str); 15] = [
     ),
     (38_065, "a cookie, then a record, and text"),
     (51_901, "an opener refused by a peer that it has reset"),
+    (
+        67_313,
+        "a half-open connection forgotten behind its last SYN+ACK",
+    ),
 ];
 
 #[test]

@@ -184,7 +184,7 @@ impl Listener {
                 self.syn_queue
                     .want_syn_ack_sparingly(tuple, cx.now, interval);
             } else {
-                self.syn_queue.want_syn_ack(tuple);
+                self.syn_queue.want_syn_ack(tuple, cx.now);
             }
             Verdict::Accepted
         } else {

@@ -278,9 +278,19 @@ impl SynQueue {
         }
     }
 
-    /// Queues the SYN+ACK, once.
-    pub(super) fn want_syn_ack(&mut self, tuple: &Tuple) {
-        self.want(tuple, flag::SYN_ACK);
+    /// Queues the SYN+ACK for a SYN that came again, once. A record that is about to be forgotten stays for as long as after its last
+    /// SYN+ACK, so that the answer to this one finds it; whom that would serve as an attacker could send the SYN a moment later.
+    pub(super) fn want_syn_ack(&mut self, tuple: &Tuple, now: Instant) {
+        let rules = self.rules;
+        dispatch!(self, tuple, |table, key| {
+            if let Some(slot) = table.find(&key) {
+                let sent = table.at(slot).sent;
+                if sent > rules.retries {
+                    table.restart_timer(slot, now + rules.wait(sent - 1));
+                }
+                want(table, slot, flag::SYN_ACK);
+            }
+        });
     }
 
     /// The same as Linux answers a SYN that came again: once in an `interval`, and the timer starts over.
@@ -456,8 +466,7 @@ impl Rules {
         if record.sent > 0 {
             record.set(flag::RESENT);
         }
-        // A SYN+ACK that a repeated SYN asked for leaves the timer as it is: the peer's insistence neither prolongs nor
-        // shortens the life of the record.
+        // A SYN+ACK that a repeated SYN asked for leaves the timer as it is: the peer's insistence brings no more of them.
         if record.take(flag::RETRY) {
             record.set_due(now + self.wait(record.sent));
             record.sent += 1;
