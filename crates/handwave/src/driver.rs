@@ -7,8 +7,8 @@
 //! back meanwhile make room before more is sent.
 //!
 //! What arrived is news for tasks that are likely to answer. They run before anything is sent: the driver goes to the end of the
-//! runtime's queue once, twice where connections are to be accepted, which as a rule spawns those who answer, and an answer leaves with the acknowledgment, the window that reading has opened, and one look at the
-//! device, as if the task had been called by the driver.
+//! runtime's queue once, twice where connections are to be accepted, which as a rule spawns those who answer. An answer leaves with
+//! the acknowledgment, the window that reading has opened, and one look at the device, as if the task had been called by the driver.
 //!
 //! Between turns it rests until the device is ready, the stack's deadline passes, or a call of the application wakes it. While
 //! experience says that packets will come before that could have paid (`polling.rs`), it asks the device again instead, each time at the end of

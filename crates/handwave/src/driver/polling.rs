@@ -9,8 +9,9 @@
 //! - Anything that took longer is a *miss*. Where somebody asked, it was in vain.
 //!
 //! A hit saves a sleep, and a miss costs as much as [`PRICE`] sleeps do, so a miss takes away what that many hits have brought.
-//! While there is credit, the driver asks. So a conversation soon runs without a sleep, the end of one costs a few vain spans at
-//! most, and traffic with pauses in it costs no more processor than it saves.
+//! While there is credit, the driver asks. So a conversation soon runs without a sleep, and the end of one costs a few vain spans at
+//! most. What it can cost is bounded by one processor: packets that always come just within [`SPAN`], twenty thousand a second, are all hits, and
+//! keep it busy between them. Who must not let a peer do that switches it off.
 //!
 //! Packets may come soon, and still not soon enough to be found by asking: they take their time, or whoever sends them waits for the very processor
 //! on which the driver asks. Each time that asking is given up before it has paid, twice as many hits are needed to try again.
