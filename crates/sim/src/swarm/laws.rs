@@ -329,7 +329,15 @@ impl Flow {
         if let Some(last) = self.last_ack
             && header.ack.before(last)
         {
-            return Err("an acknowledgment that goes back");
+            // Of who is over nothing is left, and a cookie that comes again begins once more where that began.
+            let over = self
+                .fin
+                .zip(peer.last_ack)
+                .is_some_and(|(fin, ack)| ack.after(fin));
+            return match over {
+                true => Ok(()),
+                false => Err("an acknowledgment that goes back"),
+            };
         }
         self.last_ack = Some(header.ack);
         let (window, unit) = self.window(peer, header);
