@@ -31,7 +31,8 @@ use crate::recovery::{RttConfig, RttVariation};
     reason = "independent switches, each named after what it switches"
 )]
 pub struct Config {
-    /// Most octets the application may have unacknowledged or unsent. It grows to twice the congestion window.
+    /// Most octets the application may have unacknowledged or unsent. It follows twice what is in flight: up at once, down by
+    /// round trips.
     pub send_buffer: BufferSize,
     /// Most octets held for the application to read; the window offered never exceeds it. It grows to what the application reads
     /// in two round trips (dynamic right-sizing).

@@ -1,5 +1,5 @@
 //! How buffers find their size: the receive buffer follows what the application reads in a round trip (dynamic right-sizing), the
-//! send buffer follows the congestion window, and both follow how scarce memory is.
+//! send buffer follows what is in flight, and both follow how scarce memory is.
 
 mod linux;
 

@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-/// Octets a buffer may hold at first and at most. Where the two differ, the buffer grows while it is what limits the connection.
+/// Octets a buffer may hold at first and at most. Where the two differ, the buffer grows while it is what limits the connection,
+/// and a send buffer shrinks again where flights have become shorter.
 ///
 /// Nothing is set aside: a buffer costs what is in it.
 ///
