@@ -528,17 +528,21 @@ fn a_removed_address_is_nobodys() {
     );
 }
 
+/// Two hosts, whose interfaces can do what `able` says.
+fn pair_over(able: impl Fn(InterfaceConfig) -> InterfaceConfig) -> Pair {
+    Pair::over(
+        (stack_config(), able(ip_interface(CLIENT, CLIENT6))),
+        (stack_config(), able(ip_interface(SERVER, SERVER6))),
+    )
+}
+
 #[test]
 fn super_segments_are_cut_by_the_edge_and_arrive_whole() {
-    let offload = |v4, v6| InterfaceConfig {
+    let mut pair = pair_over(|interface| InterfaceConfig {
         super_segment_max: 60_000,
         checksum_offload: true,
-        ..ip_interface(v4, v6)
-    };
-    let mut pair = Pair::over(
-        (stack_config(), offload(CLIENT, CLIENT6)),
-        (stack_config(), offload(SERVER, SERVER6)),
-    );
+        ..interface
+    });
     for (to, port) in [(SERVER, 80), (SERVER6, 81)] {
         let (ours, theirs) = pair.establish(to, port);
         let text: Vec<u8> = (0..100_000u32).map(|n| n.to_le_bytes()[0]).collect();
@@ -565,14 +569,10 @@ fn super_segments_are_cut_by_the_edge_and_arrive_whole() {
 
 #[test]
 fn the_checksum_of_a_short_text_is_right_whatever_the_device_could_do() {
-    let offload = |v4, v6| InterfaceConfig {
+    let mut pair = pair_over(|interface| InterfaceConfig {
         checksum_offload: true,
-        ..ip_interface(v4, v6)
-    };
-    let mut pair = Pair::over(
-        (stack_config(), offload(CLIENT, CLIENT6)),
-        (stack_config(), offload(SERVER, SERVER6)),
-    );
+        ..interface
+    });
     for (to, port) in [(SERVER, 80), (SERVER6, 81)] {
         let (ours, theirs) = pair.establish(to, port);
         for (len, mark) in [(64, ChecksumMark::Unknown), (65, ChecksumMark::Partial)] {

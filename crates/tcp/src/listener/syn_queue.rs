@@ -284,9 +284,8 @@ impl SynQueue {
         let rules = self.rules;
         dispatch!(self, tuple, |table, key| {
             if let Some(slot) = table.find(&key) {
-                let sent = table.at(slot).sent;
-                if sent > rules.retries {
-                    table.restart_timer(slot, now + rules.wait(sent - 1));
+                if table.at(slot).sent > rules.retries {
+                    rules.begin_wait_again(table, slot, now);
                 }
                 want(table, slot, flag::SYN_ACK);
             }
@@ -305,8 +304,7 @@ impl SynQueue {
             if let Some(slot) = table.find(&key)
                 && table.at_mut(slot).may_repeat(now, interval)
             {
-                let timeouts = table.at(slot).sent.saturating_sub(1);
-                table.restart_timer(slot, now + rules.wait(timeouts));
+                rules.begin_wait_again(table, slot, now);
                 want(table, slot, flag::SYN_ACK);
             }
         });
@@ -400,6 +398,12 @@ impl Rules {
             0 => self.timeout,
             _ => self.timeout.saturating_mul(1 << level.min(16)),
         }
+    }
+
+    /// The wait for an answer to the last SYN+ACK begins anew, if a record is waiting.
+    fn begin_wait_again<K: Key>(&self, table: &mut Table<K>, slot: u32, now: Instant) {
+        let level = table.at(slot).sent.saturating_sub(1);
+        table.restart_timer(slot, now + self.wait(level));
     }
 
     fn unpack<K>(&self, record: &Record<K>) -> HalfOpen {
