@@ -443,7 +443,8 @@ pub(crate) fn follow_flight(tcb: &mut Tcb, cx: &mut Context<'_>, flight: u32, ac
         let in_a_round = u64::from((buffer - wanted) / SHRINK_ROUNDS);
         let now = in_a_round * u64::from(acked) / u64::from(flight.max(acked).max(1));
         let shrunk = buffer - u32::try_from(now).unwrap_or(0);
-        tcb.snd.buffer = shrunk.max(octets(tcb.send.len()));
+        // Records may hold more text than the buffer: what it limits there is memory.
+        tcb.snd.buffer = shrunk.max(octets(tcb.send.len())).min(buffer);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use handwave_tcp::{BufferSize, Config, MemoryRoom, Pressure};
+use handwave_tcp::{BufferSize, Config, MemoryRoom, Pressure, Segmentation};
 use handwave_wire::TcpOptions;
 
 use crate::harness::{Bench, octets, plain};
@@ -135,6 +135,23 @@ fn the_send_buffer_shrinks_by_rounds_when_flights_are_short_again_but_not_below_
     bench.peer_offers(u16::MAX);
     fill_and_ack(&mut bench, 4);
     assert!(bench.connection.info().snd_buffer >= long);
+}
+
+/// A record may be longer than there is room for; the buffer is not made to fit it.
+#[test]
+fn a_record_beyond_the_send_buffer_does_not_lengthen_it() {
+    let size = BufferSize::growing(4_096, 5_000);
+    let mut bench = scaled(Config {
+        segmentation: Segmentation::Records,
+        send_buffer: size,
+        ..growing()
+    });
+    bench.peer_offers(60_000);
+    for _ in 0..10 {
+        fill_and_ack(&mut bench, 1);
+        let info = bench.connection.info();
+        assert!(info.snd_buffer <= size.limit(), "{info:?}");
+    }
 }
 
 /// Soft pressure leaves what was offered where it is, offers a few segments more, and lets the buffer shrink to what is in use; hard
