@@ -174,7 +174,11 @@ fn add(
         let Some((_, ours)) = figures.iter().find(|(name, _)| *name == own) else {
             continue;
         };
-        for (name, figure) in figures.iter().filter(|(name, _)| !is_ours(name)) {
+        // Who got nothing done in a short turn has no figure to stand beside.
+        let peers = figures
+            .iter()
+            .filter(|(name, figure)| !is_ours(name) && *figure > 0.0);
+        for (name, figure) in peers {
             let case = format!("{case}{suffix}");
             report.add(bench, case, unit, better, (*ours, *figure, name));
         }
