@@ -348,16 +348,12 @@ fn default_routes(is_ip: bool, gateways: &[IpAddr]) -> Vec<(IpAddr, Option<IpAdd
 }
 
 fn fresh_secrets() -> io::Result<Secrets> {
-    let mut keys = [[0; 16]; 3];
+    let mut keys = [[0; 16]; 2];
     for key in &mut keys {
         getrandom::fill(key).map_err(io::Error::other)?;
     }
-    let [isn_key, timestamp_key, table_key] = keys;
-    Ok(Secrets {
-        isn_key,
-        timestamp_key,
-        table_key,
-    })
+    let [isn_key, table_key] = keys;
+    Ok(Secrets { isn_key, table_key })
 }
 
 /// Where listeners without a port of their own begin to look, in the range of dynamic ports (RFC 6335 6).

@@ -102,16 +102,12 @@ impl Flags {
 }
 
 fn fresh_secrets() -> Result<Secrets, String> {
-    let mut keys = [[0; 16]; 3];
+    let mut keys = [[0; 16]; 2];
     for key in &mut keys {
         getrandom::fill(key).map_err(|error| format!("no entropy to be had: {error}"))?;
     }
-    let [isn_key, timestamp_key, table_key] = keys;
-    Ok(Secrets {
-        isn_key,
-        timestamp_key,
-        table_key,
-    })
+    let [isn_key, table_key] = keys;
+    Ok(Secrets { isn_key, table_key })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use core::fmt;
 
 use crate::buffer::BufferPool;
 use crate::error::DropReason;
+use crate::isn::TupleSecret;
 use crate::listener::{CookieKeys, DescribedCounter};
 use crate::siphash::{Rest, SipKey};
 use crate::time::Instant;
@@ -30,10 +31,8 @@ impl<'a> Context<'a> {
 /// Secrets that make sequence numbers and timestamps unguessable; configuration, never drawn here.
 #[derive(Clone)]
 pub struct Secrets {
-    /// Key of the initial sequence numbers (RFC 6528).
+    /// Key of the initial sequence numbers (RFC 6528) and of the timestamp offsets (RFC 7323 5.4), which are halves of one hash.
     pub isn_key: [u8; 16],
-    /// Key of the timestamp offsets (RFC 7323 5.4).
-    pub timestamp_key: [u8; 16],
     /// Key of hash tables and of everything else that an outsider must not predict.
     pub table_key: [u8; 16],
 }
@@ -53,7 +52,6 @@ impl Secrets {
         };
         Self {
             isn_key: key(1),
-            timestamp_key: key(2),
             table_key: key(3),
         }
     }
@@ -171,14 +169,15 @@ impl Host {
         }
     }
 
-    /// Initial sequence number for `tuple` at `now` (RFC 6528, RFC 9293 3.4.1 [MUST-8] [MUST-9] [SHLD-1]).
-    pub(crate) fn isn(&self, tuple: &Tuple, now: Instant) -> handwave_wire::SeqNum {
-        crate::isn::initial_sequence_number(&self.secrets.isn_key, tuple, now)
+    /// What initial sequence numbers (RFC 6528, RFC 9293 3.4.1 [MUST-8] [MUST-9] [SHLD-1]) and timestamps on `tuple` begin with.
+    #[inline]
+    pub(crate) fn secret_of(&self, tuple: &Tuple) -> TupleSecret {
+        TupleSecret::of(&self.secrets.isn_key, tuple)
     }
 
     /// What is added to the millisecond clock for TSval on `tuple` (RFC 7323 5.4) [RFC7323-29].
     pub(crate) fn timestamp_offset(&self, tuple: &Tuple) -> u32 {
-        crate::isn::timestamp_offset(&self.secrets.timestamp_key, tuple)
+        self.secret_of(tuple).timestamp_offset
     }
 }
 

@@ -6,19 +6,32 @@ use crate::siphash::SipKey;
 use crate::time::Instant;
 use crate::tuple::Tuple;
 
-/// ISN = M + F(tuple, key): a 4 µs clock plus a keyed hash of the connection (RFC 6528 3).
-///
-/// For one tuple the numbers rise with time, so that a new incarnation starts above the old one; between tuples they are
-/// unrelated to anyone without the key.
-pub(crate) fn initial_sequence_number(key: &[u8; 16], tuple: &Tuple, now: Instant) -> SeqNum {
-    SeqNum::new(low_half(SipKey::new(key).tuple24(tuple))) + low_half(now.as_micros() / 4)
+/// F(tuple, key): the two halves of one keyed hash of a connection's four numbers, neither of which says anything about the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TupleSecret {
+    sequence: u32,
+    /// What is added to the millisecond clock to give TSval on this tuple.
+    pub(crate) timestamp_offset: u32,
 }
 
-/// What is added to the millisecond clock to give TSval on this tuple.
-///
-/// Who guesses it reads a clock, and can forge nothing without the sequence numbers: fewer rounds than those get are enough.
-pub(crate) fn timestamp_offset(key: &[u8; 16], tuple: &Tuple) -> u32 {
-    low_half(SipKey::new(key).tuple(tuple))
+impl TupleSecret {
+    #[inline]
+    pub(crate) fn of(key: &[u8; 16], tuple: &Tuple) -> Self {
+        let hash = SipKey::new(key).tuple24(tuple);
+        Self {
+            sequence: low_half(hash),
+            timestamp_offset: low_half(hash >> 32),
+        }
+    }
+
+    /// ISN = M + F(tuple, key): a 4 µs clock plus a keyed hash of the connection (RFC 6528 3).
+    ///
+    /// For one tuple the numbers rise with time, so that a new incarnation starts above the old one; between tuples they are
+    /// unrelated to anyone without the key.
+    #[inline]
+    pub(crate) fn isn(self, now: Instant) -> SeqNum {
+        SeqNum::new(self.sequence) + low_half(now.as_micros() / 4)
+    }
 }
 
 #[expect(
@@ -45,21 +58,22 @@ mod tests {
     #[test]
     fn the_clock_ticks_every_four_microseconds() {
         // [MUST-8]
-        let at = |now| initial_sequence_number(&[7; 16], &tuple(1024), now);
+        let secret = TupleSecret::of(&[7; 16], &tuple(1024));
         let start = Instant::from_secs(9);
-        assert_eq!(at(start + Duration::from_micros(4)), at(start) + 1);
-        assert_eq!(at(start + Duration::from_secs(1)), at(start) + 250_000);
+        let first = secret.isn(start);
+        assert_eq!(secret.isn(start + Duration::from_micros(4)), first + 1);
+        assert_eq!(secret.isn(start + Duration::from_secs(1)), first + 250_000);
     }
 
     #[test]
     fn tuples_and_keys_are_unrelated() {
         // [MUST-9] [SHLD-1]
-        let at = |key: u8, port| initial_sequence_number(&[key; 16], &tuple(port), Instant::ZERO);
-        assert_ne!(at(1, 1024), at(1, 1025));
-        assert_ne!(at(1, 1024), at(2, 1024));
-        assert_ne!(
-            timestamp_offset(&[1; 16], &tuple(1)),
-            timestamp_offset(&[1; 16], &tuple(2))
-        );
+        let of = |key: u8, port| TupleSecret::of(&[key; 16], &tuple(port));
+        let isn = |secret: TupleSecret| secret.isn(Instant::ZERO);
+        assert_ne!(isn(of(1, 1024)), isn(of(1, 1025)));
+        assert_ne!(isn(of(1, 1024)), isn(of(2, 1024)));
+        let offset = |secret: TupleSecret| secret.timestamp_offset;
+        assert_ne!(offset(of(1, 1)), offset(of(1, 2)));
+        assert_ne!(offset(of(1, 1)), offset(of(2, 1)));
     }
 }

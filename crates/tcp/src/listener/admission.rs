@@ -131,13 +131,15 @@ impl Listener {
         segment: &SegmentIn,
         iss_floor: Option<SeqNum>,
     ) -> ListenVerdict {
-        let mut iss = cx.host.isn(&tuple, cx.now);
+        let secret = cx.host.secret_of(&tuple);
+        let mut iss = secret.isn(cx.now);
         if let Some(floor) = iss_floor.filter(|&floor| iss.before(floor)) {
             iss = floor;
         }
         let mut record = HalfOpen::new(&self.config, cx.now, &tuple, path, &segment.header, iss);
         record.counted = self.charge_record(cx, tuple.remote.addr);
-        self.syn_queue.insert(&tuple, &record);
+        self.syn_queue
+            .insert(&tuple, &record, secret.timestamp_offset);
         let change = (Phase::Listen, Phase::SynReceived);
         self.trace_arrival(cx, &tuple, segment, change, Verdict::Accepted);
         ListenVerdict::Queued

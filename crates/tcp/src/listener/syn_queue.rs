@@ -41,6 +41,8 @@ pub(super) struct HalfOpen {
     pub(super) due: Instant,
     /// Counted against the budget of its source.
     pub(super) counted: bool,
+    /// The timestamp offset of its tuple, where that is at hand.
+    pub(super) offset: Option<u32>,
     /// Where it lies, if it is in the queue.
     place: Option<Place>,
 }
@@ -77,6 +79,7 @@ impl HalfOpen {
             resent: false,
             due: now,
             counted: false,
+            offset: None,
             place: None,
         }
     }
@@ -94,7 +97,7 @@ impl HalfOpen {
     /// The timestamps of this handshake.
     pub(super) fn clock(&self, host: &Host, tuple: &Tuple, now: Instant) -> TimestampClock {
         TimestampClock {
-            offset: host.timestamp_offset(tuple),
+            offset: self.offset.unwrap_or_else(|| host.timestamp_offset(tuple)),
             recent: self.ts_recent,
             recent_at: now,
         }
@@ -255,10 +258,12 @@ impl SynQueue {
         record.due.saturating_sub(waits)
     }
 
-    /// Adds a record whose SYN+ACK leaves with the next poll.
-    pub(super) fn insert(&mut self, tuple: &Tuple, record: &HalfOpen) {
+    /// Adds a record whose SYN+ACK leaves with the next poll; `offset` is the timestamp offset of the tuple.
+    pub(super) fn insert(&mut self, tuple: &Tuple, record: &HalfOpen, offset: u32) {
         dispatch!(self, tuple, |table, key| {
-            let slot = table.insert(record.pack(key));
+            let mut record = record.pack(key);
+            record.set_first_offset(offset);
+            let slot = table.insert(record);
             want(table, slot, flag::SYN_ACK);
         });
     }
@@ -433,6 +438,7 @@ impl Rules {
             resent: record.has(flag::RESENT),
             due: record.due(),
             counted: record.has(flag::COUNTED),
+            offset: None,
             place: None,
         }
     }
@@ -466,6 +472,7 @@ impl Rules {
                 Wanted::Acknowledgment,
             ));
         }
+        let offset = record.first_offset();
         let asks_too = record.has(flag::ACK);
         if record.sent > 0 {
             record.set(flag::RESENT);
@@ -480,7 +487,11 @@ impl Rules {
             table.push_ready(slot);
         }
         let record = table.at(slot);
-        Some((record.key.tuple(), self.unpack(record), Wanted::SynAck))
+        let unpacked = HalfOpen {
+            offset,
+            ..self.unpack(record)
+        };
+        Some((record.key.tuple(), unpacked, Wanted::SynAck))
     }
 
     fn expire<K: Key>(&self, table: &mut Table<K>, now: Instant) -> Option<(Tuple, HalfOpen)> {

@@ -70,13 +70,14 @@ pub(crate) enum Outcome {
 impl SynSent {
     #[inline]
     pub(crate) fn new(cx: &mut Context<'_>, config: Arc<Config>, tuple: Tuple, path: Path) -> Self {
+        let secret = cx.host.secret_of(&tuple);
         let clock = TimestampClock {
-            offset: cx.host.timestamp_offset(&tuple),
+            offset: secret.timestamp_offset,
             recent: 0,
             recent_at: cx.now,
         };
         Self {
-            iss: cx.host.isn(&tuple, cx.now),
+            iss: secret.isn(cx.now),
             config,
             tuple,
             path,

@@ -5,6 +5,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::isn::TupleSecret;
 use crate::options::TimestampClock;
 use crate::tuple::Endpoint;
 
@@ -371,7 +372,8 @@ fn cookies_show_no_structure() {
 #[test]
 fn initial_sequence_numbers_of_many_tuples_show_no_structure() {
     // RFC 6528: one tuple's numbers follow the clock, so that incarnations do not overlap; tuples tell nothing of each other.
-    let isn = |tuple: &Tuple, now| crate::isn::initial_sequence_number(&[3; 16], tuple, now).raw();
+    let secret = |tuple: &Tuple| TupleSecret::of(&[3; 16], tuple);
+    let isn = |tuple: &Tuple, now| secret(tuple).isn(now).raw();
     let many: Vec<u32> = (0..SAMPLE).map(|n| isn(&neighbour(n), at(7))).collect();
     assert_no_structure("neighbouring tuples", &many, 0..32);
     assert_unpredictable("neighbouring tuples", &many, 32);
@@ -387,6 +389,20 @@ fn initial_sequence_numbers_of_many_tuples_show_no_structure() {
         .windows(2)
         .all(|pair| pair[1].wrapping_sub(pair[0]) == 1);
     assert!(ticks, "one tuple's numbers rise with the clock");
+}
+
+#[test]
+fn timestamp_offsets_of_many_tuples_show_no_structure_nor_the_other_half_of_their_hash() {
+    let secret = |n: u32| TupleSecret::of(&[3; 16], &neighbour(n));
+    let offsets: Vec<u32> = (0..SAMPLE).map(|n| secret(n).timestamp_offset).collect();
+    assert_no_structure("offsets", &offsets, 0..32);
+    assert_unpredictable("offsets", &offsets, 32);
+    let isn = |n: u32| secret(n).isn(Instant::ZERO).raw();
+    let together: Vec<u32> = (0..SAMPLE)
+        .map(|n| isn(n) ^ secret(n).timestamp_offset)
+        .collect();
+    assert_no_structure("ISN and offset", &together, 0..32);
+    assert_unpredictable("ISN and offset", &together, 32);
 }
 
 /// Tuples that differ as little as tuples can.

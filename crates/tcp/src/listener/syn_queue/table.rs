@@ -134,6 +134,7 @@ pub(super) struct Record<K> {
     pub(super) ts_recent: u32,
     /// When the SYN arrived, before the first SYN+ACK; afterwards when the next one is due.
     due: [u32; 2],
+    /// The record before this one in its timer queue; before the first SYN+ACK, when it is in none, the timestamp offset of the tuple.
     prev: u32,
     next: u32,
     /// The next of the records to send, or of the free ones.
@@ -160,6 +161,16 @@ impl<K> Record<K> {
     pub(super) fn set_due(&mut self, due: Instant) {
         let nanos = due.as_nanos();
         self.due = [(nanos >> 32) as u32, nanos as u32];
+    }
+
+    /// Lays down the timestamp offset of the tuple, which the first SYN+ACK takes up: so it is not hashed again for that.
+    pub(super) const fn set_first_offset(&mut self, offset: u32) {
+        self.prev = offset;
+    }
+
+    /// What was laid down, until the first SYN+ACK leaves.
+    pub(super) fn first_offset(&self) -> Option<u32> {
+        (self.sent == 0).then_some(self.prev)
     }
 
     /// Whether a repeated SYN may be answered: the last one that was is `interval` ago.
