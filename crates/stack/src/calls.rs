@@ -63,9 +63,8 @@ impl Stack {
         let path = self.path_to(remote.addr, &hop);
         let mut cx = Context::new(now, &mut self.host);
         let connection = Connection::connect(&mut cx, config, tuple, path);
-        let id = self.insert_connection(connection, hop);
-        let generation = self.paths_generation;
-        self.connections.set_path_known(id, generation, path.mtu);
+        let id = self.insert_connection(connection, (hop, path.mtu), None);
+        self.connections.begin(id.slot);
         Ok(id)
     }
 

@@ -174,15 +174,15 @@ impl Connections {
         self.ready.front()
     }
 
-    /// Takes a connection that was touched and has nothing to send off the ready list at once, before its turn: it rests until its
-    /// timer or the next input.
-    pub(crate) fn let_rest(&mut self, slot: u32) {
-        self.ready.remove(slot);
-        if let Some(deadline) = self
-            .slots
-            .at(slot)
-            .and_then(|entry| entry.connection.poll_timeout())
-        {
+    /// Gives a connection that was just opened, and has nothing to say yet, its turn to send.
+    pub(crate) fn begin(&mut self, slot: u32) {
+        self.ready.push(slot);
+    }
+
+    /// Lets a connection that is new and has nothing to send rest until its timer or the next input: it needs no turn.
+    pub(crate) fn begin_at_rest(&mut self, slot: u32) {
+        let entry = self.take_stock(slot);
+        if let Some(deadline) = entry.and_then(|entry| entry.connection.poll_timeout()) {
             self.timers.arm(slot, deadline);
         }
     }
@@ -198,13 +198,6 @@ impl Connections {
         let generation = self.slots.generation(slot)?;
         let events = core::mem::take(&mut self.slots.at_mut(slot)?.events);
         Some(((slot, generation).into(), events))
-    }
-
-    /// Says that a connection was begun with what is known of its path: it need not look before it first sends.
-    pub(crate) fn set_path_known(&mut self, id: ConnectionId, generation: u32, mtu: u16) {
-        if let Some(entry) = self.slots.at_mut(id.slot) {
-            (entry.paths_generation, entry.mtu) = (generation, mtu);
-        }
     }
 
     /// Says which listener counts a connection until it ends.
@@ -259,19 +252,25 @@ impl Connections {
 }
 
 impl Slot {
-    pub(crate) fn new(connection: Box<Connection>, hop: NextHop, paths_generation: u32) -> Self {
+    /// A connection that owns its tuple and was told `mtu` of its path when `paths_generation` was current; `opened_by` counts it.
+    pub(crate) fn new(
+        connection: Box<Connection>,
+        hop: NextHop,
+        (paths_generation, mtu): (u32, u16),
+        opened_by: Option<ListenerId>,
+    ) -> Self {
         Self {
             connection,
             hop,
             paths_generation,
-            mtu: 0,
+            mtu,
             doubts_hop: false,
             events: Events::NONE,
             released: false,
             owns_tuple: true,
             unproven: false,
             held: 0,
-            opened_by: (0, 0),
+            opened_by: opened_by.map_or((0, 0), |id| (id.slot, id.generation)),
         }
     }
 
@@ -299,19 +298,18 @@ impl Slot {
 }
 
 impl Stack {
-    /// Takes a connection in; the caller has seen to it that there is room and nobody owns its tuple.
-    ///
-    /// It looks at its path before it first sends, unless [`set_path_known`](Connections::set_path_known) says that it knows.
+    /// Takes a connection in that was begun with `mtu` as its path's; the caller has seen to it that there is room and nobody owns its
+    /// tuple, and gives it its turn, or lets it rest. `opened_by` is the listener that counts it until it ends.
     pub(crate) fn insert_connection(
         &mut self,
         connection: Box<Connection>,
-        hop: NextHop,
+        (hop, mtu): (NextHop, u16),
+        opened_by: Option<ListenerId>,
     ) -> ConnectionId {
         let tuple = *connection.tuple();
-        let entry = Slot::new(connection, hop, self.paths_generation.wrapping_sub(1));
+        let entry = Slot::new(connection, hop, (self.paths_generation, mtu), opened_by);
         let id = ConnectionId::from(self.connections.slots.insert(entry));
         self.own(&tuple, Owner::Connection(id.slot));
-        self.connections.touch(id.slot);
         id
     }
 

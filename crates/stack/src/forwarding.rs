@@ -296,7 +296,8 @@ impl Stack {
         let config = config.unwrap_or_else(|| Arc::clone(&self.config.tcp));
         let mut cx = Context::new(now, &mut self.host);
         let connection = Connection::answer(&mut cx, config, *tuple, path, opening);
-        let id = self.insert_connection(Box::new(connection), hop);
+        let id = self.insert_connection(Box::new(connection), (hop, path.mtu), None);
+        self.connections.touch(id.slot);
         self.connections.set_unproven(id);
         Ok(id)
     }

@@ -341,19 +341,17 @@ impl Stack {
         way: Way,
         slot: u32,
         mut connection: Box<Connection>,
-        (hop, mtu): (NextHop, u16),
+        path: (NextHop, u16),
     ) -> Option<ConnectionId> {
         if self.connections.len() < self.config.connections_max {
             let opened_by = self.listening.counting(slot);
             let rests = connection.phase() == Phase::Established
                 && connection.rests(&mut Context::new(now, &mut self.host));
-            let id = self.insert_connection(connection, hop);
-            if rests {
-                self.connections.let_rest(id.slot);
+            let id = self.insert_connection(connection, path, opened_by);
+            match rests {
+                true => self.connections.begin_at_rest(id.slot),
+                false => self.connections.touch(id.slot),
             }
-            let generation = self.paths_generation;
-            self.connections.set_path_known(id, generation, mtu);
-            self.connections.set_opened_by(id, opened_by);
             return Some(id);
         }
         self.counters.connections_refused += 1;

@@ -28,6 +28,8 @@ impl Default for ReadyList {
 }
 
 impl ReadyList {
+    /// Keys that there is made room for at a time.
+    const STEP: usize = 64;
     /// Octets that a key takes.
     #[cfg(test)]
     pub(crate) const COST: usize = size_of::<(u32, u32)>();
@@ -52,7 +54,8 @@ impl ReadyList {
 
     #[cold]
     fn grow(&mut self, key: u32) {
-        self.links.resize(key as usize + 1, (ABSENT, NONE));
+        let keys = (key as usize + 1).next_multiple_of(Self::STEP);
+        self.links.resize(keys, (ABSENT, NONE));
         self.append(key);
     }
 

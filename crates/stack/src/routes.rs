@@ -59,8 +59,43 @@ struct Table<B> {
     networks: Vec<(B, Routing)>,
 }
 
-/// Routes to one network, in the order in which they were added: the first is used.
-type Routing = Vec<Route>;
+/// Routes to one network, in the order in which they were added: the first is used, and lies where it is found.
+#[derive(Debug)]
+struct Routing {
+    first: Route,
+    others: Vec<Route>,
+}
+
+impl Routing {
+    const fn new(first: Route) -> Self {
+        Self {
+            first,
+            others: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, route: Route) {
+        if self.first != route && !self.others.contains(&route) {
+            self.others.push(route);
+        }
+    }
+
+    /// Takes out what `goes`; returns whether there was any, and what is left.
+    fn without(self, goes: impl Fn(&Route) -> bool) -> (bool, Option<Self>) {
+        let Self { first, mut others } = self;
+        let before = others.len();
+        others.retain(|route| !goes(route));
+        let removed = others.len() < before || goes(&first);
+        if !goes(&first) {
+            return (removed, Some(Self { first, others }));
+        }
+        if others.is_empty() {
+            return (removed, None);
+        }
+        let first = others.remove(0);
+        (removed, Some(Self { first, others }))
+    }
+}
 
 impl<B: Bits> Table<B> {
     fn position(&self, network: B) -> Result<usize, usize> {
@@ -104,13 +139,9 @@ impl<B: Bits> Family<B> {
         };
         let table = &mut tables[position];
         let network = B::from_top(route.destination.network());
-        let place = table.position(network).unwrap_or_else(|place| {
-            table.networks.insert(place, (network, Vec::new()));
-            place
-        });
-        let routes = &mut table.networks[place].1;
-        if !routes.contains(&route) {
-            routes.push(route);
+        match table.position(network) {
+            Ok(place) => table.networks[place].1.add(route),
+            Err(place) => table.networks.insert(place, (network, Routing::new(route))),
         }
     }
 
@@ -125,12 +156,11 @@ impl<B: Bits> Family<B> {
             return false;
         };
         let networks = &mut table.networks;
-        let routes = &mut networks[place].1;
-        let before = routes.len();
-        routes.retain(|other| (other.gateway, other.interface) != (route.gateway, route.interface));
-        let removed = routes.len() < before;
-        if routes.is_empty() {
-            networks.remove(place);
+        let (network, routing) = networks.remove(place);
+        let way = |route: &Route| (route.gateway, route.interface);
+        let (removed, left) = routing.without(|other| way(other) == way(route));
+        if let Some(left) = left {
+            networks.insert(place, (network, left));
         }
         if networks.is_empty() {
             tables.remove(position);
@@ -142,7 +172,7 @@ impl<B: Bits> Family<B> {
     fn find(&self, destination: B) -> Option<&Route> {
         self.0.iter().find_map(|table| {
             let place = table.position(destination & table.mask).ok()?;
-            table.networks[place].1.first()
+            Some(&table.networks[place].1.first)
         })
     }
 }

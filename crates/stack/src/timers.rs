@@ -77,6 +77,8 @@ pub(crate) struct TimerWheel {
 const EXPIRED: u32 = LEVELS << BITS;
 
 impl TimerWheel {
+    /// Keys that there is made room for at a time.
+    const STEP: usize = 64;
     /// Octets that a key takes.
     #[cfg(test)]
     pub(crate) const COST: usize = size_of::<Entry>();
@@ -111,7 +113,8 @@ impl TimerWheel {
     pub(crate) fn arm(&mut self, key: u32, deadline: Instant) {
         let due = deadline.as_nanos().div_ceil(NANOS_PER_TICK);
         if self.entries.len() <= key as usize {
-            self.entries.resize(key as usize + 1, UNARMED);
+            let keys = (key as usize + 1).next_multiple_of(Self::STEP);
+            self.entries.resize(keys, UNARMED);
         }
         let entry = self.entries[key as usize];
         if entry.prev != IDLE {

@@ -210,7 +210,10 @@ fn bare_header(bare: Bare) -> TcpHeader {
 
 /// What stands beside the header.
 fn complete(config: &Config, payload: Payload, out: &mut SegmentOut) {
-    out.payload = payload;
+    // Without text, which whoever sent the last segment has taken, there is nothing to move and nothing to drop.
+    if !(payload.is_empty() && out.payload.is_empty()) {
+        out.payload = payload;
+    }
     out.segment_size = None;
     out.ecn = Ecn::NotEct;
     out.dscp = config.dscp;
