@@ -5,6 +5,7 @@
 //! without asking the allocator.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 
 /// Chunks looked at before a request is answered from the allocator: bounds the work when all are still in use.
@@ -39,8 +40,10 @@ const TRIES_MAX: usize = 4;
 pub struct ChunkPool {
     chunk_size: usize,
     chunks_max: usize,
-    /// Oldest first: the one whose slices are most likely gone.
-    chunks: VecDeque<BytesMut>,
+    /// Given back while slices of them were in use. Oldest first: the one whose slices are most likely gone.
+    lent: VecDeque<BytesMut>,
+    /// Nobody refers to them. Last is what was in use last, and most likely lies in the nearest caches.
+    idle: Vec<BytesMut>,
     stats: PoolStats,
 }
 
@@ -62,33 +65,51 @@ impl ChunkPool {
         Self {
             chunk_size,
             chunks_max,
-            chunks: VecDeque::new(),
+            lent: VecDeque::new(),
+            idle: Vec::new(),
             stats: PoolStats::default(),
         }
     }
 
-    /// Lends an empty chunk with room for at least the pool's chunk size.
+    /// Lends an empty chunk with room for at least the pool's chunk size: of those that nobody uses the one that was used last.
     #[must_use]
     pub fn take(&mut self) -> BytesMut {
-        for _ in 0..self.chunks.len().min(TRIES_MAX) {
-            let Some(mut chunk) = self.chunks.pop_front() else {
-                break;
-            };
-            if chunk.try_reclaim(self.chunk_size) {
-                self.stats.reused += 1;
-                return chunk;
-            }
-            self.chunks.push_back(chunk);
+        // As a rule slices go in the order in which they were made.
+        while let Some(chunk) = self
+            .lent
+            .pop_front_if(|chunk| chunk.try_reclaim(self.chunk_size))
+        {
+            self.idle.push(chunk);
+        }
+        if self.idle.is_empty() {
+            self.look_further();
+        }
+        if let Some(chunk) = self.idle.pop() {
+            self.stats.reused += 1;
+            return chunk;
         }
         self.stats.allocated += 1;
         BytesMut::with_capacity(self.chunk_size)
     }
 
+    /// Looks behind chunks whose slices are in use for long.
+    fn look_further(&mut self) {
+        for _ in 0..self.lent.len().min(TRIES_MAX) {
+            let Some(mut chunk) = self.lent.pop_front() else {
+                return;
+            };
+            if chunk.try_reclaim(self.chunk_size) {
+                return self.idle.push(chunk);
+            }
+            self.lent.push_back(chunk);
+        }
+    }
+
     /// Takes a chunk back; slices that were split off it may still be in use. Octets left in it are dropped.
     pub fn put(&mut self, mut chunk: BytesMut) {
-        if self.chunks.len() < self.chunks_max {
+        if self.len() < self.chunks_max {
             chunk.clear();
-            self.chunks.push_back(chunk);
+            self.lent.push_back(chunk);
         } else {
             self.stats.discarded += 1;
         }
@@ -119,13 +140,13 @@ impl ChunkPool {
     /// Chunks kept at the moment, whether in use or not.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.chunks.len()
+        self.lent.len() + self.idle.len()
     }
 
     /// Whether no chunk is kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+        self.len() == 0
     }
 
     /// What the pool has done so far.
@@ -136,10 +157,11 @@ impl ChunkPool {
 
     /// Frees the chunks nobody refers to, for times of memory pressure; returns how many.
     pub fn shrink(&mut self) -> usize {
-        let before = self.chunks.len();
+        let before = self.len();
         let size = self.chunk_size;
-        self.chunks.retain_mut(|chunk| !chunk.try_reclaim(size));
-        before - self.chunks.len()
+        self.idle.clear();
+        self.lent.retain_mut(|chunk| !chunk.try_reclaim(size));
+        before - self.len()
     }
 }
 
@@ -187,6 +209,30 @@ mod tests {
                 discarded: 0
             }
         );
+    }
+
+    #[test]
+    fn the_chunk_that_was_used_last_serves_next() {
+        let mut pool = ChunkPool::new(1024, 8);
+        drop([(); 4].map(|()| filled(&mut pool, 1024)));
+        let first = filled(&mut pool, 1024);
+        let hot = first.as_ptr();
+        drop(first);
+        for _ in 0..10 {
+            let slice = filled(&mut pool, 1024);
+            assert_eq!(slice.as_ptr(), hot);
+        }
+        assert_eq!((pool.len(), pool.stats().allocated), (4, 4));
+    }
+
+    #[test]
+    fn a_chunk_that_is_kept_does_not_hide_those_behind_it() {
+        let mut pool = ChunkPool::new(1024, 8);
+        let _kept = filled(&mut pool, 1024);
+        for _ in 0..10 {
+            drop(filled(&mut pool, 1024));
+        }
+        assert_eq!(pool.stats().allocated, 2);
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! How many packets to take from the device at a time.
 //!
+//! No more than the nearest caches bear: what is read is looked at, and as a rule copied, by the tasks it is for, and then its memory is read into
+//! again.
+//!
 //! A device that hands over one packet a call says that it is empty by one more call. Where a single packet is what usually comes, as
 //! in a conversation of small messages, that call is made after the answer has left; where many come, they are taken together.
 
-use super::BATCH_MAX;
+use super::{BATCH_MAX, INPUT_MAX};
 
 /// What came the last times, between two moments at which the device was empty.
 #[derive(Debug)]
@@ -13,6 +16,8 @@ pub(super) struct Burst {
     /// Packets since the device was last empty.
     taken: usize,
     expected: usize,
+    /// Packets of the size of the last ones that are taken at once.
+    at_once: usize,
 }
 
 impl Default for Burst {
@@ -21,6 +26,7 @@ impl Default for Burst {
             may_have_come: true,
             taken: 0,
             expected: BATCH_MAX,
+            at_once: BATCH_MAX,
         }
     }
 }
@@ -37,19 +43,22 @@ impl Burst {
     }
 
     /// Packets to ask for: 1 to [`BATCH_MAX`].
-    pub(super) const fn expected(&self) -> usize {
-        self.expected
+    pub(super) fn expected(&self) -> usize {
+        self.expected.min(self.at_once)
     }
 
-    /// Learns from what came: as many as asked for means that there may be more.
-    pub(super) fn took(&mut self, count: usize) {
+    /// Learns from what came, so many packets and octets: as many as asked for means that there may be more.
+    pub(super) fn took(&mut self, count: usize, octets: usize) {
         self.taken += count;
-        self.may_have_come = count >= self.expected;
+        self.may_have_come = count >= self.expected();
         if self.may_have_come {
             self.expected = (self.expected * 2).min(BATCH_MAX);
         } else {
             self.expected = self.taken.max(self.expected / 2).clamp(1, BATCH_MAX);
             self.taken = 0;
+        }
+        if let Some(at_once) = (INPUT_MAX * count).checked_div(octets) {
+            self.at_once = at_once.clamp(1, BATCH_MAX);
         }
     }
 }
@@ -69,7 +78,7 @@ mod tests {
                 let max = burst.expected();
                 let count = left.min(max);
                 left -= count;
-                burst.took(count);
+                burst.took(count, count * 60);
                 if !burst.may_have_come() {
                     break;
                 }
@@ -86,5 +95,21 @@ mod tests {
         assert_eq!(burst.expected(), 1);
         assert_eq!(calls(&mut burst, 1_000), 1_000 / BATCH_MAX + 1);
         assert_eq!(burst.expected(), BATCH_MAX);
+    }
+
+    #[test]
+    fn of_large_packets_no_more_are_taken_than_the_caches_bear() {
+        let mut burst = Burst::default();
+        burst.took(BATCH_MAX, BATCH_MAX * 65_536);
+        assert!(burst.may_have_come());
+        assert_eq!(burst.expected(), INPUT_MAX / 65_536);
+        // As many as were asked for, so there may be more.
+        burst.took(burst.expected(), INPUT_MAX);
+        assert!(burst.may_have_come());
+        // Small ones are taken together again, and one that is larger than all that is taken alone.
+        burst.took(1, 60);
+        assert_eq!(burst.expected(), BATCH_MAX);
+        burst.took(1, 2 * INPUT_MAX);
+        assert_eq!(burst.expected(), 1);
     }
 }
