@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use rustix::net::sockopt::set_socket_linger;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::contestant::{APPLICATION_BUFFER, CHARGEN, DISCARD, ECHO, ONE_OCTET, SERVER};
+use super::contestant::{
+    APPLICATION_BUFFER, CHARGEN, DISCARD, ECHO, ONE_OCTET, SERVER, control_as_usual,
+};
 
 /// Until windows and congestion windows are open.
 const WARM_UP: Duration = Duration::from_millis(150);
@@ -35,6 +37,13 @@ fn connect(port: u16) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// A connection that lasts.
+fn connect_to_stay(port: u16) -> io::Result<TcpStream> {
+    let stream = connect(port)?;
+    control_as_usual(&stream)?;
+    Ok(stream)
+}
+
 #[expect(
     clippy::cast_precision_loss,
     reason = "a rate needs no more than 52 bits"
@@ -45,14 +54,14 @@ fn gigabits(octets: u64, span: Duration) -> f64 {
 
 /// Gbit/s into the contestant.
 pub(super) fn send(span: Duration) -> io::Result<f64> {
-    let mut stream = connect(DISCARD)?;
+    let mut stream = connect_to_stay(DISCARD)?;
     let data = vec![0x5A; APPLICATION_BUFFER];
     timed(span, || stream.write(&data))
 }
 
 /// Gbit/s out of the contestant.
 pub(super) fn receive(span: Duration) -> io::Result<f64> {
-    let mut stream = connect(CHARGEN)?;
+    let mut stream = connect_to_stay(CHARGEN)?;
     let mut data = vec![0; APPLICATION_BUFFER];
     timed(span, || stream.read(&mut data))
 }
@@ -101,7 +110,7 @@ impl Latencies {
 /// A message of 64 octets there and back, one at a time.
 #[expect(clippy::cast_precision_loss, reason = "a count of some thousands")]
 pub(super) fn ping_pong(span: Duration) -> io::Result<Latencies> {
-    let mut stream = connect(ECHO)?;
+    let mut stream = connect_to_stay(ECHO)?;
     let mut message = [0x5A; MESSAGE];
     let mut once = || -> io::Result<Duration> {
         let begin = Instant::now();
@@ -124,7 +133,7 @@ pub(super) fn ping_pong(span: Duration) -> io::Result<Latencies> {
 
 /// A message of 64 octets there and back so many times a second: microseconds of processor time that the other threads of this process spend on one.
 pub(super) fn paced(span: Duration, rate: u32) -> io::Result<f64> {
-    let mut stream = connect(ECHO)?;
+    let mut stream = connect_to_stay(ECHO)?;
     let mut message = [0x5A; MESSAGE];
     let pause = Duration::from_secs(1) / rate;
     let mut run = |span: Duration| -> io::Result<u32> {

@@ -1,12 +1,14 @@
 //! Who is measured, and what it has to serve.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use handwave_device::{InterfaceAddress, Offload, Tun, TunBuilder};
+use rustix::net::sockopt::set_tcp_congestion;
 
 /// The ports of RFC 863, RFC 864 and RFC 862, and of one that says one octet and closes.
 pub(super) const DISCARD: u16 = 9;
@@ -22,6 +24,15 @@ const CLIENT: [u8; 4] = [10, 77, 0, 1];
 
 /// Octets of the buffers that applications read to and write from, the same for everybody.
 pub(super) const APPLICATION_BUFFER: usize = 256 << 10;
+
+/// What the kernel's sockets control congestion with, or those that come out of a listener: what Linux does unless somebody has asked for something
+/// else. The machine's choice would say more of itself: BBR paces by timers, and in a virtual machine each costs as much as a packet does.
+const CONGESTION_CONTROL: &str = "cubic";
+
+/// Lets a socket of the kernel's control congestion as it does on most machines.
+pub(super) fn control_as_usual(socket: impl AsFd) -> io::Result<()> {
+    Ok(set_tcp_congestion(socket, CONGESTION_CONTROL)?)
+}
 
 /// What passes between the kernel and a contestant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

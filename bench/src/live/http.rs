@@ -7,7 +7,7 @@ use std::process::Command;
 use axum::Router;
 use axum::routing::get;
 
-use super::contestant::{HTTP, Mode, Running, SERVER, client_tun};
+use super::contestant::{HTTP, Mode, Running, SERVER, client_tun, control_as_usual};
 use super::{Settings, handwave_async, ready, two_tuns};
 use crate::report::{Better, Report, median};
 
@@ -83,6 +83,7 @@ fn over_the_kernel() -> io::Result<Running> {
         || {},
         async |_| {
             let listener = tokio::net::TcpListener::bind((Ipv4Addr::from(SERVER), HTTP)).await?;
+            control_as_usual(&listener)?;
             tokio::spawn(async move { axum::serve(listener, application()).await });
             Ok(())
         },

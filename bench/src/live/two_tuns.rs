@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::contestant::{
     APPLICATION_BUFFER, CHARGEN, Contestant, DISCARD, ECHO, Mode, ONE_OCTET, Running, SERVER,
-    client_tun, server_tun,
+    client_tun, control_as_usual, server_tun,
 };
 use super::{handwave_async, namespace};
 
@@ -39,6 +39,7 @@ impl Contestant for TwoTuns {
             for (port, serve) in serve {
                 let listener = TcpListener::bind((std::net::Ipv4Addr::from(SERVER), port))?;
                 listener.set_nonblocking(true)?;
+                control_as_usual(&listener)?;
                 served.push((listener, serve));
             }
             Ok(())
