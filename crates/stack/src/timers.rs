@@ -170,8 +170,14 @@ impl TimerWheel {
     }
 
     /// Takes out one key whose time has come at `now`; call until `None`.
+    ///
+    /// Of a clock that was set back nothing is due before it is again where it has been: a key that is armed meanwhile would be handed out
+    /// again and again.
     pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<u32> {
         let now = now.as_nanos() / NANOS_PER_TICK;
+        if now < self.position {
+            return None;
+        }
         while self.expired == NONE {
             let reached = self
                 .first_bucket()

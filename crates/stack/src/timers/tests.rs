@@ -177,3 +177,15 @@ proptest! {
         }
     }
 }
+
+/// Whoever finds that the deadline of a key is still to come arms it again, and has to come to an end.
+#[test]
+fn a_clock_that_was_set_back_has_to_catch_up() {
+    let mut wheel = TimerWheel::new(Instant::ZERO);
+    assert_eq!(wheel.pop_expired(Instant::from_secs(10)), None);
+    let deadline = Instant::from_secs(6);
+    wheel.arm(0, deadline);
+    assert_eq!(wheel.pop_expired(Instant::from_secs(5)), None);
+    assert_eq!(wheel.next_deadline(), Some(Instant::from_secs(10)));
+    assert_eq!(fire(&mut wheel, Instant::from_secs(10)), [0].into());
+}
