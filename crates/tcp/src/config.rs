@@ -5,6 +5,7 @@
 
 mod buffer_size;
 
+use alloc::sync::Arc;
 use core::time::Duration;
 
 pub use buffer_size::BufferSize;
@@ -17,6 +18,8 @@ use crate::rate::RateLimit;
 use crate::recovery::{RttConfig, RttVariation};
 
 /// How a connection behaves. Shared between connections (`Arc<Config>`).
+///
+/// A wait that begins again when it is over (the RTO, the persist timer, keep-alive) takes a millisecond at least, whatever is set here.
 ///
 /// ```
 /// use core::time::Duration;
@@ -139,11 +142,30 @@ impl Config {
         }
     }
 
+    /// These settings, for a connection that counts segments and octets as `other` says: that is settled when it begins.
+    pub(crate) fn that_counts_as(self: Arc<Self>, other: &Self) -> Arc<Self> {
+        let ways = |config: &Self| {
+            let Self {
+                segmentation,
+                receive_window,
+                acknowledging,
+                ..
+            } = *config;
+            (segmentation, receive_window, acknowledging)
+        };
+        let mut config = self;
+        if ways(&config) != ways(other) {
+            let new = Arc::make_mut(&mut config);
+            (new.segmentation, new.receive_window, new.acknowledging) = ways(other);
+        }
+        config
+    }
+
     /// The largest window before anything is known of the peer's segments.
     pub(crate) fn first_window_max(&self) -> u32 {
         let share = match self.receive_window {
-            ReceiveWindow::Buffer => self.receive_buffer.initial,
-            ReceiveWindow::Growing => self.receive_buffer.initial / 2,
+            ReceiveWindow::Buffer => self.receive_buffer.at_first(),
+            ReceiveWindow::Growing => self.receive_buffer.at_first() / 2,
         };
         share.min(self.window_clamp.unwrap_or(u32::MAX))
     }
@@ -224,7 +246,8 @@ pub enum Resets {
 /// What a probe of a window that is shut carries (RFC 9293 3.8.6.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WindowProbe {
-    /// One octet of text: delivered at once if the window has opened meanwhile.
+    /// One octet of text: delivered at once if the window has opened meanwhile. With [`Segmentation::Records`] a probe is empty all the
+    /// same.
     #[default]
     Octet,
     /// Nothing, at SND.UNA - 1, as Linux does it.

@@ -310,14 +310,16 @@ impl Connection {
         }
     }
 
-    /// Replaces the settings; sizes already agreed with the peer stay [MUST-17] [MUST-21] [MUST-24] [SHLD-21].
+    /// Replaces the settings [MUST-17] [MUST-21] [MUST-24] [SHLD-21].
+    ///
+    /// What the peer has been told stays: the options and the window of a SYN that has been sent, the largest segment. So does what a
+    /// connection counts with from its beginning: [`Config::segmentation`], [`Config::receive_window`] and
+    /// [`Config::acknowledging`]. Nor does another [`Config::congestion`] take the place of the one at work.
     pub fn set_config(&mut self, cx: &mut Context<'_>, config: Arc<Config>) {
         match &mut self.state {
             State::Known(tcb) => calls::set_config(tcb, cx, config),
-            State::SynSent(SynSent {
-                config: current, ..
-            })
-            | State::Stillborn {
+            State::SynSent(opening) => opening.set_config(config),
+            State::Stillborn {
                 config: current, ..
             } => *current = config,
         }
@@ -488,7 +490,7 @@ impl Connection {
         match &self.state {
             State::Known(tcb) => calls::sendable(tcb),
             State::SynSent(opening) => {
-                let limit = opening.config.send_buffer.initial as usize;
+                let limit = opening.config.send_buffer.at_first() as usize;
                 limit.saturating_sub(opening.send.len())
             }
             State::Stillborn { .. } => 0,

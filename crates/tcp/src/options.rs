@@ -37,37 +37,46 @@ pub(crate) struct Negotiated {
 }
 
 impl Negotiated {
-    /// What holds when the peer's SYN carries `peer` and ours offers what `config` allows [RFC7323-3].
-    pub(crate) fn new(config: &Config, peer: &TcpOptions) -> Self {
-        let scale = peer.window_scale.filter(|_| config.window_scaling);
+    /// What our SYN offers if `config` says what.
+    #[inline]
+    pub(crate) fn offer(config: &Config) -> Self {
         Self {
-            timestamps: config.timestamps && peer.timestamps.is_some(),
-            sack: config.sack && peer.sack_permitted,
+            timestamps: config.timestamps,
+            sack: config.sack,
+            window_scaling: config.window_scaling,
+            send_shift: WindowShift::NONE,
+            receive_shift: WindowShift::for_buffer(config.window_scale_for()),
+        }
+    }
+
+    /// What holds when the peer's SYN carries `peer` and ours offers what `config` allows.
+    #[inline]
+    pub(crate) fn new(config: &Config, peer: &TcpOptions) -> Self {
+        Self::offer(config).met_by(peer)
+    }
+
+    /// What holds of this offer when the peer's SYN carries `peer` [RFC7323-3].
+    #[inline]
+    pub(crate) fn met_by(self, peer: &TcpOptions) -> Self {
+        let scale = peer.window_scale.filter(|_| self.window_scaling);
+        Self {
+            timestamps: self.timestamps && peer.timestamps.is_some(),
+            sack: self.sack && peer.sack_permitted,
             window_scaling: scale.is_some(),
             send_shift: scale.map_or(WindowShift::NONE, WindowShift::new),
-            receive_shift: scale.map_or(WindowShift::NONE, |_| {
-                WindowShift::for_buffer(config.window_scale_for())
-            }),
+            receive_shift: scale.map_or(WindowShift::NONE, |_| self.receive_shift),
         }
     }
 }
 
-/// Options of our SYN (`answer` is `None`) or SYN+ACK, the only segments that name an MSS, and always (RFC 9293 3.7.1
+/// Options of our SYN, which offers `use_of`, or of a SYN+ACK, which agrees to it: the only segments that name an MSS, and always (RFC 9293 3.7.1
 /// [MUST-14] [MUST-65] [SHLD-5] [MAY-3], RFC 7323, RFC 2018) [RFC7323-1] [RFC2018-1] [RFC2018-2].
 pub(crate) fn syn_options(
     config: &Config,
     mss: u16,
     timestamps: Timestamps,
-    answer: Option<&Negotiated>,
+    use_of: &Negotiated,
 ) -> TcpOptions {
-    let offer = Negotiated {
-        timestamps: config.timestamps,
-        sack: config.sack,
-        window_scaling: config.window_scaling,
-        send_shift: WindowShift::NONE,
-        receive_shift: WindowShift::for_buffer(config.window_scale_for()),
-    };
-    let use_of = answer.unwrap_or(&offer);
     TcpOptions {
         mss: Some(mss),
         window_scale: use_of.window_scaling.then_some(use_of.receive_shift.get()),

@@ -350,7 +350,7 @@ pub(crate) fn arm_probe(tcb: &mut Tcb, now: Instant, advancing: bool) -> bool {
         return false;
     }
     let mut wait = match srtt {
-        Some(srtt) if repairs.flight.out == 1 => srtt * 2 + rto_min,
+        Some(srtt) if repairs.flight.out == 1 => rto_min.saturating_add(srtt * 2),
         Some(srtt) => srtt * 2 + TIMEOUT_MIN,
         None => rto_initial,
     };

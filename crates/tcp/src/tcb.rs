@@ -243,7 +243,7 @@ impl Tcb {
         let congestion = config.congestion.controller(window);
         let mut snd = SendVars::new(iss, first_send_buffer(&config, &mss, congestion.window()));
         snd.shift = negotiated.send_shift;
-        let mut rcv = ReceiveVars::new(irs, config.receive_buffer.initial);
+        let mut rcv = ReceiveVars::new(irs, config.receive_buffer.at_first());
         (rcv.shift, rcv.edge, rcv.granted) = (negotiated.receive_shift, edge, edge);
         let receive_tuning = ReceiveTuning::at_first(now, &config, &mut rcv, mss.receive);
         let mut rtt = RttEstimator::new(config.rtt());
@@ -640,7 +640,7 @@ impl Tcb {
 fn first_send_buffer(config: &Config, mss: &Mss, window: u32) -> u32 {
     match config.segmentation {
         Segmentation::Records => tuning::linux_send_buffer(config.send_buffer, mss, window),
-        Segmentation::Stream => config.send_buffer.initial,
+        Segmentation::Stream => config.send_buffer.at_first(),
     }
 }
 

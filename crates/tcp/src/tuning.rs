@@ -433,7 +433,9 @@ pub(crate) fn follow_flight(tcb: &mut Tcb, cx: &mut Context<'_>, flight: u32, ac
     let wanted = if tcb.records.is_some() {
         linux_send_buffer(size, &tcb.mss, tcb.congestion.window()).max(buffer)
     } else {
-        flight.saturating_mul(2).clamp(size.initial, size.limit())
+        flight
+            .saturating_mul(2)
+            .clamp(size.at_first(), size.limit())
     };
     if wanted > buffer {
         tcb.snd.buffer = wanted;
@@ -488,7 +490,7 @@ pub(crate) fn send_limit(tcb: &mut Tcb, pressure: Pressure) -> usize {
         Pressure::None => {}
         // Grown while there was plenty; what is in use stays.
         Pressure::Soft => {
-            let least = tcb.config.send_buffer.initial.max(queued);
+            let least = tcb.config.send_buffer.at_first().max(queued);
             tcb.snd.buffer = tcb.snd.buffer.min(least);
         }
         Pressure::Hard => return queued.max(tcb.snd.buffer.min(SEND_MIN)) as usize,
@@ -529,7 +531,7 @@ pub(crate) fn write_step(tcb: &Tcb, unsent_max: u32) -> Option<u32> {
 /// The send buffer that Linux gives a connection: room for twice what the congestion window admits, in segments with all they cost.
 pub(crate) fn linux_send_buffer(size: BufferSize, mss: &Mss, window: u32) -> u32 {
     if size.is_fixed() {
-        return size.initial;
+        return size.at_first();
     }
     let largest = u32::from(mss.peer_takes());
     let segment = (largest + SEGMENT_OVERHEAD).next_power_of_two() + DESCRIPTOR;
@@ -546,7 +548,7 @@ fn move_limit(tcb: &mut Tcb, pressure: Pressure, len: u32) {
         tcb.rcv.limit = tcb.rcv.limit.min(SCARCE_SEGMENTS.saturating_mul(segment));
         // The buffer shrinks to what it holds and what was offered, but not below where it began.
         let used = octets(tcb.receive.len()).saturating_add(tcb.rcv.wnd());
-        let least = tcb.config.receive_buffer.initial.max(used);
+        let least = tcb.config.receive_buffer.at_first().max(used);
         tcb.rcv.buffer = tcb.rcv.buffer.min(least);
         return;
     }
@@ -560,10 +562,10 @@ fn move_limit(tcb: &mut Tcb, pressure: Pressure, len: u32) {
 /// The program has set sizes: they hold at once, but for what was offered, and end the growth of what they fix.
 pub(crate) fn set_sizes(tcb: &mut Tcb, config: &Config) {
     if tcb.config.send_buffer != config.send_buffer {
-        tcb.snd.buffer = config.send_buffer.initial;
+        tcb.snd.buffer = config.send_buffer.at_first();
     }
     if tcb.config.receive_buffer != config.receive_buffer {
-        tcb.rcv.buffer = config.receive_buffer.initial;
+        tcb.rcv.buffer = config.receive_buffer.at_first();
         if config.receive_window == ReceiveWindow::Buffer {
             tcb.receive_tuning = None;
         }

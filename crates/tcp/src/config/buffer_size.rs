@@ -5,7 +5,7 @@ use core::fmt;
 /// Octets a buffer may hold at first and at most. Where the two differ, the buffer grows while it is what limits the connection,
 /// and a send buffer shrinks again where flights have become shorter.
 ///
-/// Nothing is set aside: a buffer costs what is in it.
+/// Nothing is set aside: a buffer costs what is in it. More than [`MOST`](Self::MOST) counts as that.
 ///
 /// ```
 /// use handwave_tcp::{BufferSize, Config};
@@ -24,6 +24,10 @@ pub struct BufferSize {
 }
 
 impl BufferSize {
+    /// The largest buffer there can be, in octets: the largest window (RFC 7323 2.3). Of sequence numbers that lie farther apart than twice
+    /// that, nobody can tell which is the later.
+    pub const MOST: u32 = 1 << 30;
+
     /// `octets`, whatever happens.
     #[must_use]
     pub const fn fixed(octets: u32) -> Self {
@@ -54,13 +58,25 @@ impl BufferSize {
         }
     }
 
-    /// The most it may hold.
+    /// What it holds at first, in octets.
+    #[must_use]
+    pub const fn at_first(self) -> u32 {
+        if self.initial < Self::MOST {
+            self.initial
+        } else {
+            Self::MOST
+        }
+    }
+
+    /// The most it may hold, in octets.
     #[must_use]
     pub const fn limit(self) -> u32 {
         if self.is_fixed() {
-            self.initial
-        } else {
+            self.at_first()
+        } else if self.max < Self::MOST {
             self.max
+        } else {
+            Self::MOST
         }
     }
 }

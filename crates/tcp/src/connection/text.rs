@@ -66,7 +66,7 @@ impl Connection {
             State::Known(tcb) => known(tcb, cx, text)?,
             State::SynSent(syn_sent) => {
                 let len = text.as_ref().len();
-                let limit = syn_sent.config.send_buffer.initial as usize;
+                let limit = syn_sent.config.send_buffer.at_first() as usize;
                 let taken = opening(&mut syn_sent.send, cx.host, text, limit);
                 syn_sent.wants_write |= taken < len;
                 taken

@@ -237,6 +237,7 @@ pub(crate) fn abort(tcb: &mut Tcb, cx: &mut Context<'_>) {
 
 /// Replaces the settings of a running connection; timers that they switch on or off follow.
 pub(crate) fn set_config(tcb: &mut Tcb, cx: &Context<'_>, config: Arc<Config>) {
+    let config = config.that_counts_as(&tcb.config);
     let stopped_waiting = tcb.config.nagle && !config.nagle;
     tuning::set_sizes(tcb, &config);
     tcb.config = config;

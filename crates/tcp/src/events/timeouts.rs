@@ -2,6 +2,8 @@
 
 mod segments;
 
+use core::time::Duration;
+
 use crate::congestion::{Loss, LossEvent};
 use crate::delayed_ack;
 use crate::error::ConnectionError;
@@ -9,6 +11,7 @@ use crate::host::{Context, Pressure};
 use crate::notice::Events;
 use crate::output::restart_retransmission_timer;
 use crate::phase::{Cause, Phase};
+use crate::recovery::rtt::CLOCK_GRANULARITY;
 use crate::tcb::{LossState, Tcb};
 use crate::timer::Timer;
 use crate::trace::{TraceEvent, Verdict};
@@ -121,7 +124,8 @@ fn on_keepalive(tcb: &mut Tcb, cx: &mut Context<'_>) {
     let owed = tcb.is_outstanding() || tcb.has_unsent();
     if owed {
         // Retransmissions and window probes test the peer already.
-        tcb.timers.set(Timer::KeepAlive, cx.now + keepalive.idle);
+        tcb.timers
+            .set(Timer::KeepAlive, cx.now + at_least(keepalive.idle));
         return;
     }
     let over = match tcb.config.user_timeout {
@@ -137,10 +141,15 @@ fn on_keepalive(tcb: &mut Tcb, cx: &mut Context<'_>) {
         tcb.intents.reset_connection(seq);
         return;
     }
-    tcb.patience.keepalive_probes += 1;
+    tcb.patience.keepalive_probes = tcb.patience.keepalive_probes.saturating_add(1);
     tcb.intents.keepalive_probe = true;
     tcb.timers
-        .set(Timer::KeepAlive, cx.now + keepalive.interval);
+        .set(Timer::KeepAlive, cx.now + at_least(keepalive.interval));
+}
+
+/// A wait that begins again when it is over takes time, whatever the settings say: a connection would never be done with one moment.
+fn at_least(wait: Duration) -> Duration {
+    wait.max(CLOCK_GRANULARITY)
 }
 
 fn on_user_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
@@ -150,7 +159,7 @@ fn on_user_timeout(tcb: &mut Tcb, cx: &mut Context<'_>) {
 }
 
 /// Counts a try, reports trouble at R1 [SHLD-9] [SHLD-10], and returns how long the peer has owed an answer.
-fn note_try(tcb: &mut Tcb, cx: &Context<'_>) -> core::time::Duration {
+fn note_try(tcb: &mut Tcb, cx: &Context<'_>) -> Duration {
     tcb.patience.tries = tcb.patience.tries.saturating_add(1);
     if tcb.patience.tries == tcb.config.r1 {
         tcb.events |= Events::SOFT_ERROR;

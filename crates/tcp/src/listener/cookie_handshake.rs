@@ -69,7 +69,7 @@ impl Listener {
             &self.config,
             (cookie.iss, syn.seq + 1),
             syn_window(&self.config, full_segment(mss, &negotiated)),
-            &syn_options(&self.config, mss, stamp, Some(&negotiated)),
+            &syn_options(&self.config, mss, stamp, &negotiated),
         );
         self.counters.syncookies_sent += 1;
         self.cookie_sent_at = Some(cx.now);

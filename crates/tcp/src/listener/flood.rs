@@ -213,7 +213,9 @@ impl FloodDetector {
 
     /// Whether `percent` of the queue were in use. A queue without places is never under pressure: it overflows.
     fn fills(&self, percent: u8) -> bool {
-        self.queue_max > 0 && self.depth_max * 100 >= self.queue_max * usize::from(percent)
+        self.queue_max > 0
+            && self.depth_max.saturating_mul(100)
+                >= self.queue_max.saturating_mul(usize::from(percent))
     }
 }
 

@@ -248,8 +248,8 @@ impl SynQueue {
         if record.sent == 1 {
             return record.due.saturating_sub(self.rules.timeout);
         }
-        let waited = (0..record.sent).map(|level| self.rules.wait(level));
-        record.due.saturating_sub(waited.sum())
+        let waits = (0..record.sent).map(|level| self.rules.wait(level));
+        waits.fold(record.due, Instant::saturating_sub)
     }
 
     /// When the last SYN+ACK of a record left.
@@ -542,7 +542,7 @@ fn syn_ack(
             ack: Some(record.irs + 1),
             flags: TcpFlags::SYN,
             window: record.offered,
-            options: syn_options(config, record.mss, stamp, Some(&record.negotiated)),
+            options: syn_options(config, record.mss, stamp, &record.negotiated),
         },
         out,
     );

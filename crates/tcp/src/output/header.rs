@@ -7,7 +7,7 @@ use super::window;
 use crate::config::{Config, Segmentation, SequenceCheck};
 use crate::delayed_ack;
 use crate::host::Context;
-use crate::options::syn_options;
+use crate::options::{Negotiated, syn_options};
 use crate::segment::SegmentOut;
 use crate::tcb::Tcb;
 use crate::timer::Timer;
@@ -43,12 +43,11 @@ pub(super) fn syn_ack(tcb: &mut Tcb, cx: &Context<'_>, out: &mut SegmentOut) {
     let mss = tcb.mss.announced();
     // Linux repeats the options of its SYN, whatever the peer's SYN had.
     let repeats = tcb.config.segmentation == Segmentation::Records;
-    let options = syn_options(
-        &tcb.config,
-        mss,
-        tcb.clock.stamp(cx.now),
-        Some(&tcb.negotiated).filter(|_| !repeats),
-    );
+    let use_of = match repeats {
+        true => Negotiated::offer(&tcb.config),
+        false => tcb.negotiated,
+    };
+    let options = syn_options(&tcb.config, mss, tcb.clock.stamp(cx.now), &use_of);
     acknowledged(tcb);
     // Linux's has been settled with its SYN.
     let full = if repeats { mss } else { tcb.mss.receive };

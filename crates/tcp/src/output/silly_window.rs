@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::recovery::rtt::CLOCK_GRANULARITY;
 use crate::tcb::Tcb;
 use crate::time::Instant;
 
@@ -60,7 +61,7 @@ pub(crate) fn persist_interval(tcb: &Tcb, now: Instant) -> Duration {
     let wait = tcb
         .rto()
         .saturating_mul(1 << doublings)
-        .min(tcb.config.persist_max);
+        .min(tcb.config.persist_max.max(CLOCK_GRANULARITY));
     // A sender that counts segments looks at the user timeout when a probe is due.
     let since = tcb.repairs.as_deref().and_then(|it| it.probing_since);
     match (tcb.config.user_timeout, since) {

@@ -172,7 +172,9 @@ pub(super) fn window_probe(
     out: &mut SegmentOut,
 ) -> Option<()> {
     let seq = tcb.snd.una;
-    if !tcb.is_outstanding() && tcb.config.window_probe == WindowProbe::Empty {
+    // Where segments are counted they are whole: none is cut to probe with its first octet.
+    let is_empty = tcb.config.window_probe == WindowProbe::Empty || tcb.repairs.is_some();
+    if !tcb.is_outstanding() && is_empty {
         let empty = Payload::new();
         header::segment(tcb, cx, seq - 1, TcpFlags::ACK, empty, out);
         return Some(());

@@ -108,3 +108,25 @@ fn one_unanswered_probe_is_not_a_dead_peer() {
         Some(ConnectionError::KeepAliveTimeout)
     );
 }
+
+/// With a user timeout that alone ends a silent connection, however many probes that takes; and no interval is no time at all.
+#[test]
+fn a_user_timeout_outlasts_any_number_of_probes() {
+    let second = Duration::from_secs(1);
+    for (interval, span, probes) in [(second, HOUR, 1_000), (Duration::ZERO, second, 1_000)] {
+        let keepalive = KeepAlive {
+            idle: interval,
+            interval,
+            probes: 0,
+        };
+        let mut bench = Bench::established(Config {
+            keepalive: Some(keepalive),
+            user_timeout: Some(1_001 * second),
+            ..plain()
+        });
+        let sent = bench.waits(span).len();
+        assert!((probes..probes + 2).contains(&sent), "{sent}");
+        let over = span > 1_001 * second;
+        assert_eq!(bench.connection.phase() == Phase::Closed, over);
+    }
+}

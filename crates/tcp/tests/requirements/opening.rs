@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use handwave_packet::Payload;
 use handwave_tcp::{
-    Config, Connection, ConnectionError, Context, Events, Host, Instant, ListenVerdict, Listener,
-    ListenerConfig, Path, Phase, Profile, Secrets, SegmentIn, Tuple,
+    BufferSize, Config, Connection, ConnectionError, Context, Events, Host, Instant, ListenVerdict,
+    Listener, ListenerConfig, Path, Phase, Profile, Secrets, SegmentIn, Tuple,
 };
 use handwave_wire::{SeqNum, TcpFlags, TcpHeader, TcpOptions};
 
-use crate::harness::{ACK, Bench, PEER_ISS, RST, octets, plain, seconds, tuple};
+use crate::harness::{ACK, Bench, MSS, PEER_ISS, RST, octets, plain, seconds, tuple};
 
 const SYN: TcpFlags = TcpFlags::SYN;
 
@@ -269,5 +269,84 @@ impl Passive {
             .expect("a SYN+ACK");
         assert_eq!(segment.header.flags, SYN | ACK);
         segment.header.seq
+    }
+}
+
+/// What a SYN has said holds, whatever the program sets before it is answered (RFC 7323 2.2, RFC 9293 3.8.6).
+#[test]
+fn settings_changed_after_the_syn_take_nothing_back() {
+    for profile in [Profile::handwave(), Profile::linux()] {
+        let (mut bench, syn) = Bench::opening(profile.connection.clone());
+        let changed = Config {
+            timestamps: false,
+            sack: false,
+            window_scaling: false,
+            mss_max: Some(700),
+            receive_buffer: BufferSize::fixed(3_000),
+            hop_limit: 9,
+            ..profile.connection
+        };
+        bench.calls(|connection, cx| connection.set_config(cx, Arc::new(changed)));
+        let again = bench.waits(Duration::from_secs(1));
+        let again = &again[0].segment;
+        assert_eq!(again.hop_limit, 9, "what was not said yet is as it is set");
+        assert_eq!(again.header.window, syn.header.window);
+        let said = |options: &TcpOptions| {
+            let stamped = options.timestamps.is_some();
+            (
+                options.mss,
+                options.window_scale,
+                options.sack_permitted,
+                stamped,
+            )
+        };
+        let options = syn.header.options;
+        assert_eq!(said(&again.header.options), said(&options));
+
+        bench.peer.echo = options.timestamps.map(|stamps| stamps.value);
+        let mut syn_ack = bench.segment(SYN | ACK, b"");
+        syn_ack.header.options.mss = Some(1460);
+        syn_ack.header.options.window_scale = Some(2);
+        syn_ack.header.options.sack_permitted = true;
+        bench.peer.seq += 1;
+        let sent = bench.arrives(syn_ack);
+        assert!(sent[0].header.options.timestamps.is_some());
+        let info = bench.connection.info();
+        assert_eq!(Some(info.rcv_wscale), options.window_scale);
+        assert_eq!(info.snd_wscale, 2);
+        if profile.name == "linux" {
+            // Text that the buffer has no room for is dropped there.
+            continue;
+        }
+        // The peer sends as much at once as the SYN admitted.
+        let first = usize::from(syn.header.window.min(20_000));
+        for text in octets(first).chunks(1_000) {
+            bench.peer_sends(text);
+        }
+        assert_eq!(bench.connection.receivable(), first, "{}", profile.name);
+    }
+}
+
+/// How a connection counts is settled when it begins: settings that say otherwise change the rest.
+#[test]
+fn a_connection_goes_on_counting_as_it_began() {
+    let profiles = [Profile::handwave(), Profile::linux()];
+    for (one, other) in [(0, 1), (1, 0)] {
+        let mut bench = Bench::established(profiles[one].connection.clone());
+        let changed = Arc::new(profiles[other].connection.clone());
+        bench.calls(|connection, cx| connection.set_config(cx, changed));
+        for _ in 0..60 {
+            bench.peer_sends(&octets(MSS));
+            bench.reads(MSS);
+        }
+        let window = bench.connection.info().rcv_wnd;
+        assert!(window > 10_000, "{}: {window}", profiles[one].name);
+        bench.peer.window = 0;
+        bench.writes(&octets(3_000));
+        assert!(bench.connection.poll_timeout().is_some());
+        let acked = bench.first + bench.connection.info().unacked * 1460;
+        bench.peer_acks(acked);
+        let probes = bench.waits(Duration::from_secs(30));
+        assert!(probes.len() > 2, "a window that is shut is probed");
     }
 }

@@ -285,7 +285,7 @@ fn admits(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -> bool {
 /// size, or all of it.
 fn bound_memory(tcb: &mut Tcb, cx: &mut Context<'_>) {
     let held = tcb.receive.held();
-    let initial = tcb.config.receive_buffer.initial as usize;
+    let initial = tcb.config.receive_buffer.at_first() as usize;
     let limit = match cx.host.pressure {
         Pressure::Hard if tcb.receive.has_gap() => 0,
         Pressure::Soft if tcb.receive.has_gap() && held > initial => initial,

@@ -14,11 +14,11 @@ use crate::host::Context;
 use crate::notice::Events;
 use crate::options::{Negotiated, TimestampClock, announced_mss, syn_options};
 use crate::output::{
-    Bare, FirstWindow, Reply, bare_segment, reset_for, restart_retransmission_timer, syn_window,
-    update_rate,
+    Bare, FirstWindow, Reply, bare_segment, reset_for, restart_retransmission_timer, update_rate,
 };
 use crate::phase::{Cause, Phase};
 use crate::recovery::flight::REORDERING;
+use crate::recovery::rtt::CLOCK_GRANULARITY;
 use crate::repair;
 use crate::segment::{Path, SegmentIn, SegmentOut};
 use crate::status::{Repair, SegmentCounts, TcpInfo};
@@ -39,6 +39,9 @@ pub(crate) struct SynSent {
     pub(crate) path: Path,
     pub(crate) iss: SeqNum,
     pub(crate) clock: TimestampClock,
+    /// What the SYN offers: once it has been sent, the peer holds us to it, whatever the settings become.
+    offer: Negotiated,
+    window: FirstWindow,
     /// Text queued before the handshake completes; it leaves afterwards.
     pub(crate) send: SendBuffer,
     /// SYNs sent.
@@ -78,6 +81,8 @@ impl SynSent {
         };
         Self {
             iss: secret.isn(cx.now),
+            offer: Negotiated::offer(&config),
+            window: FirstWindow::of(&config),
             config,
             tuple,
             path,
@@ -98,6 +103,21 @@ impl SynSent {
     pub(crate) fn begin_beyond(&mut self, floor: Option<SeqNum>) {
         if let Some(floor) = floor.filter(|&floor| self.iss.before(floor)) {
             self.iss = floor;
+        }
+    }
+
+    /// Replaces the settings. Of what the SYN has said nothing is taken back.
+    pub(crate) fn set_config(&mut self, config: Arc<Config>) {
+        if self.attempts == 0 {
+            self.offer = Negotiated::offer(&config);
+            self.window = FirstWindow::of(&config);
+            self.config = config;
+            return;
+        }
+        let mss_max = self.config.mss_max;
+        self.config = config.that_counts_as(&self.config);
+        if self.config.mss_max != mss_max {
+            Arc::make_mut(&mut self.config).mss_max = mss_max;
         }
     }
 
@@ -123,8 +143,8 @@ impl SynSent {
                 seq: self.iss,
                 ack: None,
                 flags: TcpFlags::SYN,
-                window: syn_window(&self.config, mss),
-                options: syn_options(&self.config, mss, self.clock.stamp(now), None),
+                window: self.window.field(mss),
+                options: syn_options(&self.config, mss, self.clock.stamp(now), &self.offer),
             },
             out,
         );
@@ -189,8 +209,8 @@ impl SynSent {
             unacked: 1,
             snd_ssthresh: u32::MAX,
             notsent: octets(self.send.len()),
-            snd_buffer: self.config.send_buffer.initial,
-            rcv_buffer: self.config.receive_buffer.initial,
+            snd_buffer: self.config.send_buffer.at_first(),
+            rcv_buffer: self.config.receive_buffer.at_first(),
             repair: if repeats > 0 {
                 Repair::Loss
             } else {
@@ -214,6 +234,7 @@ impl SynSent {
             .rto_initial
             .saturating_mul(1 << doublings.min(16))
             .min(self.config.rto_max)
+            .max(CLOCK_GRANULARITY)
     }
 
     /// Looks at a segment and says what it does to the connection.
@@ -256,8 +277,8 @@ impl SynSent {
         let mss = announced_mss(&self.config, &self.tuple, self.path);
         let offered = match self.config.receive_window {
             // Linux stands by what it would have offered, had the field had room for it.
-            ReceiveWindow::Growing => FirstWindow::of(&self.config).octets(mss),
-            ReceiveWindow::Buffer => u32::from(syn_window(&self.config, mss)),
+            ReceiveWindow::Growing => self.window.octets(mss),
+            ReceiveWindow::Buffer => u32::from(self.window.field(mss)),
         };
         Origin {
             config: Arc::clone(&self.config),
@@ -266,7 +287,7 @@ impl SynSent {
             irs: syn.seq,
             path: self.path,
             peer_mss: syn.options.mss,
-            negotiated: Negotiated::new(&self.config, &syn.options),
+            negotiated: self.offer.met_by(&syn.options),
             clock,
             edge: syn.seq + 1 + offered,
             handshake_repeats: self.attempts.saturating_sub(1),

@@ -103,8 +103,8 @@ fn retries_last(tcb: &Tcb, retries: u8) -> Duration {
     let mut rto = tcb.config.rto_min;
     let mut sum = Duration::ZERO;
     for _ in 0..=retries {
-        sum += rto;
-        rto = (rto * 2).min(tcb.config.rto_max);
+        sum = sum.saturating_add(rto);
+        rto = rto.saturating_mul(2).min(tcb.config.rto_max);
     }
     sum
 }
