@@ -224,7 +224,7 @@ pub(crate) struct Origin {
 
 impl Tcb {
     /// A connection in SYN-RECEIVED, our SYN unacknowledged.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(now: Instant, origin: Origin) -> Self {
         let Origin {
             config,
