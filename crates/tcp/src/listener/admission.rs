@@ -136,10 +136,11 @@ impl Listener {
         if let Some(floor) = iss_floor.filter(|&floor| iss.before(floor)) {
             iss = floor;
         }
-        let mut record = HalfOpen::new(&self.config, cx.now, &tuple, path, &segment.header, iss);
+        let numbers = (iss, secret.timestamp_offset);
+        let mut record =
+            HalfOpen::new(&self.config, cx.now, &tuple, path, &segment.header, numbers);
         record.counted = self.charge_record(cx, tuple.remote.addr);
-        self.syn_queue
-            .insert(&tuple, &record, secret.timestamp_offset);
+        self.syn_queue.insert(&tuple, &record);
         let change = (Phase::Listen, Phase::SynReceived);
         self.trace_arrival(cx, &tuple, segment, change, Verdict::Accepted);
         ListenVerdict::Queued

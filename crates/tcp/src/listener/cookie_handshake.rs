@@ -75,7 +75,9 @@ impl Listener {
         self.cookie_sent_at = Some(cx.now);
         cx.host.counters.segments_out += 1;
         if cx.host.is_traced() {
-            let record = HalfOpen::new(&self.config, cx.now, &tuple, path, syn, cookie.iss);
+            // Told of and thrown away: nothing is sent from it.
+            let numbers = (cookie.iss, 0);
+            let record = HalfOpen::new(&self.config, cx.now, &tuple, path, syn, numbers);
             trace_cookie(cx, tuple, &record, segment, &answer.segment(&tuple));
         }
         ListenVerdict::Cookie(answer)

@@ -43,7 +43,7 @@ impl Listener {
         }
         if !is_acceptable(header.seq, segment.seq_len(), nxt, offered)
             || is_old(record, segment)
-            || (lenient && self.echoes_another(cx, &tuple, segment, record))
+            || (lenient && self.echoes_another(cx, segment, record))
         {
             cx.host.counters.segments_in += 1;
             cx.host.counters.count_drop(DropReason::OutOfWindow);
@@ -102,18 +102,12 @@ impl Listener {
     }
 
     /// Whether a segment echoes a timestamp that no SYN+ACK of the record carried.
-    fn echoes_another(
-        &self,
-        cx: &Context<'_>,
-        tuple: &Tuple,
-        segment: &SegmentIn,
-        record: &HalfOpen,
-    ) -> bool {
+    fn echoes_another(&self, cx: &Context<'_>, segment: &SegmentIn, record: &HalfOpen) -> bool {
         let echo = segment.header.options.timestamps.map_or(0, |ts| ts.echo);
         if !record.negotiated.timestamps || echo == 0 {
             return false;
         }
-        let clock = record.clock(cx.host, tuple, cx.now);
+        let clock = record.clock(cx.now);
         let first = SeqNum::new(clock.value(self.syn_queue.arrived(record)));
         let last = SeqNum::new(clock.value(self.syn_queue.last_sent(record)));
         let echo = SeqNum::new(echo);
@@ -241,7 +235,7 @@ impl Listener {
                 path,
                 peer_mss: record.peer_mss,
                 negotiated: record.negotiated,
-                clock: record.clock(cx.host, &tuple, cx.now),
+                clock: record.clock(cx.now),
                 edge: record.irs + 1 + first_window(&self.config, record),
                 handshake_repeats: record.sent.saturating_sub(1).max(u8::from(record.resent)),
             },

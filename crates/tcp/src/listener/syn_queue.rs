@@ -11,7 +11,7 @@ use handwave_wire::{SeqNum, TcpFlags, TcpHeader, TcpOptions};
 use table::{AnyKey, Key, KeyV4, KeyV6, Record, Table, flag};
 
 use crate::config::{Config, ListenerConfig};
-use crate::host::{Context, Host};
+use crate::host::Context;
 use crate::options::{Negotiated, TIMESTAMPS_LEN, TimestampClock, announced_mss, syn_options};
 use crate::output::{Bare, FirstWindow, bare_segment};
 use crate::segment::{Path, SegmentOut};
@@ -41,8 +41,8 @@ pub(super) struct HalfOpen {
     pub(super) due: Instant,
     /// Counted against the budget of its source.
     pub(super) counted: bool,
-    /// The timestamp offset of its tuple, where that is at hand.
-    pub(super) offset: Option<u32>,
+    /// The timestamp offset of its tuple.
+    pub(super) offset: u32,
     /// Where it lies, if it is in the queue.
     place: Option<Place>,
 }
@@ -62,7 +62,7 @@ impl HalfOpen {
         tuple: &Tuple,
         path: Path,
         syn: &TcpHeader,
-        iss: SeqNum,
+        (iss, offset): (SeqNum, u32),
     ) -> Self {
         let negotiated = Negotiated::new(config, &syn.options);
         let mss = announced_mss(config, tuple, path);
@@ -79,7 +79,7 @@ impl HalfOpen {
             resent: false,
             due: now,
             counted: false,
-            offset: None,
+            offset,
             place: None,
         }
     }
@@ -95,9 +95,9 @@ impl HalfOpen {
     }
 
     /// The timestamps of this handshake.
-    pub(super) fn clock(&self, host: &Host, tuple: &Tuple, now: Instant) -> TimestampClock {
+    pub(super) const fn clock(&self, now: Instant) -> TimestampClock {
         TimestampClock {
-            offset: self.offset.unwrap_or_else(|| host.timestamp_offset(tuple)),
+            offset: self.offset,
             recent: self.ts_recent,
             recent_at: now,
         }
@@ -115,6 +115,7 @@ impl HalfOpen {
         record.iss = self.iss.raw();
         record.irs = self.irs.raw();
         record.ts_recent = self.ts_recent;
+        record.offset = self.offset;
         record.set_due(self.due);
         record.mss = self.mss;
         record.peer_mss = self.peer_mss.unwrap_or(0);
@@ -258,12 +259,10 @@ impl SynQueue {
         record.due.saturating_sub(waits)
     }
 
-    /// Adds a record whose SYN+ACK leaves with the next poll; `offset` is the timestamp offset of the tuple.
-    pub(super) fn insert(&mut self, tuple: &Tuple, record: &HalfOpen, offset: u32) {
+    /// Adds a record whose SYN+ACK leaves with the next poll.
+    pub(super) fn insert(&mut self, tuple: &Tuple, record: &HalfOpen) {
         dispatch!(self, tuple, |table, key| {
-            let mut record = record.pack(key);
-            record.set_first_offset(offset);
-            let slot = table.insert(record);
+            let slot = table.insert(record.pack(key));
             want(table, slot, flag::SYN_ACK);
         });
     }
@@ -438,7 +437,7 @@ impl Rules {
             resent: record.has(flag::RESENT),
             due: record.due(),
             counted: record.has(flag::COUNTED),
-            offset: None,
+            offset: record.offset,
             place: None,
         }
     }
@@ -472,7 +471,6 @@ impl Rules {
                 Wanted::Acknowledgment,
             ));
         }
-        let offset = record.first_offset();
         let asks_too = record.has(flag::ACK);
         if record.sent > 0 {
             record.set(flag::RESENT);
@@ -487,11 +485,7 @@ impl Rules {
             table.push_ready(slot);
         }
         let record = table.at(slot);
-        let unpacked = HalfOpen {
-            offset,
-            ..self.unpack(record)
-        };
-        Some((record.key.tuple(), unpacked, Wanted::SynAck))
+        Some((record.key.tuple(), self.unpack(record), Wanted::SynAck))
     }
 
     fn expire<K: Key>(&self, table: &mut Table<K>, now: Instant) -> Option<(Tuple, HalfOpen)> {
@@ -528,12 +522,7 @@ fn syn_ack(
     record: &HalfOpen,
     out: &mut SegmentOut,
 ) {
-    // The offset of the clock costs a hash: only who is shown the clock pays for it.
-    let stamp = if record.negotiated.timestamps {
-        record.clock(cx.host, &tuple, cx.now).stamp(cx.now)
-    } else {
-        handwave_wire::Timestamps { value: 0, echo: 0 }
-    };
+    let stamp = record.clock(cx.now).stamp(cx.now);
     bare_segment(
         config,
         Bare {
@@ -555,7 +544,7 @@ fn acknowledgment(
     record: &HalfOpen,
     out: &mut SegmentOut,
 ) {
-    let clock = || record.clock(cx.host, &tuple, cx.now).stamp(cx.now);
+    let clock = || record.clock(cx.now).stamp(cx.now);
     bare_segment(
         config,
         Bare {

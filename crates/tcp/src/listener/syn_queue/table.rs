@@ -4,6 +4,7 @@
 //! [`Record`] and four octets of hash table (five with hashbrown's tag, at a load of 7/16 to 7/8): its place in the timer queue and
 //! among the records to send are links in the record itself.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
@@ -134,11 +135,11 @@ pub(super) struct Record<K> {
     pub(super) ts_recent: u32,
     /// When the SYN arrived, before the first SYN+ACK; afterwards when the next one is due.
     due: [u32; 2],
-    /// The record before this one in its timer queue; before the first SYN+ACK, when it is in none, the timestamp offset of the tuple.
+    /// What is added to the clock for timestamps on this tuple: a hash that is not computed again for each segment.
+    pub(super) offset: u32,
     prev: u32,
+    /// The next in the timer queue, or of the free records.
     next: u32,
-    /// The next of the records to send, or of the free ones.
-    next_ready: u32,
     pub(super) mss: u16,
     /// 0 if the SYN named none.
     pub(super) peer_mss: u16,
@@ -161,16 +162,6 @@ impl<K> Record<K> {
     pub(super) fn set_due(&mut self, due: Instant) {
         let nanos = due.as_nanos();
         self.due = [(nanos >> 32) as u32, nanos as u32];
-    }
-
-    /// Lays down the timestamp offset of the tuple, which the first SYN+ACK takes up: so it is not hashed again for that.
-    pub(super) const fn set_first_offset(&mut self, offset: u32) {
-        self.prev = offset;
-    }
-
-    /// What was laid down, until the first SYN+ACK leaves.
-    pub(super) fn first_offset(&self) -> Option<u32> {
-        (self.sent == 0).then_some(self.prev)
     }
 
     /// Whether a repeated SYN may be answered: the last one that was is `interval` ago.
@@ -241,7 +232,8 @@ pub(super) struct Table<K> {
     chunks: Vec<Vec<Record<K>>>,
     index: HashTable<u32>,
     free: u32,
-    ready: Ends,
+    /// The records to send. It is as long as so many are at a time, so no record pays for a place in it.
+    ready: VecDeque<u32>,
     /// One queue for each number of SYN+ACKs sent. All in one queue wait equally long, so each is in order of deadline.
     waiting: Vec<Ends>,
     dead: usize,
@@ -254,7 +246,7 @@ impl<K: Key> Table<K> {
             chunks: Vec::new(),
             index: HashTable::new(),
             free: NONE,
-            ready: EMPTY,
+            ready: VecDeque::new(),
             waiting: alloc::vec![EMPTY; levels],
             dead: 0,
         }
@@ -271,7 +263,9 @@ impl<K: Key> Table<K> {
 
     /// Octets of memory taken from the allocator.
     pub(super) fn memory(&self) -> usize {
-        self.chunks.len() * CHUNK * size_of::<Record<K>>() + self.index.allocation_size()
+        self.chunks.len() * CHUNK * size_of::<Record<K>>()
+            + self.index.allocation_size()
+            + self.ready.capacity() * size_of::<u32>()
     }
 
     fn hash(&self, key: &K) -> u64 {
@@ -319,7 +313,7 @@ impl<K: Key> Table<K> {
     fn allocate(&mut self, record: Record<K>) -> u32 {
         if self.free != NONE {
             let slot = self.free;
-            self.free = self.at(slot).next_ready;
+            self.free = self.at(slot).next;
             *self.at_mut(slot) = record;
             return slot;
         }
@@ -355,7 +349,7 @@ impl<K: Key> Table<K> {
         let free = core::mem::replace(&mut self.free, slot);
         let record = self.at_mut(slot);
         record.set(flag::DEAD);
-        record.next_ready = free;
+        record.next = free;
     }
 
     /// Puts a record into the list of those to send, unless it is there.
@@ -365,31 +359,20 @@ impl<K: Key> Table<K> {
             return;
         }
         record.set(flag::READY);
-        record.next_ready = NONE;
-        match self.ready.last {
-            NONE => self.ready.first = slot,
-            last => self.at_mut(last).next_ready = slot,
-        }
-        self.ready.last = slot;
+        self.ready.push_back(slot);
     }
 
     /// Whether any record may be to send.
-    pub(super) const fn has_ready(&self) -> bool {
-        self.ready.first != NONE
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
     }
 
     /// The record that has waited longest to send.
     pub(super) fn pop_ready(&mut self) -> Option<u32> {
-        while self.ready.first != NONE {
-            let slot = self.ready.first;
+        while let Some(slot) = self.ready.pop_front() {
             let record = self.at_mut(slot);
             record.take(flag::READY);
-            let (next, dead) = (record.next_ready, record.has(flag::DEAD));
-            self.ready.first = next;
-            if next == NONE {
-                self.ready.last = NONE;
-            }
-            if !dead {
+            if !record.has(flag::DEAD) {
                 return Some(slot);
             }
             self.dead -= 1;
@@ -474,10 +457,10 @@ impl<K> Record<K> {
             iss: 0,
             irs: 0,
             ts_recent: 0,
+            offset: 0,
             due: [0; 2],
             prev: NONE,
             next: NONE,
-            next_ready: NONE,
             mss: 0,
             peer_mss: 0,
             peer_window: 0,
