@@ -238,13 +238,14 @@ impl Connections {
     #[inline]
     fn take_stock(&mut self, slot: u32) -> Option<&Slot> {
         let entry = self.slots.at_mut(slot)?;
-        if entry.collect_events() {
+        let (events, held, is_starved) = entry.connection.take_stock();
+        if !events.is_empty() && entry.note(events) {
             self.noticed.push(slot);
         }
-        if entry.connection.is_starved() {
+        if is_starved {
             self.starved.push(slot);
         }
-        let held = u32::try_from(entry.connection.held()).unwrap_or(u32::MAX);
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
         self.held = self.held + held as usize - entry.held as usize;
         entry.held = held;
         Some(entry)
@@ -277,9 +278,11 @@ impl Slot {
     /// Takes what the connection has to say; returns whether that is news for somebody.
     fn collect_events(&mut self) -> bool {
         let fresh = self.connection.take_events();
-        if fresh.is_empty() {
-            return false;
-        }
+        !fresh.is_empty() && self.note(fresh)
+    }
+
+    /// Notes what the connection had to say; returns whether that is news for somebody.
+    fn note(&mut self, fresh: Events) -> bool {
         self.doubts_hop |= fresh.contains(Events::SOFT_ERROR);
         self.events |= fresh;
         !self.released
@@ -372,10 +375,11 @@ impl Stack {
         };
         if entry.unproven && entry.connection.phase() != Phase::SynReceived {
             self.handshake_over(now, slot);
-        } else if entry.connection.is_finished() {
-            self.remove_connection(slot);
         } else if entry.connection.phase() == Phase::Closed {
-            self.disown(slot);
+            match entry.connection.is_finished() {
+                true => self.remove_connection(slot),
+                false => self.disown(slot),
+            }
         } else if let Some(deadline) = entry.connection.poll_timeout() {
             self.connections.timers.arm(slot, deadline);
         }

@@ -568,6 +568,23 @@ impl Connection {
         }
     }
 
+    /// What an owner asks after each input, at one go: [`take_events`](Self::take_events), [`held`](Self::held) and
+    /// [`is_starved`](Self::is_starved).
+    #[must_use]
+    #[inline]
+    pub fn take_stock(&mut self) -> (Events, usize, bool) {
+        match &mut self.state {
+            State::Known(tcb) => {
+                let events = core::mem::replace(&mut tcb.events, Events::NONE);
+                let starved = tcb.app.wants_write && tcb.send.is_empty();
+                (events, tcb.send.held() + tcb.receive.held(), starved)
+            }
+            State::SynSent(_) | State::Stillborn { .. } => {
+                (self.take_events(), self.held(), self.is_starved())
+            }
+        }
+    }
+
     /// Whether a write found no memory, and nothing is queued whose acknowledgment would bring [`Events::WRITABLE`].
     #[must_use]
     pub fn is_starved(&self) -> bool {
