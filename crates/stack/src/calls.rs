@@ -43,7 +43,9 @@ impl Stack {
         remote: Endpoint,
         options: ConnectOptions,
     ) -> Result<ConnectionId, ConnectError> {
-        if remote.port == 0 || !self.is_connectable(remote.addr) {
+        let usual_source = self.usual_source(remote.addr);
+        let makes_sense = usual_source.is_some() || self.is_connectable(remote.addr);
+        if remote.port == 0 || !makes_sense {
             return Err(ConnectError::BadRemote);
         }
         if self.connections.len() >= self.config.connections_max {
@@ -53,14 +55,22 @@ impl Stack {
         if self.refuses_memory() {
             return Err(ConnectError::NoMemory);
         }
-        let hop = self.route_to(remote.addr).ok_or(ConnectError::NoRoute)?;
-        let local_addr = self.source_for(&options, remote.addr, hop)?;
+        let (hop, path) = self.way_to(remote.addr).ok_or(ConnectError::NoRoute)?;
+        let local_addr = match usual_source {
+            Some(source) if options.local_addr.is_none() => source,
+            _ => {
+                let source = self.source_for(&options, remote.addr, hop)?;
+                if options.local_addr.is_none() {
+                    self.set_usual_source(remote.addr, source);
+                }
+                source
+            }
+        };
         let port = self.local_port(&options, local_addr, remote)?;
         let tuple = Tuple::new(Endpoint::new(local_addr, port), remote);
         let config = options
             .config
             .unwrap_or_else(|| Arc::clone(&self.config.tcp));
-        let path = self.path_to(remote.addr, &hop);
         let mut cx = Context::new(now, &mut self.host);
         let connection = Connection::connect(&mut cx, config, tuple, path);
         let id = self.insert_connection(connection, (hop, path.mtu), None);

@@ -291,8 +291,7 @@ impl Stack {
             interface: pending.interface,
             tuple: *tuple,
         };
-        let hop = self.way_back(&way);
-        let path = self.path_to(tuple.remote.addr, &hop);
+        let (hop, path) = self.way_back(&way);
         let config = config.unwrap_or_else(|| Arc::clone(&self.config.tcp));
         let mut cx = Context::new(now, &mut self.host);
         let connection = Connection::answer(&mut cx, config, *tuple, path, opening);
@@ -439,8 +438,7 @@ impl Stack {
         if header.flags.contains(TcpFlags::SYN) && self.refuses_memory() {
             return false;
         }
-        let hop = self.way_back(&way);
-        let path = self.path_to(way.tuple.remote.addr, &hop);
+        let (hop, path) = self.way_back(&way);
         let Some(entry) = self.listening.get_mut(listener) else {
             return false;
         };

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The tables on the way each have a file: who owns four numbers ([`demux`]), connections and their life
-//! ([`connections`]), TIME-WAIT records ([`time_waits`]), listeners ([`listening`]), routes ([`routes`]), path MTUs
+//! ([`connections`]), TIME-WAIT records ([`time_waits`]), listeners ([`listening`]), routes ([`routes`]) and what was found there last ([`ways`]), path MTUs
 //! ([`pmtu`]), link addresses ([`neighbours`]), ephemeral ports ([`ports`]), requests to forward
 //! ([`forwarding`]), fellow stacks on other cores ([`steering`]). Three structures carry the cost: a keyed hash table finds the owner of a segment, a timer wheel ([`timers`]) finds who is due, a ready list ([`ready`])
 //! finds who has something to send. None of them looks at a socket that has nothing to do, so a packet costs the same
@@ -60,6 +60,7 @@ mod time_waits;
 mod timers;
 mod udp;
 mod udp_sockets;
+mod ways;
 
 pub use calls::{ConnectOptions, SocketSummary};
 pub use config::{HostModel, StackConfig, TimeWaitOverflow};

@@ -292,8 +292,7 @@ impl Stack {
             return false;
         }
         let tuple = way.tuple;
-        let hop = self.way_back(&way);
-        let path = self.path_to(tuple.remote.addr, &hop);
+        let (hop, path) = self.way_back(&way);
         let Some(entry) = self.listening.entries.at_mut(slot) else {
             return false;
         };
@@ -365,16 +364,6 @@ impl Stack {
             self.send_reset(now, way.interface, &way.tuple, reset);
         }
         None
-    }
-
-    /// The way to somebody who reached us: as the routes say, or else back where it came from.
-    pub(crate) fn way_back(&self, way: &Way) -> NextHop {
-        let addr = way.tuple.remote.addr;
-        self.route_to(addr).unwrap_or(NextHop {
-            interface: way.interface,
-            addr,
-            is_local: false,
-        })
     }
 
     /// Lets time pass for the listeners that are due.

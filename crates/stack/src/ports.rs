@@ -44,6 +44,8 @@ pub(crate) struct EphemeralPorts {
     attempts_max: u32,
     key: Key,
     counters: Box<[u32; COUNTERS]>,
+    /// The way that was asked about last, and its hash: a client's connections mostly go to one server.
+    last: Option<(IpAddr, Endpoint, u64)>,
 }
 
 impl EphemeralPorts {
@@ -59,6 +61,21 @@ impl EphemeralPorts {
             attempts_max,
             key: Key::derive(root, b"port offset"),
             counters,
+            last: None,
+        }
+    }
+
+    /// The hash of a way.
+    #[inline]
+    fn hash(&mut self, local: IpAddr, remote: Endpoint) -> u64 {
+        match self.last {
+            Some((from, to, hash)) if (from, to) == (local, remote) => hash,
+            _ => {
+                let way = Tuple::new(Endpoint::new(local, 0), remote);
+                let hash = self.key.hash_tuple(&way);
+                self.last = Some((local, remote, hash));
+                hash
+            }
         }
     }
 
@@ -75,8 +92,7 @@ impl EphemeralPorts {
         remote: Endpoint,
         is_free: impl Fn(u16) -> bool,
     ) -> Option<u16> {
-        let way = Tuple::new(Endpoint::new(local, 0), remote);
-        let hash = self.key.hash_tuple(&way);
+        let hash = self.hash(local, remote);
         let offset = fold(hash);
         let counter = &mut self.counters[(hash >> 32) as usize % COUNTERS];
         let len = self.range.len();

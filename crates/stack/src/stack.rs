@@ -25,6 +25,7 @@ use crate::routes::Routes;
 use crate::steering::Steering;
 use crate::time_waits::TimeWaits;
 use crate::udp_sockets::UdpSockets;
+use crate::ways::KnownWay;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use handwave_packet::PacketBuf;
@@ -116,6 +117,8 @@ pub struct Stack {
     pub(crate) path_mtus: PmtuCache,
     /// Raised whenever a route or a path MTU changes: connections compare it before they send.
     pub(crate) paths_generation: u32,
+    /// The way that was asked for last.
+    pub(crate) last_way: Option<KnownWay>,
     pub(crate) neighbours: Neighbours,
 
     // Who gets them.
@@ -175,6 +178,7 @@ impl Stack {
                 config.path_mtu_lifetime,
             ),
             paths_generation: 0,
+            last_way: None,
             neighbours: Neighbours::new(config.neighbours, key(b"neighbours"), now),
             demux: Demux::new(key(b"demux").for_table(), config.connections_reserved),
             connections: Connections::new(now, config.connections_reserved),
@@ -455,10 +459,5 @@ impl Stack {
         let refuses = self.host.pressure == Pressure::Hard;
         self.counters.memory_refused += u64::from(refuses);
         refuses
-    }
-
-    /// Makes every connection look at its route and path MTU again before it sends.
-    pub(crate) const fn paths_changed(&mut self) {
-        self.paths_generation = self.paths_generation.wrapping_add(1);
     }
 }

@@ -87,7 +87,7 @@ impl Stack {
         tuple: &Tuple,
         segment: SegmentOut,
     ) {
-        let hop = self.way_back(&Way {
+        let (hop, _) = self.way_back(&Way {
             interface,
             tuple: *tuple,
         });
@@ -142,10 +142,11 @@ impl Stack {
     /// The way to a peer as the routes say, or else over the interface that has the local address.
     fn way_from(&mut self, tuple: &Tuple) -> Option<NextHop> {
         let hop = self.addresses.owner(&tuple.local.addr).map(|interface| {
-            self.way_back(&Way {
+            let way = Way {
                 interface,
                 tuple: *tuple,
-            })
+            };
+            self.way_back(&way).0
         });
         if hop.is_none() {
             self.counters.no_route += 1;
