@@ -2,8 +2,9 @@
 //!
 //! A turn of the driver is: under the lock, hand all packets that arrived to the stack, let time pass, take a batch of output and
 //! the sockets' news; without the lock, send the output and wake whoever the news is for; then take what has arrived meanwhile. No
-//! system call is made under the lock, acknowledgments of a batch merge, and tasks are woken once for a batch. A batch of output is as
-//! long as the nearest caches bear: what programs have just written is still there when the device copies it, and acknowledgments that come
+//! system call is made under the lock, acknowledgments of a batch merge, and tasks are woken once for a batch. A batch of input or output is as
+//! long as the nearest caches bear: what programs have just written is still there when the device copies it, and what the device has
+//! copied when they read it. Nor is one of output longer than the other end takes at once: acknowledgments that come
 //! back meanwhile make room before more is sent.
 //!
 //! What arrived is news for tasks that are likely to answer. They run before anything is sent: the driver goes to the end of the
@@ -37,14 +38,19 @@ use crate::waiting::{Place, Waiting};
 mod burst;
 mod polling;
 
-use burst::Burst;
+use burst::{Burst, Load};
 pub(crate) use polling::BusyPoll;
 use polling::Polling;
 
 /// Packets taken from the device, and from the stack, in one turn.
 const BATCH_MAX: usize = 64;
-/// Octets after which nothing more is taken from the stack in one turn: a super-segment, or 32 packets of 1500 octets.
-const OUTPUT_MAX: usize = 48 << 10;
+/// Octets after which nothing more is taken from the stack in one turn, if the device takes super-segments as they are: what has just been written
+/// is still in the nearest caches, and whoever reads it is woken once for all of it.
+const OUTPUT_MAX: usize = 256 << 10;
+/// The same if nothing is known of the device.
+const OUTPUT_MIN: usize = 48 << 10;
+/// Packets on the wire after which nothing more is taken. What comes at once beyond the queues of who receives it is lost.
+const OUTPUT_PACKETS: usize = 32;
 /// Octets that are to be taken from the device before they are dealt with, about: so that tasks find them in the nearest caches. An eighth of it has
 /// more acknowledgments to send, all there is has to come from memory.
 const INPUT_MAX: usize = 512 << 10;
@@ -69,6 +75,7 @@ pub struct Driver {
     #[cfg(unix)]
     watch: Option<Box<dyn Watch>>,
     burst: Burst,
+    load: Load,
     polling: Polling,
     /// How often the device is asked before other tasks of the runtime have their turns.
     asks_in_a_row: u32,
@@ -136,6 +143,7 @@ impl Driver {
             #[cfg(unix)]
             watch: None,
             burst: Burst::default(),
+            load: Load::default(),
             polling: Polling::new(rule),
             asks_in_a_row,
             paused: Pause::None,
@@ -183,7 +191,7 @@ impl Driver {
             }
             // What the device did not take the last time goes first; meanwhile the stack keeps what it has.
             if self.outbound.is_empty() {
-                more = inner.output(now, &mut self.outbound);
+                more = inner.output(now, self.load.octets_max(), &mut self.outbound);
                 if !more {
                     inner.waiting.take(Place::Send, &mut self.woken);
                 }
@@ -199,7 +207,7 @@ impl Driver {
             self.shared.group.post(&mut self.strays);
         }
         if !self.outbound.is_empty() {
-            self.device.send(&mut self.outbound)?;
+            self.send()?;
         }
         self.shared.runtime.wake_all(&mut self.woken);
         let sent = self.outbound.is_empty();
@@ -232,6 +240,16 @@ impl Driver {
         self.burst.took(count, octets);
         if count > 0 && self.polling.is_waiting() {
             self.polling.came(self.shared.runtime.now());
+        }
+        Ok(())
+    }
+
+    /// Sends what the device takes, and learns what that is on the wire.
+    fn send(&mut self) -> io::Result<()> {
+        let octets = self.outbound.iter().map(PacketBuf::len).sum();
+        let packets = self.device.send(&mut self.outbound)?;
+        if self.outbound.is_empty() {
+            self.load.sent(octets, packets);
         }
         Ok(())
     }
@@ -436,10 +454,15 @@ impl Inner {
         }
     }
 
-    /// Takes a batch of packets to send; returns whether there may be more.
-    fn output(&mut self, now: Instant, outbound: &mut VecDeque<PacketBuf>) -> bool {
+    /// Takes a batch of packets to send, of about `octets_max` octets at most; returns whether there may be more.
+    fn output(
+        &mut self,
+        now: Instant,
+        octets_max: usize,
+        outbound: &mut VecDeque<PacketBuf>,
+    ) -> bool {
         let mut octets = 0;
-        while octets < OUTPUT_MAX && outbound.len() < BATCH_MAX {
+        while octets < octets_max && outbound.len() < BATCH_MAX {
             // Built where it is to lie: moving a packet costs as much as a good part of making it.
             let packet = outbound.push_back_mut(PacketBuf::default());
             if self.stack.poll_transmit_into(now, packet).is_none() {

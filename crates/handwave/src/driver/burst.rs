@@ -1,4 +1,4 @@
-//! How many packets to take from the device at a time.
+//! How many packets to take from the device at a time, and how much to give it.
 //!
 //! No more than the nearest caches bear: what is read is looked at, and as a rule copied, by the tasks it is for, and then its memory is read into
 //! again.
@@ -6,7 +6,7 @@
 //! A device that hands over one packet a call says that it is empty by one more call. Where a single packet is what usually comes, as
 //! in a conversation of small messages, that call is made after the answer has left; where many come, they are taken together.
 
-use super::{BATCH_MAX, INPUT_MAX};
+use super::{BATCH_MAX, INPUT_MAX, OUTPUT_MAX, OUTPUT_MIN, OUTPUT_PACKETS};
 
 /// What came the last times, between two moments at which the device was empty.
 #[derive(Debug)]
@@ -63,6 +63,36 @@ impl Burst {
     }
 }
 
+/// How much to give the device in one turn.
+///
+/// One that takes super-segments as they are gets several. One that has to cut them sends dozens of packets for each, and counts these.
+#[derive(Debug)]
+pub(super) struct Load {
+    octets_max: usize,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self {
+            octets_max: OUTPUT_MIN,
+        }
+    }
+}
+
+impl Load {
+    /// Octets after which nothing more is taken from the stack.
+    pub(super) const fn octets_max(&self) -> usize {
+        self.octets_max
+    }
+
+    /// Learns what became of a batch: so many packets on the wire.
+    pub(super) fn sent(&mut self, octets: usize, packets: usize) {
+        if let Some(octets) = (OUTPUT_PACKETS * octets).checked_div(packets) {
+            self.octets_max = octets.clamp(OUTPUT_MIN, OUTPUT_MAX);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +141,21 @@ mod tests {
         assert_eq!(burst.expected(), BATCH_MAX);
         burst.took(1, 2 * INPUT_MAX);
         assert_eq!(burst.expected(), 1);
+    }
+    #[test]
+    fn who_cuts_super_segments_gets_fewer() {
+        let mut load = Load::default();
+        assert_eq!(load.octets_max(), OUTPUT_MIN);
+        load.sent(65_200, 1);
+        assert_eq!(load.octets_max(), OUTPUT_MAX);
+        load.sent(65_200, 45);
+        assert_eq!(load.octets_max(), OUTPUT_MIN);
+        load.sent(180_000, 45);
+        assert_eq!(load.octets_max(), OUTPUT_PACKETS * 4_000);
+        load.sent(52, 1);
+        assert_eq!(load.octets_max(), OUTPUT_MIN);
+        // All were dropped.
+        load.sent(65_200, 0);
+        assert_eq!(load.octets_max(), OUTPUT_MIN);
     }
 }
