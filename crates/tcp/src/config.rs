@@ -64,6 +64,9 @@ pub struct Config {
     pub initial_window: u8,
     /// Most segments by which one acknowledgment opens the window in slow start (RFC 3465 2.3, RFC 9406 4.3).
     pub slow_start_segments: u32,
+    /// Spread a window over the round trip, where that takes 8 ms or more, instead of sending it as fast as the device takes it: a queue
+    /// on the way that holds a part of what the path does is not overflowed by bursts. For [`Segmentation::Stream`].
+    pub pacing: bool,
     /// Restart from a small congestion window after an idle RTO (RFC 5681 4.1).
     pub restart_after_idle: bool,
     /// Probe the tail of what is in flight before the retransmission timeout (RFC 8985 7); where losses are counted in segments
@@ -292,6 +295,7 @@ impl Default for Config {
             segmentation: Segmentation::Stream,
             initial_window: 10,
             slow_start_segments: 8,
+            pacing: true,
             restart_after_idle: true,
             tail_loss_probe: false,
             congestion: Algorithm::Cubic,
@@ -410,6 +414,7 @@ impl Profile {
             segmentation: Segmentation::Records,
             congestion: Algorithm::Reno,
             slow_start_segments: u32::MAX,
+            pacing: false,
             tail_loss_probe: true,
             window_probe: WindowProbe::Empty,
             acknowledging: Acknowledging::Adaptive,
@@ -445,6 +450,7 @@ impl Profile {
             send_buffer: BufferSize::growing(32 << 10, 2 << 20),
             receive_buffer: BufferSize::growing(64 << 10, 2 << 20),
             congestion: Algorithm::Reno,
+            pacing: false,
             delayed_ack: Duration::from_millis(40),
             quick_acks: 0,
             rto_min: Duration::from_millis(30),

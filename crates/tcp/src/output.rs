@@ -2,6 +2,7 @@
 //! text the windows admit, into segments, in one fixed order.
 
 mod header;
+mod pacing;
 mod reply;
 mod reset;
 mod silly_window;
@@ -22,6 +23,7 @@ use crate::timer::Timer;
 use crate::trace::{SendReason, TraceEvent, Verdict};
 
 pub(crate) use header::{Bare, bare_segment};
+pub(crate) use pacing::rate as pacing_rate;
 pub use reply::Reply;
 pub(crate) use reset::reset_for;
 pub(crate) use silly_window::persist_interval;
@@ -282,8 +284,13 @@ fn settle(tcb: &mut Tcb, cx: &Context<'_>) {
         }
         return;
     }
+    let turn = pacing::next_turn(tcb, cx.now);
+    match turn {
+        Some(at) => tcb.timers.set(Timer::Pacing, at),
+        None => tcb.timers.stop(Timer::Pacing),
+    }
     let shut = tcb.snd.wnd == 0 && (outstanding || tcb.has_unsent());
-    let silly = !tcb.is_outstanding() && tcb.has_unsent();
+    let silly = !tcb.is_outstanding() && tcb.has_unsent() && turn.is_none();
     if shut || silly {
         tcb.timers.stop(Timer::Retransmission);
         if !tcb.timers.is_set(Timer::Persist) {

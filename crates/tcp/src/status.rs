@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use crate::chronograph::BusyTimes;
 use crate::delayed_ack::DelayedAck;
+use crate::output::pacing_rate;
 use crate::phase::Phase;
 use crate::tcb::{LossState, Tcb, octets};
 use crate::time::Instant;
@@ -97,7 +98,7 @@ pub struct TcpInfo {
     pub pingpong: bool,
     /// The MSS that our SYN named.
     pub advmss: u16,
-    /// Octets per second at which trains are paced; `None` before a round trip has been measured.
+    /// Octets per second at which new text is paced; `None` before a round trip has been measured, and on a path too short to be paced.
     pub pacing_rate: Option<u64>,
     /// When text was last sent.
     pub last_sent: Option<Instant>,
@@ -327,7 +328,10 @@ impl TcpInfo {
             ato: adaptive.map_or(tcb.config.delayed_ack, DelayedAck::ato),
             pingpong: adaptive.is_some_and(DelayedAck::is_pingpong),
             advmss: tcb.mss.announced(),
-            pacing_rate: tcb.records.as_deref().and_then(|records| records.rate),
+            pacing_rate: match tcb.records.as_deref() {
+                Some(records) => records.rate,
+                None => pacing_rate(tcb),
+            },
             last_sent: Some(tcb.patience.last_sent),
             last_text: adaptive.map(DelayedAck::last_text),
             last_heard: accounts

@@ -78,6 +78,10 @@ pub(crate) struct Rare {
     pub(crate) duplicate_block: Option<SackBlock>,
     /// What a router or the peer's host last said against a segment, until an acknowledgment says that all is well.
     pub(crate) soft_error: Option<IcmpKind>,
+    /// The last challenge or out-of-window acknowledgment, for the limit per connection.
+    pub(crate) last_challenge: Option<Instant>,
+    /// When what has been sent would have left at its pace; nothing new leaves before.
+    pub(crate) paced_to: Option<Instant>,
     /// When a window that opened last had everything in flight sent again.
     pub(crate) reopened: Option<Instant>,
     pub(crate) bytes_retransmitted: u64,
@@ -91,6 +95,8 @@ impl Rare {
         rcv_up: None,
         duplicate_block: None,
         soft_error: None,
+        last_challenge: None,
+        paced_to: None,
         reopened: None,
         bytes_retransmitted: 0,
         retransmissions: 0,
@@ -134,8 +140,6 @@ pub(crate) struct AckState {
     pub(crate) quick_left: u8,
     /// Duplicate acknowledgments in a row (RFC 5681 2).
     pub(crate) duplicates: u8,
-    /// The last challenge or out-of-window acknowledgment, for the limit per connection.
-    pub(crate) last_challenge: Option<Instant>,
 }
 
 /// How long the peer has been silent about what it owes us.
@@ -495,11 +499,11 @@ impl Tcb {
     /// Whether this connection may send another challenge ACK (RFC 5961 7); if so, counts it [RFC5961-8].
     pub(crate) fn may_challenge(&mut self, now: Instant) -> bool {
         let due = self
-            .ack
+            .rare()
             .last_challenge
             .is_none_or(|last| now - last >= self.config.challenge_interval);
         if due {
-            self.ack.last_challenge = Some(now);
+            self.rare_mut().last_challenge = Some(now);
         }
         due
     }
@@ -623,7 +627,9 @@ impl Tcb {
             "the largest window is smaller than the current one"
         );
         let owes = self.is_outstanding() || (self.phase.is_synchronized() && self.has_unsent());
-        let armed = self.timers.is_set(Timer::Retransmission) || self.timers.is_set(Timer::Persist);
+        let armed = [Timer::Retransmission, Timer::Persist, Timer::Pacing]
+            .into_iter()
+            .any(|timer| self.timers.is_set(timer));
         assert!(
             !owes || armed || self.intents.is_pending() || self.may_transmit(now),
             "something is owed and no timer runs"

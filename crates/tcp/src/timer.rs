@@ -12,6 +12,8 @@ pub enum Timer {
     Retransmission,
     /// The peer's window is shut, or too small to be worth a segment, and text waits (RFC 9293 3.8.6.1, 3.8.6.2.1).
     Persist,
+    /// Text that both windows admit waits for its turn on a long path.
+    Pacing,
     /// An acknowledgment was held back in the hope of company (RFC 9293 3.8.6.3).
     DelayedAck,
     /// The connection has been silent for the keep-alive interval (RFC 9293 3.8.4).
@@ -26,10 +28,11 @@ pub enum Timer {
 
 impl Timer {
     /// All timers, in the order in which those due at the same moment run.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::UserTimeout,
         Self::Retransmission,
         Self::Persist,
+        Self::Pacing,
         Self::DelayedAck,
         Self::KeepAlive,
         Self::FinWait2,
@@ -42,6 +45,7 @@ impl fmt::Display for Timer {
         f.write_str(match self {
             Self::Retransmission => "retransmission",
             Self::Persist => "persist",
+            Self::Pacing => "pacing",
             Self::DelayedAck => "delayed ACK",
             Self::KeepAlive => "keep-alive",
             Self::UserTimeout => "user timeout",

@@ -76,7 +76,7 @@ fn figures(profile: &Profile) -> BTreeMap<&'static str, String> {
         send_buffer, receive_buffer, timestamps, sack, window_scaling, mss_max, nagle, initial_window, delayed_ack, quick_acks,
         rto_initial, rto_min, rto_max, r1, r2, r2_syn, user_timeout, persist_max, time_wait, time_wait_ignores_rst,
         fin_wait2_timeout, orphan_retries, challenge_interval, accept_missing_timestamps, hard_icmp_aborts, soft_icmp_aborts_opening, dscp, hop_limit,
-        cork, slow_start_segments, tail_loss_probe, restart_after_idle, syn_retries, syn_linear_timeouts, window_scale_for, window_clamp;
+        cork, slow_start_segments, pacing, tail_loss_probe, restart_after_idle, syn_retries, syn_linear_timeouts, window_scale_for, window_clamp;
         congestion, keepalive, segmentation, resets, window_probe, acknowledging, receive_window, rtt_variation, sequence_check, option_order
     });
     all.append(&mut figures!(

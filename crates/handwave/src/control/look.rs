@@ -260,6 +260,7 @@ fn running_timer((timer, at): (Timer, Instant), info: &TcpInfo, now: Instant) ->
     let (name, retries) = match timer {
         Timer::Retransmission => ("retransmission", info.retransmits),
         Timer::Persist => ("persist", info.probes),
+        Timer::Pacing => ("pacing", 0),
         Timer::DelayedAck => ("delayed-ack", 0),
         Timer::KeepAlive => ("keep-alive", info.probes),
         Timer::UserTimeout => ("user-timeout", 0),

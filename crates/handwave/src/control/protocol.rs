@@ -327,7 +327,7 @@ pub struct TopSource {
 /// A timer that runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunningTimer {
-    /// Which: `retransmission`, `persist`, `delayed-ack`, `keep-alive`, `user-timeout`, `fin-wait-2`, `time-wait`,
+    /// Which: `retransmission`, `persist`, `pacing`, `delayed-ack`, `keep-alive`, `user-timeout`, `fin-wait-2`, `time-wait`,
     /// `syn-ack`.
     pub timer: String,
     /// When it expires, in milliseconds from now.

@@ -21,7 +21,8 @@ pub(crate) fn handle(tcb: &mut Tcb, cx: &mut Context<'_>) {
     while let Some(timer) = tcb.timers.take_due(cx.now) {
         let before = tcb.phase();
         expire(tcb, cx, timer);
-        if cx.host.is_traced() {
+        // That a turn has come says nothing: what leaves then does.
+        if timer != Timer::Pacing && cx.host.is_traced() {
             let entry = tcb.trace_entry(
                 cx.now,
                 TraceEvent::Timeout(timer),
@@ -39,6 +40,8 @@ fn expire(tcb: &mut Tcb, cx: &mut Context<'_>, timer: Timer) {
         Timer::Retransmission if tcb.repairs.is_some() => segments::on_timeout(tcb, cx),
         Timer::Retransmission => on_retransmission_timeout(tcb, cx),
         Timer::Persist => on_persist_timeout(tcb, cx),
+        // What waited leaves with the poll that follows.
+        Timer::Pacing => {}
         Timer::DelayedAck => delayed_ack::on_timeout(tcb),
         Timer::KeepAlive => on_keepalive(tcb, cx),
         Timer::UserTimeout => on_user_timeout(tcb, cx),

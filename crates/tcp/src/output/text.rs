@@ -6,6 +6,7 @@ use handwave_packet::Payload;
 use handwave_wire::{SeqNum, TcpFlags};
 
 use super::header;
+use super::pacing;
 use super::silly_window::{Offer, is_worth_sending};
 use super::trains;
 use crate::config::WindowProbe;
@@ -32,13 +33,20 @@ pub(super) fn retransmission(
     }
     let (seq, missing) = tcb.scoreboard.next_lost(tcb.snd.una, tcb.snd.nxt)?;
     let len = missing.min(u32::from(segment_size(tcb)));
-    if !may_retransmit(tcb, seq, len) {
+    if !may_retransmit(tcb, seq, len) || is_held(tcb, cx.now) {
         return None;
     }
     tcb.intents.retransmit = false;
     tcb.timed = None;
+    pacing::note_sent(tcb, cx.now, len);
     build(tcb, cx, seq, len, out);
-    tcb.scoreboard.on_retransmit(seq, len);
+    if tcb
+        .scoreboard
+        .on_retransmit(seq, len, tcb.snd.una, tcb.snd.nxt)
+    {
+        // Repairing a repair takes more round trips than the timer allows for one (RFC 6675 6).
+        restart_retransmission_timer(tcb, cx.now);
+    }
     Some(())
 }
 
@@ -106,6 +114,9 @@ pub(super) fn uncertain(tcb: &mut Tcb, cx: &mut Context<'_>, out: &mut SegmentOu
     if tcb.loss != LossState::FastRecovery || tcb.repairs.is_some() || !tcb.negotiated.sack {
         return None;
     }
+    if is_held(tcb, cx.now) {
+        return None;
+    }
     let size = u32::from(segment_size(tcb));
     if let Some((seq, missing)) = tcb.scoreboard.next_uncertain(tcb.snd.una, tcb.snd.nxt) {
         let len = missing.min(size);
@@ -113,7 +124,9 @@ pub(super) fn uncertain(tcb: &mut Tcb, cx: &mut Context<'_>, out: &mut SegmentOu
             return None;
         }
         tcb.timed = None;
-        tcb.scoreboard.on_retransmit(seq, len);
+        pacing::note_sent(tcb, cx.now, len);
+        tcb.scoreboard
+            .on_retransmit(seq, len, tcb.snd.una, tcb.snd.nxt);
         build(tcb, cx, seq, len, out);
         return Some(());
     }
@@ -137,6 +150,11 @@ fn may_retransmit(tcb: &Tcb, seq: SeqNum, len: u32) -> bool {
     in_window && (tcb.intents.retransmit || pipe == 0 || pipe + len <= tcb.congestion.window())
 }
 
+/// Whether it is not the turn of a segment that is lost. The first one of a recovery does not wait.
+fn is_held(tcb: &Tcb, now: Instant) -> bool {
+    !tcb.intents.retransmit && pacing::allowance(tcb, now) == 0
+}
+
 /// Sends text, or a FIN, or both, for the first time. Text of several writes shares segments [MUST-60] [MAY-16].
 pub(super) fn fresh(tcb: &mut Tcb, cx: &mut Context<'_>, out: &mut SegmentOut) -> Option<()> {
     let offer = offer(tcb, cx.now)?;
@@ -154,6 +172,7 @@ pub(super) fn fresh(tcb: &mut Tcb, cx: &mut Context<'_>, out: &mut SegmentOut) -
     }
     repair::on_sent(tcb, cx.now, seq, offer.len, offer.mss);
     trains::note_sent(tcb, cx, offer.len, offer.mss);
+    pacing::note_sent(tcb, cx.now, offer.len);
     build(tcb, cx, seq, len, out);
     tcb.intents.override_silly_window = false;
     if tcb.timed.is_none() && tcb.loss == LossState::Open {
@@ -202,7 +221,7 @@ pub(crate) fn has_text_to_send(tcb: &Tcb, now: Instant) -> bool {
     }
     let lost = tcb.scoreboard.next_lost(tcb.snd.una, tcb.snd.nxt);
     let again = lost.is_some_and(|(seq, missing)| {
-        may_retransmit(tcb, seq, missing.min(u32::from(segment_size(tcb))))
+        may_retransmit(tcb, seq, missing.min(u32::from(segment_size(tcb)))) && !is_held(tcb, now)
     });
     again || offer(tcb, now).is_some()
 }
@@ -230,7 +249,11 @@ fn offer(tcb: &Tcb, now: Instant) -> Option<Offer> {
     let mss = u32::from(segment_size(tcb));
     let room = tcb.congestion.window().saturating_sub(tcb.pipe());
     let most = (tcb.mss.super_segment_max / mss.max(1) * mss).max(mss);
-    let mut len = unsent.min(usable).min(room).min(most);
+    let portion = pacing::allowance(tcb, now);
+    if portion == 0 && unsent > 0 {
+        return None;
+    }
+    let mut len = unsent.min(usable).min(room).min(most).min(portion);
     if len > mss {
         len = without_list(tcb, len, mss);
     }

@@ -5,7 +5,8 @@
 //! - the SACKed ranges, disjoint and sorted;
 //! - the *lost edge*: every un-SACKed octet below it counts as lost. RFC 6675's `IsLost` is monotone in the sequence
 //!   number, so one number says it for all octets;
-//! - `HighRxt`: every un-SACKed octet below it was retransmitted in this recovery;
+//! - `HighRxt`: every un-SACKed octet below it was retransmitted in this recovery, and what of that is lost again
+//!   (`resent`; RFC 6675 does not speak of it);
 //! - the *virtual* octets: a peer without SACK says with each duplicate ACK that one more segment has left the network,
 //!   but not which (RFC 5681 3.2, RFC 6582). They leave the pipe without having a place.
 //!
@@ -19,6 +20,7 @@
 //! those octets, whatever the peer sends (CVE-2019-11477 and its kin). [`Scoreboard::pipe`] is O(1).
 
 mod ranges;
+mod resent;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +29,7 @@ use alloc::boxed::Box;
 use handwave_wire::{SackBlock, SackBlocks, SeqNum};
 
 use ranges::{Range, Ranges};
+use resent::Resent;
 
 pub use ranges::MAX_RANGES;
 
@@ -51,7 +54,7 @@ pub struct SackUpdate {
 ///
 /// The order of calls for an arriving ACK: [`on_advance`](Self::on_advance) if it moves `SND.UNA`, then
 /// [`on_sack`](Self::on_sack) or [`on_duplicate_ack`](Self::on_duplicate_ack), then
-/// [`update_lost`](Self::update_lost).
+/// [`update_lost`](Self::update_lost) and [`find_lost_again`](Self::find_lost_again).
 ///
 /// ```
 /// use handwave_tcp::recovery::Scoreboard;
@@ -68,7 +71,7 @@ pub struct SackUpdate {
 /// assert!(scoreboard.update_lost(una, 100, 3));
 /// assert_eq!(scoreboard.pipe(una, nxt), 600);
 /// assert_eq!(scoreboard.next_lost(una, nxt), Some((una, 100)));
-/// scoreboard.on_retransmit(una, 100);
+/// scoreboard.on_retransmit(una, 100, una, nxt);
 /// assert_eq!(scoreboard.next_lost(una, nxt), None);
 /// assert_eq!(scoreboard.pipe(una, nxt), 700);
 /// ```
@@ -86,6 +89,7 @@ struct Board {
     lost: Edge,
     /// `HighRxt`, one past its octet.
     retransmitted: Edge,
+    resent: Resent,
     /// Octets that have left the network at an unknown place.
     virtual_sacked: u32,
     /// The retransmission timer has fired and `SND.UNA` has not moved since.
@@ -200,6 +204,7 @@ impl Scoreboard {
             ranges,
             lost,
             retransmitted,
+            resent,
             ..
         } = &mut **self.board.get_or_insert_default();
         let inserted = ranges.insert(range, most, |added| {
@@ -208,6 +213,7 @@ impl Scoreboard {
                 && !retransmitted.is_above(added.start);
             lost.on_newly_sacked(added);
             retransmitted.on_newly_sacked(added);
+            resent.on_newly_sacked(added);
         });
         if !inserted {
             update.ignored += 1;
@@ -236,9 +242,11 @@ impl Scoreboard {
             ranges,
             lost,
             retransmitted,
+            resent,
             virtual_sacked,
             timed_out,
         } = &mut **board;
+        resent.on_advance(una, ranges);
         ranges.forget_below(una, |gone| {
             lost.on_forgotten(gone);
             retransmitted.on_forgotten(gone);
@@ -275,12 +283,29 @@ impl Scoreboard {
         board.lost.is_above(una) && !board.ranges.contains(una)
     }
 
-    /// Notes that `len` octets from `seq` were sent again; `HighRxt` covers them.
-    pub fn on_retransmit(&mut self, seq: SeqNum, len: u32) {
+    /// Finds retransmissions that are lost in their turn: as `IsLost` for an octet, by what was sent after them and is SACKed. What is
+    /// found comes first in [`next_lost`](Self::next_lost) and is out of the pipe.
+    ///
+    /// Returns SND.NXT as it was when the last of them left: the loss of a retransmission is congestion of its own (RFC 5681 4.3).
+    pub fn find_lost_again(&mut self, smss: u32, dup_thresh: u32) -> Option<SeqNum> {
+        let board = self.board.as_mut()?;
+        if !board.resent.is_followed() {
+            return None;
+        }
+        let enough = dup_thresh.saturating_sub(1).saturating_mul(smss);
+        let edge = board.ranges.overtaken_edge(dup_thresh, enough)?;
+        board.resent.find_lost(edge, &board.ranges)
+    }
+
+    /// Notes that `len` octets from `seq` were sent again; `HighRxt` covers them. Returns whether that was not for the first time in this recovery.
+    pub fn on_retransmit(&mut self, seq: SeqNum, len: u32, una: SeqNum, nxt: SeqNum) -> bool {
         let end = seq + len;
         let board = self.board.get_or_insert_default();
         board.retransmitted.raise(end, &board.ranges);
         self.rescue.get_or_insert(end);
+        board
+            .resent
+            .on_retransmit(Range { start: seq, end }, una, nxt)
     }
 
     /// Starts a loss recovery: nothing has been retransmitted in it and the rescue is unspent (RFC 6675 section 5).
@@ -288,6 +313,7 @@ impl Scoreboard {
         self.rescue = None;
         if let Some(board) = &mut self.board {
             board.retransmitted = Edge::default();
+            board.resent = Resent::default();
         }
         self.release_if_empty();
     }
@@ -297,6 +323,7 @@ impl Scoreboard {
         self.rescue = None;
         if let Some(board) = &mut self.board {
             board.virtual_sacked = 0;
+            board.resent = Resent::default();
         }
         self.release_if_empty();
     }
@@ -322,6 +349,7 @@ impl Scoreboard {
             board.lost = Edge::default();
         }
         board.retransmitted = Edge::default();
+        board.resent = Resent::default();
         board.virtual_sacked = 0;
         board.timed_out = true;
         self.release_if_empty();
@@ -354,14 +382,18 @@ impl Scoreboard {
             .saturating_sub(board.ranges.octets())
             .saturating_sub(board.lost.unsacked_below(una, nxt))
             .saturating_sub(board.virtual_sacked);
-        original.saturating_add(board.retransmitted.unsacked_below(una, nxt))
+        original.saturating_add(board.resent_in_network(una, nxt))
     }
 
     /// The next octets to retransmit (RFC 6675 `NextSeg` rule 1): the first that are lost, not SACKed and not yet sent
-    /// again in this recovery, with the number of octets in one piece. The caller sends at most `SMSS` of them [RFC6675-5] [RFC2018-8].
+    /// again in this recovery, those whose retransmission is lost before all, with the number of octets in one piece. The caller sends at most `SMSS` of them [RFC6675-5] [RFC2018-8].
     #[must_use]
     pub fn next_lost(&self, una: SeqNum, nxt: SeqNum) -> Option<(SeqNum, u32)> {
-        let lost = self.board.as_ref()?.lost.at?;
+        let board = self.board.as_ref()?;
+        if let Some(again) = board.resent.first(&board.ranges) {
+            return Some((again.start, again.len()));
+        }
+        let lost = board.lost.at?;
         self.next_unsacked(una, lost.earlier_of(nxt))
     }
 
@@ -438,12 +470,12 @@ impl Scoreboard {
             .map_or(0, |board| board.lost.unsacked_below(una, nxt))
     }
 
-    /// Un-SACKed octets in flight that were sent again in this recovery.
+    /// Un-SACKed octets in flight that were sent again in this recovery, and are not lost again.
     #[must_use]
     pub fn retransmitted(&self, una: SeqNum, nxt: SeqNum) -> u32 {
         self.board
             .as_ref()
-            .map_or(0, |board| board.retransmitted.unsacked_below(una, nxt))
+            .map_or(0, |board| board.resent_in_network(una, nxt))
     }
 
     /// One past the highest SACKed octet; `None` if there is none.
@@ -461,9 +493,9 @@ impl Scoreboard {
     /// Bytes of heap memory held.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.board
-            .as_ref()
-            .map_or(0, |board| size_of::<Board>() + board.ranges.held())
+        self.board.as_ref().map_or(0, |board| {
+            size_of::<Board>() + board.ranges.held() + board.resent.held()
+        })
     }
 }
 
@@ -474,6 +506,11 @@ impl Board {
             && self.retransmitted.at.is_none()
             && self.virtual_sacked == 0
             && !self.timed_out
+    }
+
+    /// Octets sent again that are believed to be in the network.
+    fn resent_in_network(&self, una: SeqNum, nxt: SeqNum) -> u32 {
+        self.retransmitted.unsacked_below(una, nxt) - self.resent.waiting()
     }
 }
 

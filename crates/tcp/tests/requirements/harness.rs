@@ -109,7 +109,13 @@ impl Bench {
 
     /// A connection in ESTABLISHED whose peer sent `options` with its SYN.
     pub(crate) fn established_with(config: Config, options: TcpOptions) -> Self {
+        Self::established_after(Duration::ZERO, config, options)
+    }
+
+    /// The same over a path whose round trip takes `rtt`.
+    pub(crate) fn established_after(rtt: Duration, config: Config, options: TcpOptions) -> Self {
         let (mut bench, syn) = Self::opening(config);
+        bench.now += rtt;
         if options.timestamps.is_some() {
             bench.peer.echo = syn
                 .header

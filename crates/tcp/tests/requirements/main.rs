@@ -12,6 +12,7 @@ mod harness;
 mod keepalive;
 mod linux_windows;
 mod opening;
+mod pacing;
 mod repair;
 mod sending;
 mod urgent;

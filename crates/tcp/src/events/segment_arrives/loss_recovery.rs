@@ -49,11 +49,12 @@ pub(super) fn on_ack(tcb: &mut Tcb, cx: &mut Context<'_>, ack: &AckedText) {
     leave_recovery(tcb);
     match tcb.loss {
         LossState::Open => grow_or_enter(tcb, cx, ack, newly_sacked),
-        LossState::FastRecovery => continue_fast_recovery(tcb, ack, smss),
+        LossState::FastRecovery => continue_fast_recovery(tcb, cx, ack, smss),
         LossState::Timeout | LossState::Resending => {
             grow(tcb, cx, ack, newly_sacked);
             if tcb.negotiated.sack {
                 tcb.scoreboard.update_lost(tcb.snd.una, smss, DUP_THRESH);
+                look_for_lost_retransmissions(tcb, cx, smss);
             }
         }
     }
@@ -112,12 +113,32 @@ fn enter_fast_recovery(tcb: &mut Tcb, cx: &mut Context<'_>, smss: u32) {
 }
 
 /// A partial acknowledgment names the next hole (RFC 6582 3.2 step 3); with SACK the scoreboard knows it already.
-fn continue_fast_recovery(tcb: &mut Tcb, ack: &AckedText, smss: u32) {
+fn continue_fast_recovery(tcb: &mut Tcb, cx: &Context<'_>, ack: &AckedText, smss: u32) {
     if tcb.negotiated.sack {
         tcb.scoreboard.update_lost(tcb.snd.una, smss, DUP_THRESH);
+        look_for_lost_retransmissions(tcb, cx, smss);
     } else if ack.acked > 0 && tcb.is_outstanding() {
         tcb.scoreboard
             .mark_lost_below((tcb.snd.una + smss).earlier_of(tcb.snd.nxt));
+        tcb.intents.retransmit = true;
+    }
+}
+
+/// A retransmission that is lost is another sign of congestion (RFC 5681 4.3), unless the window has shrunk since it left.
+fn look_for_lost_retransmissions(tcb: &mut Tcb, cx: &Context<'_>, smss: u32) {
+    let Some(sent_at) = tcb.scoreboard.find_lost_again(smss, DUP_THRESH) else {
+        return;
+    };
+    if sent_at.at_or_after(tcb.recover) {
+        let window = tcb.congestion.window();
+        tcb.congestion.on_congestion(&LossEvent {
+            now: cx.now,
+            // What is SACKed has left the network, however long it stays in flight.
+            flight: tcb.snd.flight().min(window),
+            smss,
+            kind: Loss::FastRetransmit,
+        });
+        tcb.recover = tcb.snd.nxt;
         tcb.intents.retransmit = true;
     }
 }

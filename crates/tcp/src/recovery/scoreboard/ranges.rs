@@ -187,6 +187,21 @@ impl Ranges {
         })
     }
 
+    /// The same to the octet, within a range too: what was sent before it and is not here has been overtaken.
+    pub(super) fn overtaken_edge(&self, dup_thresh: u32, enough: u32) -> Option<SeqNum> {
+        let mut octets = 0;
+        let mut count = 0;
+        self.list.iter().rev().find_map(|range| {
+            count += 1;
+            if count >= dup_thresh {
+                return Some(range.end - 1);
+            }
+            let missing = enough - octets;
+            octets += range.len();
+            (octets > enough).then(|| range.end - missing - 1)
+        })
+    }
+
     /// The first octets in no range from `from` on and below `limit`.
     pub(super) fn first_gap(&self, from: SeqNum, limit: SeqNum) -> Option<Range> {
         let mut next = self.first_ending_after(from);

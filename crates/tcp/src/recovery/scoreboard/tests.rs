@@ -74,7 +74,7 @@ fn rfc6675_4_next_seg_walks_the_lost_octets_once() {
     let mut sent = Vec::new();
     while let Some((at, len)) = scoreboard.next_lost(una, nxt) {
         let len = len.min(60);
-        scoreboard.on_retransmit(at, len);
+        scoreboard.on_retransmit(at, len, una, nxt);
         sent.push((at.raw(), len));
     }
     assert_eq!(
@@ -109,7 +109,7 @@ fn rfc6675_4_rescue_takes_the_tail_once() {
         None,
         "nothing was retransmitted"
     );
-    scoreboard.on_retransmit(seq(0), 100);
+    scoreboard.on_retransmit(seq(0), 100, seq(0), seq(1_000));
     assert_eq!(scoreboard.next_rescue(seq(0), nxt, SMSS), None, "premature");
     scoreboard.on_advance(seq(700), 700, SMSS);
     assert!(scoreboard.is_empty());
@@ -131,8 +131,8 @@ fn rfc6675_4_rescue_takes_the_tail_once() {
 #[test]
 fn rfc6675_4_rescue_waits_for_the_first_retransmission_only() {
     let (mut scoreboard, _) = reported(&[(100, 300), (400, 800)]);
-    scoreboard.on_retransmit(seq(0), 100);
-    scoreboard.on_retransmit(seq(300), 100);
+    scoreboard.on_retransmit(seq(0), 100, seq(0), seq(1_000));
+    scoreboard.on_retransmit(seq(300), 100, seq(0), seq(1_000));
     scoreboard.on_advance(seq(300), 300, SMSS);
     assert_eq!(
         scoreboard.next_rescue(seq(300), seq(1_000), SMSS),
@@ -141,7 +141,7 @@ fn rfc6675_4_rescue_waits_for_the_first_retransmission_only() {
     // The next recovery has one of its own.
     scoreboard.on_rescue(seq(1_000));
     scoreboard.begin_recovery();
-    scoreboard.on_retransmit(seq(300), 100);
+    scoreboard.on_retransmit(seq(300), 100, seq(0), seq(1_000));
     assert_eq!(scoreboard.next_rescue(seq(300), seq(1_000), SMSS), None);
     scoreboard.on_advance(seq(800), 500, SMSS);
     assert_eq!(
@@ -153,7 +153,7 @@ fn rfc6675_4_rescue_waits_for_the_first_retransmission_only() {
 #[test]
 fn rfc6675_4_rescue_is_the_highest_octet_without_sack() {
     let (mut scoreboard, _) = reported(&[(100, 400), (600, 650), (700, 1_000)]);
-    scoreboard.on_retransmit(seq(0), 100);
+    scoreboard.on_retransmit(seq(0), 100, seq(0), seq(1_000));
     scoreboard.on_advance(seq(400), 400, SMSS);
     assert_eq!(
         scoreboard.next_rescue(seq(400), seq(1_000), SMSS),
@@ -163,6 +163,34 @@ fn rfc6675_4_rescue_is_the_highest_octet_without_sack() {
         scoreboard.next_rescue(seq(400), seq(1_000), 20),
         Some((seq(680), 20))
     );
+}
+
+#[test]
+fn a_retransmission_is_lost_when_what_was_sent_after_it_arrives() {
+    let (mut scoreboard, _) = reported(&[(100, 1_000)]);
+    let una = seq(0);
+    assert!(!scoreboard.on_retransmit(una, 100, una, seq(1_000)));
+    let mut nxt = 1_000;
+    let mut arrives = |scoreboard: &mut Scoreboard, octets| {
+        nxt += octets;
+        scoreboard.on_sack(una, seq(nxt), &sack(&[(100, nxt)]));
+        scoreboard.update_lost(una, SMSS, DUP_THRESH);
+        scoreboard.find_lost_again(SMSS, DUP_THRESH)
+    };
+    // Two segments that were sent after it may have overtaken it; more have not.
+    assert_eq!(arrives(&mut scoreboard, 200), None);
+    assert_eq!(scoreboard.next_lost(una, seq(1_200)), None);
+    assert_eq!(scoreboard.pipe(una, seq(1_200)), 100);
+    assert_eq!(arrives(&mut scoreboard, 1), Some(seq(1_000)));
+    assert_eq!(scoreboard.pipe(una, seq(1_201)), 0);
+    assert_eq!(scoreboard.next_lost(una, seq(1_201)), Some((una, 100)));
+    // Half of it leaves a third time, and the other half.
+    assert!(scoreboard.on_retransmit(una, 60, una, seq(1_201)));
+    assert_eq!(scoreboard.next_lost(una, seq(1_201)), Some((seq(60), 40)));
+    assert!(scoreboard.on_retransmit(seq(60), 40, una, seq(1_201)));
+    assert_eq!(scoreboard.pipe(una, seq(1_201)), 100);
+    assert_eq!(arrives(&mut scoreboard, 200), None);
+    assert_eq!(arrives(&mut scoreboard, 1), Some(seq(1_201)));
 }
 
 #[test]
@@ -213,7 +241,7 @@ fn reordering_is_a_late_arrival_that_was_not_sent_again() {
     assert!(!update.reordering);
     let late = scoreboard.on_sack(seq(0), seq(1_000), &sack(&[(200, 300)]));
     assert!(late.reordering);
-    scoreboard.on_retransmit(seq(0), 200);
+    scoreboard.on_retransmit(seq(0), 200, seq(0), seq(1_000));
     let repaired = scoreboard.on_sack(seq(0), seq(1_000), &sack(&[(100, 200)]));
     assert_eq!((repaired.newly_sacked, repaired.reordering), (100, false));
 }
@@ -232,7 +260,7 @@ fn rfc6582_duplicate_acks_empty_the_pipe_and_partial_acks_refill_it() {
             scoreboard.mark_lost_below(una + SMSS);
             assert_eq!(scoreboard.pipe(una, nxt), 600);
             assert_eq!(scoreboard.next_lost(una, nxt), Some((una, 100)));
-            scoreboard.on_retransmit(una, 100);
+            scoreboard.on_retransmit(una, 100, una, nxt);
             assert_eq!(scoreboard.pipe(una, nxt), 700);
         }
     }
@@ -244,7 +272,7 @@ fn rfc6582_duplicate_acks_empty_the_pipe_and_partial_acks_refill_it() {
     scoreboard.mark_lost_below(una + SMSS);
     assert_eq!(scoreboard.pipe(una, nxt), 0);
     assert_eq!(scoreboard.next_lost(una, nxt), Some((una, 100)));
-    scoreboard.on_retransmit(una, 100);
+    scoreboard.on_retransmit(una, 100, una, nxt);
     assert_eq!(scoreboard.pipe(una, nxt), 100);
     scoreboard.on_advance(nxt, 600, SMSS);
     assert!(scoreboard.is_empty());
@@ -282,7 +310,7 @@ fn the_end_of_recovery_keeps_sack_and_drops_duplicate_acks() {
 #[test]
 fn a_new_recovery_forgets_what_an_old_one_sent_again() {
     let (mut scoreboard, _) = reported(&[(300, 700)]);
-    scoreboard.on_retransmit(seq(0), 300);
+    scoreboard.on_retransmit(seq(0), 300, seq(0), seq(1_000));
     assert_eq!(scoreboard.next_lost(seq(0), seq(1_000)), None);
     scoreboard.begin_recovery();
     assert_eq!(
@@ -372,15 +400,31 @@ struct Model {
     marked_below: usize,
     /// One past `HighRxt`.
     high_rxt: usize,
+    /// What was the next octet to send when each was last sent again in this recovery.
+    resent_at: Vec<Option<usize>>,
+    /// Those whose retransmission the scoreboard believes to be lost.
+    lost_again: Vec<bool>,
 }
 
 impl Model {
+    /// Nothing has been sent again.
+    fn begin_recovery(&mut self) {
+        self.high_rxt = 0;
+        self.resent_at.fill(None);
+        self.lost_again.fill(false);
+    }
+
     /// `IsLost`: by what is SACKed above `octet`.
     fn is_lost(&self, octet: usize, smss: usize) -> bool {
         if octet < self.marked_below {
             return true;
         }
-        let above = &self.sacked[octet + 1..self.nxt];
+        self.is_lost_above(octet + 1, smss)
+    }
+
+    /// Whether what is SACKed from `from` on says so of something sent before it.
+    fn is_lost_above(&self, from: usize, smss: usize) -> bool {
+        let above = &self.sacked[from..self.nxt];
         let octets = above.iter().filter(|&&sacked| sacked).count();
         let ranges = (0..above.len())
             .filter(|&at| above[at] && (at == 0 || !above[at - 1]))
@@ -396,13 +440,19 @@ impl Model {
     fn pipe(&self, smss: usize) -> usize {
         self.unsacked()
             .map(|octet| {
-                usize::from(!self.is_lost(octet, smss)) + usize::from(octet < self.high_rxt)
+                let resent = octet < self.high_rxt && !self.lost_again[octet];
+                usize::from(!self.is_lost(octet, smss)) + usize::from(resent)
             })
             .sum()
     }
 
     /// `NextSeg` rule 1 and, without `certain`, rule 3: the first octet that fits and how many follow that fit too.
     fn next(&self, smss: usize, certain: bool) -> Option<(usize, usize)> {
+        let again = |octet: usize| self.lost_again[octet] && !self.sacked[octet];
+        if certain && let Some(first) = (self.una..self.nxt).find(|&octet| again(octet)) {
+            let end = (first..self.nxt).find(|&octet| !again(octet));
+            return Some((first, end.unwrap_or(self.nxt) - first));
+        }
         let sacked = &self.sacked[self.una..self.nxt];
         let highest = sacked
             .iter()
@@ -465,6 +515,8 @@ impl Pair {
             nxt: 60,
             marked_below: 0,
             high_rxt: 0,
+            resent_at: vec![None; 60],
+            lost_again: vec![false; 60],
         };
         Self {
             scoreboard: Scoreboard::default(),
@@ -499,12 +551,20 @@ impl Pair {
             Step::Send(octets) => {
                 self.model.nxt += octets;
                 self.model.sacked.resize(self.model.nxt, false);
+                self.model.resent_at.resize(self.model.nxt, None);
+                self.model.lost_again.resize(self.model.nxt, false);
             }
             Step::Retransmit(octets) => {
                 if let Some((first, len)) = self.scoreboard.next_lost(una, nxt) {
                     let len = len.min(u32::try_from(*octets).unwrap());
-                    self.scoreboard.on_retransmit(first, len);
-                    self.model.high_rxt = (first + len).since(self.origin) as usize;
+                    self.scoreboard.on_retransmit(first, len, una, nxt);
+                    let end = (first + len).since(self.origin) as usize;
+                    self.model.high_rxt = self.model.high_rxt.max(end);
+                    let start = first.since(self.origin) as usize;
+                    for octet in start..end {
+                        self.model.resent_at[octet] = Some(self.model.nxt);
+                        self.model.lost_again[octet] = false;
+                    }
                 }
             }
             Step::Timeout => {
@@ -520,7 +580,7 @@ impl Pair {
                 self.scoreboard.on_timeout(una);
                 self.scoreboard.mark_lost_below(nxt);
                 self.model.marked_below = end;
-                self.model.high_rxt = 0;
+                self.model.begin_recovery();
             }
             Step::MarkFirst => {
                 let edge = (self.model.una + self.smss).min(self.model.nxt);
@@ -529,7 +589,7 @@ impl Pair {
             }
             Step::BeginRecovery => {
                 self.scoreboard.begin_recovery();
-                self.model.high_rxt = 0;
+                self.model.begin_recovery();
             }
         }
     }
@@ -555,12 +615,39 @@ impl Pair {
         assert_eq!(update.newly_sacked, newly_sacked);
     }
 
+    /// What the scoreboard says of retransmissions holds: what was sent after them arrived.
+    fn take_lost_again(&mut self) {
+        let newest = self
+            .scoreboard
+            .find_lost_again(self.smss(), DUP_THRESH)
+            .map(|at| at.since(self.origin) as usize);
+        let Model { una, nxt, .. } = self.model;
+        let due = |pair: &Self, octet: usize| {
+            let board = pair.scoreboard.board.as_deref()?;
+            let due = board.resent.due?;
+            let at = pair.at(octet);
+            Some(at.at_or_after(due.start) && at.before(due.end))
+        };
+        for octet in una..nxt {
+            let is_due = due(self, octet) == Some(true) && !self.model.sacked[octet];
+            if is_due && !self.model.lost_again[octet] {
+                let sent = self.model.resent_at[octet].expect("it was sent again");
+                assert!(newest.is_some_and(|newest| newest >= sent), "{octet}");
+                assert!(self.model.is_lost_above(sent, self.smss), "{octet}");
+                self.model.lost_again[octet] = true;
+            } else if !self.model.sacked[octet] {
+                assert_eq!(is_due, self.model.lost_again[octet], "{octet}");
+            }
+        }
+    }
+
     fn compare(&mut self) {
         let Model { una, nxt, .. } = self.model;
         let (seq_una, seq_nxt) = (self.at(una), self.at(nxt));
         let una_is_lost = self
             .scoreboard
             .update_lost(seq_una, self.smss(), DUP_THRESH);
+        self.take_lost_again();
         // What is lost stays lost: remember what the text's function says as this ACK leaves it.
         let lost: Vec<_> = self
             .model
@@ -611,6 +698,12 @@ impl Pair {
             return;
         };
         // The cached counts are what a walk over the ranges would find.
+        assert_eq!(
+            board.resent.waiting() as usize,
+            (self.model.una..self.model.nxt)
+                .filter(|&o| self.model.lost_again[o] && !self.model.sacked[o])
+                .count()
+        );
         for Edge { at, sacked_below } in [board.lost, board.retransmitted] {
             assert_eq!(
                 sacked_below,
