@@ -73,6 +73,9 @@ pub(crate) struct Pair {
     receiver: ConnectionId,
     idle: usize,
     clock: Clock,
+    /// What the application sends, and where it reads to.
+    source: Bytes,
+    sink: Vec<u8>,
     /// What is on the wire.
     packets: Vec<PacketBuf>,
     arena: Arena,
@@ -90,6 +93,8 @@ const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const SERVER: [u8; 4] = [10, 0, 0, 2];
 const PORT_MIN: u16 = 20_000;
 const LISTENERS: usize = 64;
+/// Octets that the application writes and reads at a time, at most.
+pub(crate) const APPLICATION: usize = 1 << 16;
 const ARENA: usize = 1 << 16;
 /// The longest packets that are joined.
 pub(crate) const LEN_MAX: u16 = 1_500;
@@ -143,6 +148,8 @@ impl Pair {
             receiver: ConnectionId::from_bits(0),
             idle: 0,
             clock: Clock::Wall(WallClock::now()),
+            source: Bytes::from(vec![0x5a; APPLICATION]),
+            sink: vec![0; APPLICATION],
             packets: Vec::new(),
             arena: Arena::new(),
             trains: Trains::new(LEN_MAX.into()).expect("packets that are worth it"),
@@ -307,13 +314,11 @@ impl Pair {
 
     /// Moves octets for `span`; returns how many arrived and in how many seconds.
     pub(crate) fn transfer(&mut self, span: std::time::Duration, calls: Calls) -> (u64, f64) {
-        let source = Bytes::from(vec![0x5a; 1 << 16]);
-        let mut sink = vec![0; 1 << 16];
         let mut arrived = 0;
         let begin = WallClock::now();
         loop {
             for _ in 0..16 {
-                arrived += self.round(&source, &mut sink, calls);
+                arrived += self.round(calls);
             }
             if begin.elapsed() >= span {
                 break;
@@ -322,8 +327,9 @@ impl Pair {
         (arrived, begin.elapsed().as_secs_f64())
     }
 
-    fn round(&mut self, source: &Bytes, sink: &mut [u8], calls: Calls) -> u64 {
+    fn round(&mut self, calls: Calls) -> u64 {
         let now = self.now();
+        let source = &self.source;
         loop {
             let taken = match calls {
                 Calls::Copy => self.client.stack.write(now, self.sender, source),
@@ -337,7 +343,7 @@ impl Pair {
             }
         }
         self.carry(now, true);
-        let arrived = self.read(now, sink, calls);
+        let arrived = self.read(now, calls);
         self.carry(now, false);
         for host in [&mut self.client, &mut self.server] {
             if host.stack.poll_timeout().is_some_and(|at| at <= now) {
@@ -348,8 +354,8 @@ impl Pair {
         arrived
     }
 
-    fn read(&mut self, now: Instant, sink: &mut [u8], calls: Calls) -> u64 {
-        let (stack, id) = (&mut self.server.stack, self.receiver);
+    fn read(&mut self, now: Instant, calls: Calls) -> u64 {
+        let (stack, id, sink) = (&mut self.server.stack, self.receiver, &mut self.sink);
         let mut arrived = 0;
         match calls {
             Calls::Copy => {

@@ -12,7 +12,7 @@ use smoltcp::socket::tcp;
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
-use crate::ours::{BATCH, Calls};
+use crate::ours::{APPLICATION, BATCH, Calls};
 
 pub(crate) const NAME: &str = "smoltcp 0.14";
 
@@ -102,6 +102,9 @@ pub(crate) struct Pair {
     server: Host,
     sender: SocketHandle,
     receiver: SocketHandle,
+    /// What the application sends, and where it reads to.
+    source: Vec<u8>,
+    sink: Vec<u8>,
     started: WallClock,
 }
 
@@ -126,6 +129,8 @@ impl Pair {
                 server,
                 sender,
                 receiver,
+                source: vec![0x5a; APPLICATION],
+                sink: vec![0; APPLICATION],
                 started: WallClock::now(),
             }
         };
@@ -170,13 +175,11 @@ impl Pair {
 
     /// Moves octets for `span`; returns how many arrived and in how many seconds.
     pub(crate) fn transfer(&mut self, span: std::time::Duration, calls: Calls) -> (u64, f64) {
-        let source = vec![0x5a; 1 << 16];
-        let mut sink = vec![0; 1 << 16];
         let mut arrived = 0;
         let begin = WallClock::now();
         loop {
             for _ in 0..4 {
-                arrived += self.round(&source, &mut sink, calls);
+                arrived += self.round(calls);
             }
             if begin.elapsed() >= span {
                 break;
@@ -185,12 +188,12 @@ impl Pair {
         (arrived, begin.elapsed().as_secs_f64())
     }
 
-    fn round(&mut self, source: &[u8], sink: &mut [u8], calls: Calls) -> u64 {
+    fn round(&mut self, calls: Calls) -> u64 {
         let now = self.now();
         let sender = self.client.sockets.get_mut::<tcp::Socket<'_>>(self.sender);
         while sender.can_send() {
             let _sent = match calls {
-                Calls::Copy => sender.send_slice(source),
+                Calls::Copy => sender.send_slice(&self.source),
                 Calls::Chunks => sender.send(|room| (room.len(), room.len())),
             };
         }
@@ -205,8 +208,8 @@ impl Pair {
             // Somebody looks at it: what nobody reads, an optimiser does not copy.
             let read = match calls {
                 Calls::Copy => {
-                    let read = receiver.recv_slice(sink);
-                    black_box(&mut *sink);
+                    let read = receiver.recv_slice(&mut self.sink);
+                    black_box(&mut self.sink);
                     read
                 }
                 Calls::Chunks => receiver.recv(|text| {
