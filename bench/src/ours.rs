@@ -7,7 +7,7 @@ use std::time::Instant as WallClock;
 
 use bytes::{Bytes, BytesMut};
 use handwave_device::Trains;
-use handwave_packet::{ChecksumMark, ChunkPool, PacketBuf, split};
+use handwave_packet::{ChecksumMark, ChunkPool, PacketBuf, Payload, split};
 use handwave_stack::{
     ConnectOptions, ConnectionId, InterfaceConfig, InterfaceId, ListenerConfig, ListenerId, Prefix,
     Shard, Stack, StackConfig,
@@ -33,11 +33,6 @@ impl Crossing {
     /// Whether super-segments are not cut.
     const fn is_whole(self) -> bool {
         matches!(self, Self::Whole | Self::WholeSlices)
-    }
-
-    /// Whether packets are not copied.
-    const fn is_by_slices(self) -> bool {
-        matches!(self, Self::Slices | Self::WholeSlices)
     }
 }
 
@@ -77,7 +72,7 @@ pub(crate) struct Pair {
     source: Bytes,
     sink: Vec<u8>,
     /// What is on the wire.
-    packets: Vec<PacketBuf>,
+    packets: Queue,
     arena: Arena,
     /// Where packets are read to that are joined.
     trains: Trains,
@@ -150,7 +145,7 @@ impl Pair {
             clock: Clock::Wall(WallClock::now()),
             source: Bytes::from(vec![0x5a; APPLICATION]),
             sink: vec![0; APPLICATION],
-            packets: Vec::new(),
+            packets: Queue::default(),
             arena: Arena::new(),
             trains: Trains::new(LEN_MAX.into()).expect("packets that are worth it"),
             crossing,
@@ -272,6 +267,7 @@ impl Pair {
         } else {
             (&mut self.server, &mut self.client)
         };
+        let queue = &mut self.packets;
         let mut on_wire = 0;
         while on_wire < BATCH
             && let Some((_, mut packet)) = from.stack.poll_transmit(now)
@@ -283,32 +279,30 @@ impl Pair {
                 self.mtu
             };
             let mut segments = split::segments(packet);
-            let before = self.packets.len();
-            match self.crossing {
-                Crossing::Slices | Crossing::WholeSlices => self.packets.extend(segments),
-                Crossing::Joined => {
-                    on_wire += self.trains.receive(usize::MAX, &mut self.packets, |chunk| {
+            on_wire += match self.crossing {
+                Crossing::Slices | Crossing::WholeSlices => queue.fill(|place| {
+                    let filled = segments.next_into(place);
+                    place.set_checksum(ChecksumMark::Unknown);
+                    filled
+                }),
+                Crossing::Joined => queue.append(|packets| {
+                    self.trains.receive(usize::MAX, packets, |chunk| {
                         segments.write_next(chunk).map(|_| ())
-                    });
-                    continue;
-                }
-                Crossing::Contiguous | Crossing::Whole => {
-                    while let Some(frame) = self.arena.next_frame(mtu, &mut segments) {
-                        self.packets.push(PacketBuf::from_bytes(frame));
-                    }
-                }
-            }
-            on_wire += self.packets.len() - before;
-        }
-        if self.crossing.is_by_slices() {
-            for packet in &mut self.packets {
-                packet.set_checksum(ChecksumMark::Unknown);
-            }
+                    })
+                }),
+                Crossing::Contiguous | Crossing::Whole => queue.fill(|place| {
+                    let frame = self.arena.next_frame(mtu, &mut segments);
+                    frame.is_some_and(|frame| {
+                        place.restart(frame.into());
+                        true
+                    })
+                }),
+            };
         }
         let any = on_wire > 0;
-        let (stack, wire) = (&mut to.stack, to.wire);
-        stack.handle_batch_in_place(now, wire, &mut self.packets);
-        self.packets.clear();
+        to.stack
+            .handle_batch_in_place(now, to.wire, queue.packets());
+        queue.clear();
         any
     }
 
@@ -385,6 +379,51 @@ impl Pair {
 
 fn port(n: usize) -> u16 {
     1000 + u16::try_from(n).unwrap_or(0)
+}
+
+/// Packets in places that are used again: none is moved.
+#[derive(Debug, Default)]
+struct Queue {
+    places: Vec<PacketBuf>,
+    used: usize,
+}
+
+impl Queue {
+    /// Has places filled until `next` says that there was nothing left for one; returns how many were.
+    fn fill(&mut self, mut next: impl FnMut(&mut PacketBuf) -> bool) -> usize {
+        let before = self.used;
+        loop {
+            if self.used == self.places.len() {
+                self.places.push(PacketBuf::default());
+            }
+            if !next(&mut self.places[self.used]) {
+                return self.used - before;
+            }
+            self.used += 1;
+        }
+    }
+
+    /// Has packets appended behind those that there are.
+    fn append<R>(&mut self, more: impl FnOnce(&mut Vec<PacketBuf>) -> R) -> R {
+        self.places.truncate(self.used);
+        let result = more(&mut self.places);
+        self.used = self.places.len();
+        result
+    }
+
+    fn packets(&mut self) -> &mut [PacketBuf] {
+        &mut self.places[..self.used]
+    }
+
+    /// Empties all places: what is left in one keeps memory alive.
+    fn clear(&mut self) {
+        for packet in self.packets() {
+            if !packet.is_empty() {
+                packet.restart(Payload::new());
+            }
+        }
+        self.used = 0;
+    }
 }
 
 /// What frames are carved from: chunks that go round, as a device's do, so that no packet costs an allocation.

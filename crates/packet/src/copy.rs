@@ -7,6 +7,7 @@
 
 use alloc::vec::Vec;
 use bytes::BytesMut;
+use handwave_wire::Sum;
 
 /// Octets copied at a time: the text of a segment at MTU 1500 in one stride.
 const STRIDE: usize = 1_536;
@@ -69,6 +70,10 @@ pub fn append(from: &[u8], to: &mut Vec<u8>) {
 /// ```
 #[inline]
 pub fn fill(from: &[u8], chunk: &mut BytesMut) {
+    if from.len() <= STRIDE {
+        chunk.extend_from_slice(from);
+        return;
+    }
     chunk.reserve(from.len());
     let mut rest = from;
     while rest.len() > STRIDE {
@@ -77,6 +82,22 @@ pub fn fill(from: &[u8], chunk: &mut BytesMut) {
         rest = behind;
     }
     chunk.extend_from_slice(rest);
+}
+
+/// Does what [`fill`] does, and adds the octets to a sum: each stride where it came from, which lies in the nearest cache then, while its
+/// copy is still on its way there.
+#[inline]
+pub(crate) fn fill_summed(from: &[u8], chunk: &mut BytesMut, mut sum: Sum) -> Sum {
+    chunk.reserve(from.len());
+    let mut rest = from;
+    while rest.len() > STRIDE {
+        let (stride, behind) = rest.split_at(STRIDE);
+        chunk.extend_from_slice(stride);
+        sum = sum.add_bytes(stride);
+        rest = behind;
+    }
+    chunk.extend_from_slice(rest);
+    sum.add_bytes(rest)
 }
 
 #[cfg(test)]
@@ -95,6 +116,10 @@ mod tests {
             append(from, &mut grown);
             fill(from, &mut chunk);
             assert_eq!((&grown[1..], &chunk[1..]), (from, from));
+            let (mut chunk, begun) = (BytesMut::new(), Sum::default().add_bytes(&[7]));
+            let sum = fill_summed(from, &mut chunk, begun);
+            assert_eq!(&chunk, from);
+            assert_eq!(sum.folded(), begun.add_bytes(from).folded());
         }
     }
 }

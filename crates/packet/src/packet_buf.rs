@@ -84,27 +84,6 @@ impl PacketBuf {
         }
     }
 
-    /// A packet whose headers are those that end `head` and begin at `at` in it, and whose text keeps `held` octets of memory alive.
-    #[inline]
-    pub(crate) fn behind(
-        head: &[u8; HEAD_CAPACITY],
-        at: usize,
-        text: Payload,
-        held: usize,
-    ) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "at most HEAD_CAPACITY")]
-        let head_start = at.min(HEAD_CAPACITY) as u8;
-        Self {
-            head: *head,
-            head_start,
-            head_end: HEAD_END,
-            checksum: ChecksumMark::Unknown,
-            segment_size: None,
-            held,
-            payload: text,
-        }
-    }
-
     /// Makes this the beginning of another outgoing packet, as [`with_payload`](Self::with_payload) does, where it lies: whoever sends
     /// many packets moves none about.
     ///
@@ -124,6 +103,23 @@ impl PacketBuf {
         self.segment_size = None;
         self.held = payload.len();
         self.payload = payload;
+    }
+
+    /// Makes the head what begins at `at` in `octets` and ends where they end.
+    #[inline]
+    pub(crate) fn set_headers(&mut self, octets: &[u8; HEAD_CAPACITY], at: usize) {
+        // Halves, as far as there is something in them: a few moves, and no call.
+        let (first, last) = octets.split_at(HEAD_CAPACITY / 2);
+        let (own_first, own_last) = self.head.split_at_mut(HEAD_CAPACITY / 2);
+        own_last.copy_from_slice(last);
+        if at < HEAD_CAPACITY / 2 {
+            own_first.copy_from_slice(first);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "at most HEAD_CAPACITY")]
+        {
+            self.head_start = at.min(HEAD_CAPACITY) as u8;
+        }
+        self.head_end = HEAD_END;
     }
 
     /// Moves `other` here, which leaves it empty. Of a head only what is used is copied.

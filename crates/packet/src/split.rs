@@ -58,7 +58,6 @@ pub fn segments(mut packet: PacketBuf) -> Segments {
         return Segments(Parts::Many(Split::new(packet, &layout, size)));
     }
     packet.set_segment_size(None);
-    complete_checksum(&mut packet);
     Segments(Parts::One(Some(packet)))
 }
 
@@ -87,6 +86,40 @@ pub fn complete_checksum(packet: &mut PacketBuf) {
     packet.set_checksum(ChecksumMark::Unknown);
 }
 
+/// Appends a packet that is one segment, and completes its checksum on the way; returns its length.
+fn write_whole(mut packet: PacketBuf, frame: &mut BytesMut) -> usize {
+    let start = frame.len();
+    let layout = (packet.checksum() == ChecksumMark::Partial)
+        .then(|| Layout::of(&mut packet))
+        .flatten();
+    frame.reserve(packet.len());
+    frame.extend_from_slice(packet.head());
+    match layout {
+        Some(layout) if packet.head().len() >= layout.header_len => {
+            let transport = &packet.head()[layout.ip_len..];
+            let sum = Sum::default().add_bytes(transport);
+            let sum = write_summed(packet.payload(), frame, sum);
+            put_u16(frame, start + layout.checksum_at(), layout.finish(sum));
+        }
+        _ => {
+            for piece in packet.payload().pieces() {
+                copy::fill(piece, frame);
+            }
+            if let Some(layout) = layout {
+                let sum = Sum::default().add_bytes(&frame[start + layout.ip_len..]);
+                put_u16(frame, start + layout.checksum_at(), layout.finish(sum));
+            }
+        }
+    }
+    packet.len()
+}
+
+/// Appends a text, and adds it to a sum.
+fn write_summed(text: &Payload, frame: &mut BytesMut, sum: Sum) -> Sum {
+    text.pieces()
+        .fold(sum, |sum, piece| copy::fill_summed(piece, frame, sum))
+}
+
 /// The segments of a super-segment, in order. Made by [`segments`].
 #[derive(Debug)]
 pub struct Segments(Parts);
@@ -98,20 +131,40 @@ enum Parts {
 }
 
 impl Segments {
+    /// Makes `packet` the next segment, where it lies: whoever passes on many moves none about, and copies no more of a head than is
+    /// used. `false` after the last, and then `packet` is as it was.
+    ///
+    /// ```
+    /// use handwave_packet::{PacketBuf, Payload, split};
+    ///
+    /// let mut segments = split::segments(PacketBuf::with_payload(Payload::from(vec![7; 100])));
+    /// let mut place = PacketBuf::default();
+    /// assert!(segments.next_into(&mut place));
+    /// assert_eq!(place.len(), 100);
+    /// assert!(!segments.next_into(&mut place));
+    /// ```
+    #[inline]
+    pub fn next_into(&mut self, packet: &mut PacketBuf) -> bool {
+        match &mut self.0 {
+            Parts::One(one) => {
+                let one = one.take();
+                one.is_some_and(|mut one| {
+                    complete_checksum(&mut one);
+                    packet.take_over(&mut one);
+                    true
+                })
+            }
+            Parts::Many(split) => split.next_into(packet),
+        }
+    }
+
     /// Appends the next segment to `frame`, in one piece as a wire needs it; returns its length, or `None` after the last.
     ///
     /// Cheaper than copying what [`next`](Iterator::next) gives: no segment is built only to be copied, and the checksum is taken
     /// from octets that are still in the nearest cache.
     pub fn write_next(&mut self, frame: &mut BytesMut) -> Option<usize> {
         match &mut self.0 {
-            Parts::One(packet) => {
-                let packet = packet.take()?;
-                frame.extend_from_slice(packet.head());
-                for piece in packet.payload().pieces() {
-                    copy::fill(piece, frame);
-                }
-                Some(packet.len())
-            }
+            Parts::One(packet) => packet.take().map(|packet| write_whole(packet, frame)),
             Parts::Many(split) => split.write_next(frame),
         }
     }
@@ -122,7 +175,11 @@ impl Iterator for Segments {
 
     fn next(&mut self) -> Option<PacketBuf> {
         match &mut self.0 {
-            Parts::One(packet) => packet.take(),
+            Parts::One(packet) => {
+                let mut packet = packet.take()?;
+                complete_checksum(&mut packet);
+                Some(packet)
+            }
             Parts::Many(split) => split.next(),
         }
     }
@@ -220,10 +277,15 @@ impl Split {
     }
 
     fn next(&mut self) -> Option<PacketBuf> {
+        let mut packet = PacketBuf::default();
+        self.next_into(&mut packet).then_some(packet)
+    }
+
+    fn next_into(&mut self, packet: &mut PacketBuf) -> bool {
         let left = self.rest.len();
         let len = left.min(self.size);
         if len == 0 {
-            return None;
+            return false;
         }
         let numbered = self.headers.number(len, left == len);
         let text = match self.rest.contiguous().get(..len) {
@@ -233,13 +295,10 @@ impl Split {
         self.headers.seal(numbered.append(text));
         // After the headers have been written and before they are copied: taking a slice waits for what has been written, anyway.
         let text = self.rest.split_to(len);
-        let held = self.held.max(len);
-        Some(PacketBuf::behind(
-            &self.headers.octets,
-            self.headers.at,
-            text,
-            held,
-        ))
+        packet.restart(text);
+        packet.set_headers(&self.headers.octets, self.headers.at);
+        packet.set_held(self.held.max(len));
+        true
     }
 
     fn write_next(&mut self, frame: &mut BytesMut) -> Option<usize> {
@@ -248,25 +307,23 @@ impl Split {
         if len == 0 {
             return None;
         }
-        let start = frame.len();
-        frame.reserve(self.headers.layout.header_len + len);
+        let frame_len = self.headers.layout.header_len + len;
+        frame.reserve(frame_len);
         let numbered = self.headers.number(len, left == len);
+        let start = frame.len();
         frame.extend_from_slice(self.headers.as_slice());
-        // Copied, then summed where it came from: that lies in the nearest cache now, while the copy is still on its way there.
         let text = if let Some(text) = self.rest.contiguous().get(..len) {
-            copy::fill(text, frame);
-            let sum = Sum::default().add_bytes(text);
+            let sum = copy::fill_summed(text, frame, Sum::default());
             self.rest.advance(len);
             sum
         } else {
             let text = self.rest.split_to(len);
-            text.pieces().for_each(|piece| copy::fill(piece, frame));
-            text.sum(Sum::default())
+            write_summed(&text, frame, Sum::default())
         };
         let layout = &self.headers.layout;
         let checksum = layout.finish(numbered.append(text));
         put_u16(frame, start + layout.checksum_at(), checksum);
-        Some(frame.len() - start)
+        Some(frame_len)
     }
 }
 
@@ -289,7 +346,7 @@ struct Headers {
     identification: u16,
     /// What the IPv4 header of a segment of this length adds up to, and its transport header with the pseudo-header; numbers and
     /// the flags of the first and the last apart.
-    ip_sum: Sum,
+    ip_sum: u16,
     transport_sum: Sum,
 }
 
@@ -319,7 +376,7 @@ impl Headers {
             first_flags,
             last_flags,
             seq,
-            ip_sum: Sum::default(),
+            ip_sum: 0,
             transport_sum: Sum::default(),
         };
         headers.prepare(text_len);
@@ -345,7 +402,7 @@ impl Headers {
         if self.is_ipv4 {
             put_u32(header, 2, u32::from(counted(total_len)) << 16);
             put_u16(header, 10, 0);
-            self.ip_sum = Sum::default().add_bytes(&header[..ip_len]);
+            self.ip_sum = Sum::default().add_bytes(&header[..ip_len]).folded();
         } else {
             put_u16(header, 4, counted(total_len - IPV6_LEN));
         }
@@ -370,11 +427,13 @@ impl Headers {
             self.prepare(text_len);
         }
         let (ip, transport) = self.octets[self.at..].split_at_mut(self.layout.ip_len);
-        if self.is_ipv4 {
+        if self.is_ipv4
+            && let Some(ip) = ip.first_chunk_mut::<IPV4_LEN_MIN>()
+        {
             let identification = self.identification;
             self.identification = identification.wrapping_add(1);
             put_u16(ip, 4, identification);
-            put_u16(ip, 10, self.ip_sum.add_u16(identification).finish());
+            put_u16(ip, 10, !add_folded(self.ip_sum, identification));
         }
         if self.layout.protocol != IpProtocol::TCP {
             return self.transport_sum;
@@ -383,8 +442,10 @@ impl Headers {
         if is_last {
             extra |= self.last_flags;
         }
-        put_u16(transport, TCP_FLAGS_OFFSET, self.flags | extra);
-        put_u32(transport, TCP_SEQ_OFFSET, self.seq);
+        if let Some(tcp) = transport.first_chunk_mut::<TCP_LEN_MIN>() {
+            put_u16(tcp, TCP_FLAGS_OFFSET, self.flags | extra);
+            put_u32(tcp, TCP_SEQ_OFFSET, self.seq);
+        }
         let sum = self.transport_sum.add_u16(extra).add_u32(self.seq);
         let step = u32::try_from(text_len).unwrap_or(u32::MAX);
         self.seq = self.seq.wrapping_add(step);
@@ -419,6 +480,13 @@ fn addresses(header: &[u8]) -> (IpAddr, IpAddr) {
         };
         (at(8), at(24))
     }
+}
+
+/// One's complement addition of 16 bits.
+#[inline]
+fn add_folded(a: u16, b: u16) -> u16 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum.wrapping_add(carry.into())
 }
 
 #[inline]

@@ -207,19 +207,34 @@ fn udp_checksums_are_completed_and_never_zero() {
 
 proptest! {
     #[test]
-    fn written_frames_are_the_segments(len in 1_usize..20_000, size in 1_u16..3_000, v6 in any::<bool>()) {
+    fn written_frames_are_the_segments(
+        len in 1_usize..20_000,
+        size in 1_u16..3_000,
+        v6 in any::<bool>(),
+        linear in any::<bool>(),
+    ) {
         let payload: Vec<u8> = (0..len).map(|n| n.to_le_bytes()[0]).collect();
         let addresses = if v6 { V6 } else { V4 };
         let mut whole = packet(addresses, &payload, &tcp_header(TcpFlags::ACK | TcpFlags::PSH));
         whole.set_segment_size(Some(size));
         whole.set_checksum(ChecksumMark::Partial);
-        let mut frames = segments(whole.clone());
+        if linear {
+            whole.linearize();
+        }
+        let (mut frames, mut places) = (segments(whole.clone()), segments(whole.clone()));
+        let mut place = PacketBuf::from(alloc::vec![9; 9]);
         for segment in segments(whole) {
+            prop_assert_eq!(checked(&segment, addresses).0.source_port, 80);
             let mut frame = BytesMut::from(&b"before"[..]);
             prop_assert_eq!(frames.write_next(&mut frame), Some(segment.len()));
             prop_assert_eq!(&frame[6..], &segment.to_vec()[..]);
+            place.prepend(HEAD_CAPACITY).fill(9);
+            prop_assert!(places.next_into(&mut place));
+            prop_assert_eq!(place.to_vec(), segment.to_vec());
+            prop_assert_eq!((place.checksum(), place.held()), (segment.checksum(), segment.held()));
         }
         prop_assert_eq!(frames.write_next(&mut BytesMut::new()), None);
+        prop_assert!(!places.next_into(&mut place));
     }
 }
 
