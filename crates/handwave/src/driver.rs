@@ -169,8 +169,7 @@ impl Driver {
         self.shared
             .group
             .collect(self.shared.shard, &mut self.received);
-        let mut more = false;
-        let (deadline, done) = {
+        let (more, deadline, done) = {
             let mut inner = self.shared.lock();
             let now = self.shared.runtime.now();
             let news = inner.input(now, &mut self.received, &mut self.woken);
@@ -189,8 +188,9 @@ impl Driver {
             if std::mem::take(&mut self.due) {
                 inner.stack.handle_timeout(now);
             }
-            // What the device did not take the last time goes first; meanwhile the stack keeps what it has.
-            if self.outbound.is_empty() {
+            // What the device did not take the last time goes first; meanwhile the stack keeps what it has, and is asked for it next.
+            let mut more = !self.outbound.is_empty();
+            if !more {
                 more = inner.output(now, self.load.octets_max(), &mut self.outbound);
                 if !more {
                     inner.waiting.take(Place::Send, &mut self.woken);
@@ -201,7 +201,8 @@ impl Driver {
             let deadline = inner.next_deadline();
             self.due = deadline.is_some_and(|due| due <= now);
             let abandoned = self.shared.group.is_abandoned();
-            (deadline, abandoned && !more && !inner.has_connections())
+            let done = abandoned && !more && !inner.has_connections();
+            (more, deadline, done)
         };
         if !self.strays.is_empty() {
             self.shared.group.post(&mut self.strays);

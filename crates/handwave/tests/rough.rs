@@ -349,6 +349,64 @@ impl<D: Device> Device for Measured<D> {
     }
 }
 
+/// A device that takes some packets, then says that it can take no more, and then that it can.
+struct Hesitant(MemoryDevice);
+
+impl Device for Hesitant {
+    fn medium(&self) -> Medium {
+        self.0.medium()
+    }
+
+    fn mtu(&self) -> u16 {
+        self.0.mtu()
+    }
+
+    fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
+        self.0.receive(max, out)
+    }
+
+    fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
+        let rest = packets.split_off(packets.len().min(40));
+        let sent = self.0.send(packets);
+        packets.extend(rest);
+        sent
+    }
+
+    fn readiness(&self) -> Readiness<'_> {
+        self.0.readiness()
+    }
+
+    fn counters(&self) -> Counters {
+        self.0.counters()
+    }
+}
+
+/// What the device did not take at once is not all there was: the stack is asked for the rest though nobody says anything.
+#[tokio::test(start_paused = true)]
+async fn what_is_left_after_a_device_has_hesitated_is_sent_too() {
+    let (left, mut right) = wire(1_500, 4_096);
+    let client = Stack::builder()
+        .device(Hesitant(left))
+        .address([10, 0, 0, 1], 24);
+    let (client, driver) = client.build().unwrap();
+    let socket = UdpSocket::bind(&client, "10.0.0.1:9".parse().unwrap()).unwrap();
+    for _ in 0..300 {
+        socket.send_to(b"datagram", SERVER).await.unwrap();
+    }
+    let driver = tokio::spawn(driver);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let mut packets = Vec::new();
+    assert_eq!(right.receive(1_000, &mut packets).unwrap(), 300);
+
+    // Nor does the driver end before the last of it has left.
+    for _ in 0..300 {
+        socket.send_to(b"datagram", SERVER).await.unwrap();
+    }
+    drop((socket, client));
+    driver.await.unwrap().unwrap();
+    assert_eq!(right.receive(1_000, &mut packets).unwrap(), 300);
+}
+
 #[tokio::test]
 async fn a_long_queue_is_sent_bit_by_bit_with_a_look_at_what_comes_back() {
     let (left, right) = wire(1_500, 4_096);
