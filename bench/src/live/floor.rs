@@ -30,6 +30,9 @@ const ACK: u8 = 0x10;
 const ISS: u32 = 1_000;
 /// What we offer is scaled by this.
 const WINDOW_SCALE: u8 = 7;
+/// Packets for which there is room in a TUN's queue, with some to spare (`tx_queue_len` is 500): who offers more loses packets, and here
+/// nobody would miss them.
+const QUEUE: usize = 400;
 
 /// One way to write the loop.
 #[derive(Clone, Copy, Debug)]
@@ -249,6 +252,12 @@ impl Loop {
         head.fill(0);
         let (framing, packet) = head.split_at_mut(self.framing);
         fill_headers(packet, to, (flags, seq), (options, len));
+        let offered = match self.mode {
+            Mode::Plain => QUEUE * TEXT,
+            Mode::Offload => usize::MAX,
+        };
+        let window = u16::try_from(offered >> WINDOW_SCALE).unwrap_or(u16::MAX);
+        packet[IP + 14..IP + 16].copy_from_slice(&window.to_be_bytes());
         let sums = &mut packet[IP..];
         if self.mode == Mode::Offload {
             framing[0] = 1;
@@ -279,7 +288,7 @@ impl Loop {
     }
 }
 
-/// Fills in IP and TCP header. In the place of the checksum is the pseudo-header's sum.
+/// Fills in IP and TCP header but for the window. In the place of the checksum is the pseudo-header's sum.
 fn fill_headers(
     packet: &mut [u8],
     to: &Segment,
@@ -303,7 +312,6 @@ fn fill_headers(
     tcp[8..12].copy_from_slice(&to.seq.wrapping_add(counted).to_be_bytes());
     tcp[12] = u8::try_from((20 + options.len()) << 2).unwrap_or(0x50);
     tcp[13] = flags;
-    tcp[14..16].copy_from_slice(&[0xFF, 0xFF]);
     tcp[20..].copy_from_slice(options);
     let mut pseudo = [0; 12];
     pseudo[..4].copy_from_slice(&SERVER);
