@@ -58,6 +58,12 @@ const INPUT_MAX: usize = 512 << 10;
 const ASKS_IN_A_ROW: u32 = 4;
 /// The same where other threads run them meanwhile.
 const ASKS_KEEPING_THE_THREAD: u32 = 64;
+/// Small packets in a row without a rest after which the kernel is not to say any more that some have come: for each that it queues it would call whoever
+/// watches, as long as somebody does. To watch again costs some microseconds.
+const UNWATCHED_AFTER: usize = 256;
+/// Octets of packets that count as such: acknowledgments, and messages. Whoever sends longer ones in bulk fills the queue anyhow, and the sooner the more
+/// of them are lost.
+const SMALL: usize = 512;
 /// Turns before other tasks of the runtime have theirs.
 const TURNS_MAX: usize = 8;
 
@@ -74,6 +80,8 @@ pub struct Driver {
     timer: Option<Box<dyn Timer>>,
     #[cfg(unix)]
     watch: Option<Box<dyn Watch>>,
+    /// Packets since the last rest.
+    since_rest: usize,
     burst: Burst,
     load: Load,
     polling: Polling,
@@ -142,6 +150,7 @@ impl Driver {
             timer: None,
             #[cfg(unix)]
             watch: None,
+            since_rest: 0,
             burst: Burst::default(),
             load: Load::default(),
             polling: Polling::new(rule),
@@ -239,10 +248,23 @@ impl Driver {
             .receive(self.burst.expected(), &mut self.received)?;
         let octets = self.received[before..].iter().map(PacketBuf::len).sum();
         self.burst.took(count, octets);
+        self.watch_while_it_pays(count, octets);
         if count > 0 && self.polling.is_waiting() {
             self.polling.came(self.shared.runtime.now());
         }
         Ok(())
+    }
+
+    /// Ends the watch on a device that has something all the time.
+    fn watch_while_it_pays(&mut self, came: usize, octets: usize) {
+        if octets > came * SMALL {
+            return;
+        }
+        self.since_rest = self.since_rest.saturating_add(came);
+        #[cfg(unix)]
+        if self.since_rest >= UNWATCHED_AFTER {
+            self.watch = None;
+        }
     }
 
     /// Sends what the device takes, and learns what that is on the wire.
@@ -332,6 +354,7 @@ impl Driver {
             return Poll::Ready(Ok(()));
         }
         self.paused = Pause::Rest;
+        self.since_rest = 0;
         match self.device.readiness() {
             Readiness::Wakers(wakers) => {
                 // It wakes at once if it is ready: then this task runs again and tries.

@@ -6,6 +6,8 @@ mod common;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +16,11 @@ use std::time::Duration;
 
 use common::{SERVER, builders, connected, pair, text, within};
 use handwave::device::{Counters, Device, Medium, MemoryDevice, Readiness, pair as wire};
+#[cfg(unix)]
+use handwave::device::{Framing, Tun};
 use handwave::{Error, ListenerConfig, PacketBuf, Stack, TcpListener, TcpStream, UdpSocket};
+#[cfg(unix)]
+use handwave::{Instant, Runtime, Timer, TokioRuntime, Watch};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 /// Says `say` both ways at once, and hears it both ways.
@@ -469,8 +475,6 @@ async fn a_device_with_a_descriptor_is_not_asked_at_rest_by_several_threads_eith
 
 #[cfg(unix)]
 async fn over_descriptors() {
-    use handwave::device::{Framing, Tun};
-
     let (left, right) = std::os::unix::net::UnixDatagram::pair().unwrap();
     let [left, right] =
         [left, right].map(|end| Tun::from_fd(end.into(), 1_500, Framing::Plain).unwrap());
@@ -500,4 +504,84 @@ async fn over_descriptors() {
     let before = sendings.asked.load(Ordering::Relaxed);
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(sendings.asked.load(Ordering::Relaxed), before);
+}
+
+/// Tokio, and how many descriptors it watches at the moment.
+#[cfg(unix)]
+#[derive(Debug)]
+struct Watching(TokioRuntime, Arc<AtomicUsize>);
+
+#[cfg(unix)]
+impl Runtime for Watching {
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        self.0.timer()
+    }
+
+    fn watch(&self, descriptor: BorrowedFd<'_>) -> io::Result<Box<dyn Watch>> {
+        struct Counted(Box<dyn Watch>, Arc<AtomicUsize>);
+
+        impl Watch for Counted {
+            fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.0.poll_readable(cx)
+            }
+
+            fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.0.poll_writable(cx)
+            }
+        }
+
+        impl Drop for Counted {
+            fn drop(&mut self) {
+                self.1.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+
+        let watch = self.0.watch(descriptor)?;
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Ok(Box::new(Counted(watch, Arc::clone(&self.1))))
+    }
+
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        self.0.spawn(task);
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_descriptor_is_not_watched_while_a_conversation_goes_on() {
+    let (left, right) = std::os::unix::net::UnixDatagram::pair().unwrap();
+    let [left, right] =
+        [left, right].map(|end| Tun::from_fd(end.into(), 1_500, Framing::Plain).unwrap());
+    let watched = Arc::<AtomicUsize>::default();
+    let runtime = Watching(TokioRuntime::current().unwrap(), Arc::clone(&watched));
+    let client = Stack::builder()
+        .runtime(runtime)
+        .busy_poll(Duration::from_millis(100))
+        .device(left)
+        .address([10, 0, 0, 1], 24);
+    let server = Stack::builder().device(right).address([10, 0, 0, 2], 24);
+    let (client, server) = (client.spawn().unwrap(), server.spawn().unwrap());
+    let listener = TcpListener::bind(&server, SERVER).unwrap();
+    let (ours, theirs) = tokio::join!(TcpStream::connect(&client, SERVER), listener.accept());
+    let (mut ours, mut theirs) = (ours.unwrap(), theirs.unwrap().0);
+    let mut message = [1; 64];
+    for messages in [1, 1_000, 1] {
+        for _ in 0..messages {
+            ours.write_all(&message).await.unwrap();
+            theirs.read_exact(&mut message).await.unwrap();
+            theirs.write_all(&message).await.unwrap();
+            ours.read_exact(&mut message).await.unwrap();
+        }
+        if messages > 1 {
+            assert_eq!(watched.load(Ordering::Relaxed), 0);
+        }
+        // Until it has been asked for long enough.
+        while watched.load(Ordering::Relaxed) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
 }
