@@ -10,7 +10,7 @@ use handwave_packet::PacketBuf;
 use handwave_stack::{
     ConnectionId, InterfaceConfig, InterfaceId, ListenerConfig, Prefix, Stack, StackConfig,
 };
-use handwave_tcp::{BufferSize, Config, Instant, Phase, Secrets};
+use handwave_tcp::{BufferSize, Config, Instant, Phase, Profile, Secrets};
 use handwave_wire::{IpProtocol, SeqNum, Sum, TcpFlags, TcpHeader, TcpOptions, Timestamps};
 
 /// SplitMix64.
@@ -39,9 +39,13 @@ impl Dice {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Path {
     OneByOne,
+    /// One by one, each in two pieces: the short way in, which is for packets in one piece, is passed by.
+    InPieces,
     Batch,
     Joined,
 }
+
+const PATHS: [Path; 4] = [Path::OneByOne, Path::InPieces, Path::Batch, Path::Joined];
 
 /// A host with a connection, and what it has been seen to do.
 struct Host {
@@ -68,13 +72,13 @@ struct Peer {
 }
 
 impl Host {
-    fn new(path: Path, addrs: [IpAddr; 2]) -> Self {
+    fn new(path: Path, addrs: [IpAddr; 2], profile: Config) -> Self {
         // A window that nobody exceeds: what lies behind its edge is judged by where each segment begins and ends.
         let config = StackConfig {
             tcp: Arc::new(Config {
                 receive_buffer: BufferSize::fixed(1 << 20),
                 delayed_ack: Duration::from_millis(1),
-                ..Config::default()
+                ..profile
             }),
             ..StackConfig::default()
         };
@@ -98,6 +102,14 @@ impl Host {
             Path::OneByOne => {
                 for packet in packets {
                     let packet = PacketBuf::from(packet.clone());
+                    self.stack.handle_packet(now, self.wire, packet);
+                }
+            }
+            Path::InPieces => {
+                for packet in packets {
+                    let (front, back) = packet.split_at(packet.len().min(14));
+                    let pieces = [front, back].map(|piece| piece.to_vec().into());
+                    let packet = PacketBuf::with_payload(pieces.into_iter().collect());
                     self.stack.handle_packet(now, self.wire, packet);
                 }
             }
@@ -312,6 +324,8 @@ struct Heard {
     answers: [Vec<(TcpHeader, usize)>; 2],
     text: Vec<u8>,
     state: Option<(Phase, usize)>,
+    /// All octets sent, and all that was counted.
+    all: (Vec<Vec<u8>>, String),
 }
 
 /// What a peer learns of answers, however many they are.
@@ -374,8 +388,8 @@ fn handshake(peer: &mut Peer, hosts: &mut [Host], sack: bool) {
     }
 }
 
-fn play(seed: u64) {
-    let mut dice = Dice(seed);
+/// A peer whose family, options and numbers are drawn.
+fn peer(mut dice: Dice) -> Peer {
     let v6 = dice.one_in(2);
     let addr = |last: u8| -> IpAddr {
         match v6 {
@@ -384,7 +398,7 @@ fn play(seed: u64) {
         }
     };
     let addrs = [addr(1), addr(2)];
-    let mut peer = Peer {
+    Peer {
         timestamps: dice.one_in(2),
         next: match dice.one_in(2) {
             true => 0_u32.wrapping_sub(dice.below(60_000)),
@@ -396,9 +410,17 @@ fn play(seed: u64) {
         edge: SeqNum::default(),
         addrs,
         dice,
-    };
+    }
+}
+
+fn play(seed: u64, paths: &[Path], profile: &Config) {
+    let mut peer = peer(Dice(seed));
+    let addrs = peer.addrs;
     let sack = peer.dice.one_in(2);
-    let mut hosts = [Path::OneByOne, Path::Batch, Path::Joined].map(|path| Host::new(path, addrs));
+    let hosts = paths
+        .iter()
+        .map(|path| Host::new(*path, addrs, profile.clone()));
+    let mut hosts: Vec<Host> = hosts.collect();
     let mut now = Instant::ZERO;
 
     handshake(&mut peer, &mut hosts, sack);
@@ -415,11 +437,15 @@ fn play(seed: u64) {
             let connection = host.connection.unwrap();
             host.drain(now);
             let at_once = host.headers(peer.tcp_at());
+            let mut sent = host.sent.clone();
             let mut text = vec![0; reads];
             let got = host.stack.read(now, connection, &mut text);
             text.truncate(got.unwrap_or(0));
             let _written = host.stack.write(now, connection, &vec![9; writes]);
             host.drain(now);
+            sent.append(&mut host.sent.clone());
+            let (ip, tcp) = (host.stack.counters(), &host.stack.host().counters);
+            let counted = format!("{ip:?} {tcp:?}");
             let known = host.stack.connection(connection);
             let last = host.headers(peer.tcp_at()).last().copied();
             if let (Some((last, _)), Some(known)) = (last, known) {
@@ -429,6 +455,7 @@ fn play(seed: u64) {
                 answers: [at_once, host.headers(peer.tcp_at())],
                 text,
                 state: known.map(|known| (known.phase(), known.receivable())),
+                all: (sent, counted),
             });
         }
         if edges.len() == hosts.len() {
@@ -437,6 +464,9 @@ fn play(seed: u64) {
         let first = &heard[0];
         for (other, host) in heard.iter().zip(&hosts).skip(1) {
             let what = format!("seed {seed}, round {round}, {:?}", host.path);
+            if host.path == Path::InPieces {
+                assert_eq!(first.all, other.all, "{what}");
+            }
             assert!(first.text == other.text, "{what}: what is read");
             assert_eq!(first.state, other.state, "{what}");
             for (first, other) in first.answers.iter().zip(&other.answers) {
@@ -460,16 +490,16 @@ fn compare(first: &[(TcpHeader, usize)], other: &[(TcpHeader, usize)], what: &st
 #[test]
 fn the_same_is_heard_however_packets_come() {
     for seed in 0..300 {
-        play(seed);
+        play(seed, &PATHS, &Config::default());
     }
 }
 
 /// Whoever knows no SACK counts duplicate acknowledgments, and sends again after three (RFC 5681 3.2).
 #[test]
 fn each_segment_beyond_a_gap_is_answered_where_the_peer_counts() {
-    for path in [Path::OneByOne, Path::Batch, Path::Joined] {
+    for path in PATHS {
         let addrs = [[10, 0, 0, 1].into(), [10, 0, 0, 2].into()];
-        let mut hosts = [Host::new(path, addrs)];
+        let mut hosts = [Host::new(path, addrs, Config::default())];
         let mut peer = Peer {
             dice: Dice(1),
             addrs,
@@ -497,5 +527,14 @@ fn each_segment_beyond_a_gap_is_answered_where_the_peer_counts() {
                 .iter()
                 .all(|(header, _)| header.ack == SeqNum::new(6))
         );
+    }
+}
+
+/// The short way in is no other way: the octets that are sent, and all that is counted, are those of the long one.
+#[test]
+fn the_short_way_in_differs_in_nothing() {
+    let paths = [Path::OneByOne, Path::InPieces];
+    for seed in 0..300 {
+        play(seed, &paths, &Profile::linux().connection);
     }
 }

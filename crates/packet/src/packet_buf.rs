@@ -357,9 +357,18 @@ impl PacketBuf {
         self.held
     }
 
-    /// Says how much memory the payload keeps alive.
+    /// Says how much memory the payload keeps alive. More than 4 GiB count as that: what is charged is added up for many packets.
+    ///
+    /// ```
+    /// use handwave_packet::PacketBuf;
+    ///
+    /// let mut packet = PacketBuf::from(vec![0x45; 20]);
+    /// packet.set_held(usize::MAX);
+    /// assert_eq!(packet.held(), u32::MAX as usize);
+    /// ```
     pub const fn set_held(&mut self, octets: usize) {
-        self.held = octets;
+        const MOST: usize = u32::MAX as usize;
+        self.held = if octets < MOST { octets } else { MOST };
     }
 
     /// Moves the head, if there is any, into the payload as its first piece.
