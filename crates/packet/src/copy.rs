@@ -86,7 +86,6 @@ pub fn fill(from: &[u8], chunk: &mut BytesMut) {
 
 /// Does what [`fill`] does, and adds the octets to a sum: each stride where it came from, which lies in the nearest cache then, while its
 /// copy is still on its way there.
-#[inline]
 pub(crate) fn fill_summed(from: &[u8], chunk: &mut BytesMut, mut sum: Sum) -> Sum {
     chunk.reserve(from.len());
     let mut rest = from;

@@ -312,8 +312,10 @@ impl Split {
         let numbered = self.headers.number(len, left == len);
         let start = frame.len();
         frame.extend_from_slice(self.headers.as_slice());
+        // Copied, then summed where it came from: that lies in the nearest cache now, while the copy is still on its way there.
         let text = if let Some(text) = self.rest.contiguous().get(..len) {
-            let sum = copy::fill_summed(text, frame, Sum::default());
+            copy::fill(text, frame);
+            let sum = Sum::default().add_bytes(text);
             self.rest.advance(len);
             sum
         } else {
