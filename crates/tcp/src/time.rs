@@ -99,6 +99,14 @@ impl Instant {
         Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }
 
+    /// Whether `span` has passed since `earlier`: what `self - earlier >= span` says, in one comparison of nanoseconds.
+    #[inline]
+    pub(crate) const fn is_after(self, earlier: Self, span: Duration) -> bool {
+        let nanos = span.as_secs().saturating_mul(1_000_000_000);
+        let span = nanos.saturating_add(span.subsec_nanos() as u64);
+        self.0.get().saturating_sub(earlier.0.get()) >= span
+    }
+
     /// The point `span` later; `None` if it is not representable.
     #[must_use]
     pub fn checked_add(self, span: Duration) -> Option<Self> {
@@ -204,6 +212,20 @@ mod tests {
         assert_eq!(size_of::<Option<Instant>>(), size_of::<u64>());
         assert_eq!(Instant::ZERO.as_nanos(), 0);
         assert_eq!(Instant::from_nanos(u64::MAX), Instant::MAX);
+    }
+
+    #[test]
+    fn what_has_passed_is_what_the_difference_says() {
+        let spans = [0, 1, 999_999_999, 1_000_000_000, 3_000_000_007].map(Duration::from_nanos);
+        let t = Instant::from_nanos(5_000_000_123);
+        for span in spans.into_iter().chain([Duration::MAX]) {
+            for near in [0, 1, 2] {
+                let now =
+                    t + span.saturating_sub(Duration::from_nanos(1)) + Duration::from_nanos(near);
+                assert_eq!(now.is_after(t, span), now - t >= span, "{span:?} + {near}");
+            }
+            assert_eq!(Instant::ZERO.is_after(t, span), span.is_zero());
+        }
     }
 
     #[test]

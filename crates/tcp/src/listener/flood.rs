@@ -148,10 +148,10 @@ impl FloodDetector {
     /// Judges the window that has ended, if one has.
     pub(super) fn on_time(&mut self, now: Instant, depth: usize) {
         let window = self.thresholds.window;
-        let passed = now - self.began;
-        if passed < window {
+        if !now.is_after(self.began, window) {
             return;
         }
+        let passed = now - self.began;
         self.judge(now);
         // Windows in which nothing arrived are calm if the queue is.
         let silent = passed.as_nanos() / window.as_nanos().max(1) - 1;

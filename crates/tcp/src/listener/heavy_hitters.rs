@@ -74,7 +74,7 @@ impl HeavyHitters {
 
     /// Counts a SYN.
     pub(super) fn on_syn(&mut self, prefix: u128, now: Instant) {
-        if now - self.halved_at >= HALF_LIFE {
+        if now.is_after(self.halved_at, HALF_LIFE) {
             self.halve(now);
         }
         let hash = self.key.bits(prefix);

@@ -49,12 +49,11 @@ impl Meter {
 
     /// Something is about to be counted: begins another window if it is time.
     pub(super) fn on_time(&mut self, now: Instant, counters: &ListenerCounters) {
-        let passed = now - self.began;
-        if passed < self.window {
+        if !now.is_after(self.began, self.window) {
             return;
         }
         let counts = counts(counters);
-        self.last = match self.windows_in(passed) {
+        self.last = match self.windows_in(now - self.began) {
             1 => grown(counts, self.at_beginning),
             _ => [0; 5],
         };
