@@ -212,8 +212,11 @@ impl Listener {
         iss_floor: Option<SeqNum>,
     ) -> ListenVerdict {
         self.meter.on_time(cx.now, &self.counters);
-        let verdict = match self.syn_queue.get(&tuple) {
-            Some(record) => self.handle_half_open(cx, tuple, path, segment, &record),
+        let verdict = match self.syn_queue.find(&tuple) {
+            Some(place) => {
+                let record = self.syn_queue.at(place);
+                self.handle_half_open(cx, tuple, path, segment, &record)
+            }
             None if is_plain_syn(segment) => {
                 match self.sift_syn(cx, tuple, path, segment, iss_floor) {
                     ControlFlow::Break(verdict) => verdict,
@@ -286,7 +289,7 @@ impl Listener {
     ) -> Option<Tuple> {
         let (tuple, record) = self.syn_queue.poll_transmit(&self.config, cx, segment)?;
         cx.host.counters.segments_out += 1;
-        let repeated = record.resent && segment.header.flags.contains(TcpFlags::SYN);
+        let repeated = record.resent() && segment.header.flags.contains(TcpFlags::SYN);
         if repeated {
             self.counters.synack_retransmissions += 1;
             cx.host.counters.segments_retransmitted += 1;
@@ -411,7 +414,7 @@ impl Listener {
 
     /// Gives back what a record that is gone took of its source's budget.
     fn forget(&mut self, tuple: &Tuple, record: &HalfOpen) {
-        if record.counted {
+        if record.counted() {
             let addr = tuple.remote.addr;
             self.with_sources(|sources, limits| sources.on_record_gone(limits, addr));
         }
@@ -462,7 +465,7 @@ fn record_entry(
     let rcv = ReceiveSnapshot {
         irs: record.irs,
         nxt: record.irs + 1,
-        wnd: u32::from(record.offered),
+        wnd: u32::from(record.offered()),
     };
     TraceEntry {
         now,

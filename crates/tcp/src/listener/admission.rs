@@ -139,7 +139,7 @@ impl Listener {
         let numbers = (iss, secret.timestamp_offset);
         let mut record =
             HalfOpen::new(&self.config, cx.now, &tuple, path, &segment.header, numbers);
-        record.counted = self.charge_record(cx, tuple.remote.addr);
+        record.set_counted(self.charge_record(cx, tuple.remote.addr));
         self.syn_queue.insert(&tuple, &record);
         let change = (Phase::Listen, Phase::SynReceived);
         self.trace_arrival(cx, &tuple, segment, change, Verdict::Accepted);

@@ -28,7 +28,7 @@ impl Listener {
         record: &HalfOpen,
     ) -> ListenVerdict {
         let header = segment.header;
-        let (nxt, offered) = (record.irs + 1, u32::from(record.offered));
+        let (nxt, offered) = (record.irs + 1, u32::from(record.offered()));
         if header.flags.contains(TcpFlags::RST) {
             return self.half_open_reset(cx, &tuple, segment, nxt);
         }
@@ -104,7 +104,7 @@ impl Listener {
     /// Whether a segment echoes a timestamp that no SYN+ACK of the record carried.
     fn echoes_another(&self, cx: &Context<'_>, segment: &SegmentIn, record: &HalfOpen) -> bool {
         let echo = segment.header.options.timestamps.map_or(0, |ts| ts.echo);
-        if !record.negotiated.timestamps || echo == 0 {
+        if !record.has_timestamps() || echo == 0 {
             return false;
         }
         let clock = record.clock(cx.now);
@@ -155,7 +155,7 @@ impl Listener {
     ) -> ListenVerdict {
         cx.host.counters.segments_in += 1;
         let lenient = self.config.sequence_check == SequenceCheck::Lenient;
-        let (nxt, offered) = (record.irs + 1, u32::from(record.offered));
+        let (nxt, offered) = (record.irs + 1, u32::from(record.offered()));
         if lenient && is_acceptable(segment.header.seq, segment.seq_len(), nxt, offered) {
             // A peer that begins anew: the record is forgotten, and the next SYN makes another.
             self.remove_record(tuple);
@@ -215,6 +215,7 @@ impl Listener {
     }
 
     /// The handshake is complete: the record becomes a TCB, which processes the segment with its text and FIN.
+    #[inline(always)]
     fn establish(
         &mut self,
         cx: &mut Context<'_>,
@@ -233,13 +234,13 @@ impl Listener {
                 iss: record.iss,
                 irs: record.irs,
                 path,
-                peer_mss: record.peer_mss,
-                negotiated: record.negotiated,
+                peer_mss: record.peer_mss(),
+                negotiated: record.negotiated(),
                 clock: record.clock(cx.now),
                 edge: record.irs + 1 + first_window(&self.config, record),
-                handshake_repeats: record.sent.saturating_sub(1).max(u8::from(record.resent)),
+                handshake_repeats: record.sent.saturating_sub(1).max(u8::from(record.resent())),
             },
-            (!record.resent).then(|| cx.now - self.syn_queue.arrived(record)),
+            (!record.resent()).then(|| cx.now - self.syn_queue.arrived(record)),
         );
         connection.handle_segment_in_place(cx, segment);
         self.count_established(cx);
@@ -254,10 +255,11 @@ impl Listener {
 }
 
 /// The window that the SYN+ACK offered; Linux stands by what it would have offered, had the field had room for it.
+#[inline]
 fn first_window(config: &Config, record: &HalfOpen) -> u32 {
-    let offered = record.offered.into();
+    let offered = record.offered().into();
     if config.receive_window == ReceiveWindow::Growing {
-        record.first_window(config).max(offered)
+        record.first_window().max(offered)
     } else {
         offered
     }
@@ -265,7 +267,7 @@ fn first_window(config: &Config, record: &HalfOpen) -> u32 {
 
 /// PAWS for the segments of a handshake (RFC 7323 5.3).
 fn is_old(record: &HalfOpen, segment: &SegmentIn) -> bool {
-    record.negotiated.timestamps
+    record.has_timestamps()
         && segment
             .header
             .options

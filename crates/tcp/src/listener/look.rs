@@ -75,10 +75,10 @@ impl Listener {
             tuple,
             arrived: self.syn_queue.arrived(record),
             syn_acks: record.sent,
-            due: Some(record.due).filter(|_| record.sent > 0),
-            peer_mss: record.peer_mss,
-            timestamps: record.negotiated.timestamps,
-            sack: record.negotiated.sack,
+            due: Some(record.due()).filter(|_| record.sent > 0),
+            peer_mss: record.peer_mss(),
+            timestamps: record.negotiated().timestamps,
+            sack: record.negotiated().sack,
         }
     }
 }

@@ -111,6 +111,7 @@ impl Listener {
     }
 
     /// A SYN for which there is no record (RFC 9293 3.10.7.2): goes on if it may have one.
+    #[inline]
     pub(super) fn sift_syn(
         &mut self,
         cx: &mut Context<'_>,

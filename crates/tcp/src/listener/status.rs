@@ -29,6 +29,7 @@ impl Listener {
     }
 
     /// Whether there is no room for another connection.
+    #[inline]
     pub(super) fn accept_queue_is_full(&self) -> bool {
         let max = self.limits.accept_queue_max;
         self.accept_queue.is_full()

@@ -4,11 +4,12 @@
 
 mod table;
 
+use core::ops::Deref;
 use core::time::Duration;
 
 use handwave_wire::{SeqNum, TcpFlags, TcpHeader, TcpOptions};
 
-use table::{AnyKey, Key, KeyV4, KeyV6, Record, Table, flag};
+use table::{AnyKey, Kept, Key, KeyV4, KeyV6, Record, Table, flag};
 
 use crate::config::{Config, ListenerConfig};
 use crate::host::Context;
@@ -20,42 +21,33 @@ use crate::tuple::Tuple;
 use crate::tuple_hash::TupleHash;
 use crate::vars::WindowShift;
 
-/// A connection in SYN-RECEIVED that came from LISTEN, as the code works with it.
+/// A connection in SYN-RECEIVED that came from LISTEN, as the code works with it: what is kept of it, and what goes for all of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HalfOpen {
-    pub(super) iss: SeqNum,
-    pub(super) irs: SeqNum,
-    /// TSval of the SYN, to be echoed.
-    pub(super) ts_recent: u32,
-    pub(super) mss: u16,
-    pub(super) peer_mss: Option<u16>,
-    pub(super) peer_window: u16,
-    /// The window our SYN+ACK offered.
-    pub(super) offered: u16,
-    pub(super) negotiated: Negotiated,
-    /// SYN+ACKs sent because of time: the first, and one for each timeout.
-    pub(super) sent: u8,
-    /// A SYN+ACK had to be sent again, for whatever reason.
-    pub(super) resent: bool,
-    /// When the SYN arrived, before the first SYN+ACK; afterwards when the next one is due.
-    pub(super) due: Instant,
-    /// Counted against the budget of its source.
-    pub(super) counted: bool,
-    /// The timestamp offset of its tuple.
-    pub(super) offset: u32,
+    kept: Kept,
+    window: FirstWindow,
+    receive_shift: WindowShift,
     /// Where it lies, if it is in the queue.
     place: Option<Place>,
 }
 
+impl Deref for HalfOpen {
+    type Target = Kept;
+
+    fn deref(&self) -> &Kept {
+        &self.kept
+    }
+}
+
 /// Where a record lies.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+pub(super) enum Place {
     V4(u32),
     V6(u32),
 }
 
 impl HalfOpen {
-    #[inline]
+    #[inline(always)]
     pub(super) fn new(
         config: &Config,
         now: Instant,
@@ -64,68 +56,106 @@ impl HalfOpen {
         syn: &TcpHeader,
         (iss, offset): (SeqNum, u32),
     ) -> Self {
-        let negotiated = Negotiated::new(config, &syn.options);
-        let mss = announced_mss(config, tuple, path);
-        Self {
-            iss,
-            irs: syn.seq,
-            ts_recent: syn.options.timestamps.map_or(0, |stamp| stamp.value),
-            mss,
-            peer_mss: syn.options.mss,
-            peer_window: syn.window,
-            offered: offered(FirstWindow::of(config), mss, &negotiated),
-            negotiated,
-            sent: 0,
-            resent: false,
-            due: now,
-            counted: false,
-            offset,
-            place: None,
-        }
-    }
-
-    /// The window this connection begins with, which the field of a SYN+ACK may have no room for.
-    pub(super) fn first_window(&self, config: &Config) -> u32 {
-        let stamps = if self.negotiated.timestamps {
-            TIMESTAMPS_LEN
-        } else {
-            0
-        };
-        FirstWindow::of(config).octets(self.mss.saturating_sub(stamps))
-    }
-
-    /// The timestamps of this handshake.
-    pub(super) const fn clock(&self, now: Instant) -> TimestampClock {
-        TimestampClock {
-            offset: self.offset,
-            recent: self.ts_recent,
-            recent_at: now,
-        }
-    }
-
-    fn pack<K: Key>(&self, key: K) -> Record<K> {
         let Negotiated {
             timestamps,
             sack,
             window_scaling,
             send_shift,
             receive_shift: _,
-        } = self.negotiated;
-        let mut record = Record::new(key);
-        record.iss = self.iss.raw();
-        record.irs = self.irs.raw();
-        record.ts_recent = self.ts_recent;
-        record.offset = self.offset;
-        record.set_due(self.due);
-        record.mss = self.mss;
-        record.peer_mss = self.peer_mss.unwrap_or(0);
-        record.peer_window = self.peer_window;
-        record.options = u8::from(timestamps)
+        } = Negotiated::new(config, &syn.options);
+        let mut kept = Kept::new(iss, syn.seq);
+        kept.ts_recent = syn.options.timestamps.map_or(0, |stamp| stamp.value);
+        kept.offset = offset;
+        kept.set_due(now);
+        kept.mss = announced_mss(config, tuple, path);
+        kept.peer_mss = syn.options.mss.unwrap_or(0);
+        kept.peer_window = syn.window;
+        kept.options = u8::from(timestamps)
             | u8::from(sack) << 1
             | u8::from(window_scaling) << 2
             | send_shift.get() << 4;
-        record.flags = flag::RETRY | if self.counted { flag::COUNTED } else { 0 };
-        record
+        kept.flags = flag::RETRY;
+        Self {
+            kept,
+            window: FirstWindow::of(config),
+            receive_shift: WindowShift::for_buffer(config.window_scale_for()),
+            place: None,
+        }
+    }
+
+    /// Notes whether the record counts against the budget of its source.
+    pub(super) const fn set_counted(&mut self, counted: bool) {
+        if counted {
+            self.kept.set(flag::COUNTED);
+        }
+    }
+
+    /// Counted against the budget of its source.
+    pub(super) fn counted(&self) -> bool {
+        self.has(flag::COUNTED)
+    }
+
+    /// A SYN+ACK had to be sent again, for whatever reason.
+    pub(super) fn resent(&self) -> bool {
+        self.has(flag::RESENT)
+    }
+
+    pub(super) fn peer_mss(&self) -> Option<u16> {
+        Some(self.kept.peer_mss).filter(|&mss| mss != 0)
+    }
+
+    /// Whether the options say that timestamps were agreed on.
+    pub(super) const fn has_timestamps(&self) -> bool {
+        self.kept.options & 1 != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn negotiated(&self) -> Negotiated {
+        let option = |bit: u8| self.options & bit != 0;
+        let window_scaling = option(1 << 2);
+        Negotiated {
+            timestamps: self.has_timestamps(),
+            sack: option(1 << 1),
+            window_scaling,
+            send_shift: WindowShift::new(self.options >> 4),
+            receive_shift: if window_scaling {
+                self.receive_shift
+            } else {
+                WindowShift::NONE
+            },
+        }
+    }
+
+    /// Text in the peer's full segments.
+    #[inline(always)]
+    fn full_segment(&self) -> u16 {
+        let stamps = if self.has_timestamps() {
+            TIMESTAMPS_LEN
+        } else {
+            0
+        };
+        self.mss.saturating_sub(stamps)
+    }
+
+    /// The window our SYN+ACK offered.
+    #[inline(always)]
+    pub(super) fn offered(&self) -> u16 {
+        self.window.field(self.full_segment())
+    }
+
+    /// The window this connection begins with, which the field of a SYN+ACK may have no room for.
+    #[inline(always)]
+    pub(super) fn first_window(&self) -> u32 {
+        self.window.octets(self.full_segment())
+    }
+
+    /// The timestamps of this handshake.
+    pub(super) fn clock(&self, now: Instant) -> TimestampClock {
+        TimestampClock {
+            offset: self.offset,
+            recent: self.ts_recent,
+            recent_at: now,
+        }
     }
 }
 
@@ -151,16 +181,6 @@ struct Rules {
     timeout: Duration,
     window: FirstWindow,
     receive_shift: WindowShift,
-}
-
-/// The window field of the SYN+ACK.
-fn offered(window: FirstWindow, mss: u16, negotiated: &Negotiated) -> u16 {
-    let stamp_len = if negotiated.timestamps {
-        TIMESTAMPS_LEN
-    } else {
-        0
-    };
-    window.field(mss.saturating_sub(stamp_len))
 }
 
 /// Calls a generic function with the table that a tuple belongs in, and its key there.
@@ -210,24 +230,31 @@ impl SynQueue {
         self.v4.memory() + self.v6.memory()
     }
 
-    pub(super) fn get(&self, tuple: &Tuple) -> Option<HalfOpen> {
+    /// Where the record of a tuple lies. Every segment that comes to a listener asks, so it is a part of whoever does for it.
+    #[inline(always)]
+    pub(super) fn find(&self, tuple: &Tuple) -> Option<Place> {
         if self.len() == 0 {
             return None;
         }
         match AnyKey::from(tuple) {
-            AnyKey::V4(key) => {
-                let slot = self.v4.find(&key)?;
-                let place = Some(Place::V4(slot));
-                let record = self.rules.unpack(self.v4.at(slot));
-                Some(HalfOpen { place, ..record })
-            }
-            AnyKey::V6(key) => {
-                let slot = self.v6.find(&key)?;
-                let place = Some(Place::V6(slot));
-                let record = self.rules.unpack(self.v6.at(slot));
-                Some(HalfOpen { place, ..record })
-            }
+            AnyKey::V4(key) => self.v4.find(&key).map(Place::V4),
+            AnyKey::V6(key) => self.v6.look_up(&key).map(Place::V6),
         }
+    }
+
+    /// The record that lies there.
+    #[inline(always)]
+    pub(super) fn at(&self, place: Place) -> HalfOpen {
+        let kept: &Kept = match place {
+            Place::V4(slot) => self.v4.at(slot),
+            Place::V6(slot) => self.v6.at(slot),
+        };
+        self.rules.of(kept, Some(place))
+    }
+
+    /// The record of a tuple, where it is seldom asked for.
+    pub(super) fn get(&self, tuple: &Tuple) -> Option<HalfOpen> {
+        self.find(tuple).map(|place| self.at(place))
     }
 
     /// The record at a place of one of the two tables. The outer `None` says that there is no such place, the inner one that
@@ -247,22 +274,22 @@ impl SynQueue {
     #[inline]
     pub(super) fn arrived(&self, record: &HalfOpen) -> Instant {
         if record.sent == 1 {
-            return record.due.saturating_sub(self.rules.timeout);
+            return record.due().saturating_sub(self.rules.timeout);
         }
         let waits = (0..record.sent).map(|level| self.rules.wait(level));
-        waits.fold(record.due, Instant::saturating_sub)
+        waits.fold(record.due(), Instant::saturating_sub)
     }
 
     /// When the last SYN+ACK of a record left.
     pub(super) fn last_sent(&self, record: &HalfOpen) -> Instant {
         let waits = self.rules.wait(record.sent.saturating_sub(1));
-        record.due.saturating_sub(waits)
+        record.due().saturating_sub(waits)
     }
 
     /// Adds a record whose SYN+ACK leaves with the next poll.
     pub(super) fn insert(&mut self, tuple: &Tuple, record: &HalfOpen) {
         dispatch!(self, tuple, |table, key| {
-            let slot = table.insert(record.pack(key));
+            let slot = table.insert(Record::new(key, record.kept));
             want(table, slot, flag::SYN_ACK);
         });
     }
@@ -276,8 +303,8 @@ impl SynQueue {
     /// Takes out a record as [`get`](Self::get) has just found it.
     pub(super) fn remove_found(&mut self, record: &HalfOpen) {
         match record.place {
-            Some(Place::V4(slot)) => drop(self.v4.remove(slot)),
-            Some(Place::V6(slot)) => drop(self.v6.remove(slot)),
+            Some(Place::V4(slot)) => self.v4.discard(slot),
+            Some(Place::V6(slot)) => self.v6.discard(slot),
             None => {}
         }
     }
@@ -287,7 +314,7 @@ impl SynQueue {
     pub(super) fn want_syn_ack(&mut self, tuple: &Tuple, now: Instant) {
         let rules = self.rules;
         dispatch!(self, tuple, |table, key| {
-            if let Some(slot) = table.find(&key) {
+            if let Some(slot) = table.look_up(&key) {
                 if table.at(slot).sent > rules.retries {
                     rules.begin_wait_again(table, slot, now);
                 }
@@ -305,7 +332,7 @@ impl SynQueue {
     ) {
         let rules = self.rules;
         dispatch!(self, tuple, |table, key| {
-            if let Some(slot) = table.find(&key)
+            if let Some(slot) = table.look_up(&key)
                 && table.at_mut(slot).may_repeat(now, interval)
             {
                 rules.begin_wait_again(table, slot, now);
@@ -318,7 +345,7 @@ impl SynQueue {
     pub(super) fn may_repeat(&mut self, tuple: &Tuple, now: Instant, interval: Duration) -> bool {
         dispatch!(self, tuple, |table, key| {
             table
-                .find(&key)
+                .look_up(&key)
                 .is_some_and(|slot| table.at_mut(slot).may_repeat(now, interval))
         })
     }
@@ -326,7 +353,7 @@ impl SynQueue {
     /// Notes that the handshake is complete but for the text that the application waits for.
     pub(super) fn note_deferred(&mut self, tuple: &Tuple) {
         dispatch!(self, tuple, |table, key| {
-            if let Some(slot) = table.find(&key) {
+            if let Some(slot) = table.look_up(&key) {
                 table.at_mut(slot).options |= DEFERRED;
             }
         });
@@ -344,7 +371,7 @@ impl SynQueue {
 
     fn want(&mut self, tuple: &Tuple, what: u8) {
         dispatch!(self, tuple, |table, key| {
-            if let Some(slot) = table.find(&key) {
+            if let Some(slot) = table.look_up(&key) {
                 want(table, slot, what);
             }
         });
@@ -410,39 +437,24 @@ impl Rules {
         table.restart_timer(slot, now + self.wait(level));
     }
 
-    fn unpack<K>(&self, record: &Record<K>) -> HalfOpen {
-        let option = |bit: u8| record.options & bit != 0;
-        let window_scaling = option(1 << 2);
-        let negotiated = Negotiated {
-            timestamps: option(1),
-            sack: option(1 << 1),
-            window_scaling,
-            send_shift: WindowShift::new(record.options >> 4),
-            receive_shift: if window_scaling {
-                self.receive_shift
-            } else {
-                WindowShift::NONE
-            },
-        };
+    /// What is kept of a record, to work with.
+    #[inline(always)]
+    const fn of(&self, kept: &Kept, place: Option<Place>) -> HalfOpen {
         HalfOpen {
-            iss: SeqNum::new(record.iss),
-            irs: SeqNum::new(record.irs),
-            ts_recent: record.ts_recent,
-            mss: record.mss,
-            peer_mss: Some(record.peer_mss).filter(|&mss| mss != 0),
-            peer_window: record.peer_window,
-            offered: offered(self.window, record.mss, &negotiated),
-            negotiated,
-            sent: record.sent,
-            resent: record.has(flag::RESENT),
-            due: record.due(),
-            counted: record.has(flag::COUNTED),
-            offset: record.offset,
-            place: None,
+            kept: *kept,
+            window: self.window,
+            receive_shift: self.receive_shift,
+            place,
         }
     }
 
+    /// A record, to work with.
     #[inline]
+    fn unpack<K>(&self, record: &Record<K>) -> HalfOpen {
+        self.of(record, None)
+    }
+
+    #[inline(always)]
     fn next_if_any<K: Key>(
         &self,
         table: &mut Table<K>,
@@ -455,6 +467,7 @@ impl Rules {
         }
     }
 
+    #[inline(always)]
     fn next_to_send<K: Key>(
         &self,
         table: &mut Table<K>,
@@ -477,7 +490,8 @@ impl Rules {
         }
         // A SYN+ACK that a repeated SYN asked for leaves the timer as it is: the peer's insistence brings no more of them.
         if record.take(flag::RETRY) {
-            record.set_due(now + self.wait(record.sent));
+            let wait = self.wait(record.sent);
+            record.set_due(now + wait);
             record.sent += 1;
             table.push_timer(slot);
         }
@@ -530,8 +544,8 @@ fn syn_ack(
             seq: record.iss,
             ack: Some(record.irs + 1),
             flags: TcpFlags::SYN,
-            window: record.offered,
-            options: syn_options(config, record.mss, stamp, &record.negotiated),
+            window: record.offered(),
+            options: syn_options(config, record.mss, stamp, &record.negotiated()),
         },
         out,
     );
@@ -552,9 +566,9 @@ fn acknowledgment(
             seq: record.iss + 1,
             ack: Some(record.irs + 1),
             flags: TcpFlags::ACK,
-            window: record.offered >> record.negotiated.receive_shift.get(),
+            window: record.offered() >> record.negotiated().receive_shift.get(),
             options: TcpOptions {
-                timestamps: record.negotiated.timestamps.then(clock),
+                timestamps: record.has_timestamps().then(clock),
                 ..TcpOptions::NONE
             },
         },

@@ -7,8 +7,10 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 
+use handwave_wire::SeqNum;
 use hashbrown::HashTable;
 
 use crate::time::Instant;
@@ -126,34 +128,55 @@ impl From<&Tuple> for AnyKey {
     }
 }
 
-/// A half-open connection as it lies in memory. What the listener's configuration or its secrets give again is not in it.
+/// What is kept of a half-open connection. What the listener's configuration or its secrets give again is not in it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Record<K> {
-    pub(super) key: K,
-    pub(super) iss: u32,
-    pub(super) irs: u32,
-    pub(super) ts_recent: u32,
-    /// When the SYN arrived, before the first SYN+ACK; afterwards when the next one is due.
-    due: [u32; 2],
+pub(in super::super) struct Kept {
+    pub(in super::super) iss: SeqNum,
+    pub(in super::super) irs: SeqNum,
+    /// TSval of the SYN, to be echoed.
+    pub(in super::super) ts_recent: u32,
     /// What is added to the clock for timestamps on this tuple: a hash that is not computed again for each segment.
     pub(super) offset: u32,
-    prev: u32,
-    /// The next in the timer queue, or of the free records.
-    next: u32,
+    /// When the SYN arrived, before the first SYN+ACK; afterwards when the next one is due.
+    due: [u32; 2],
     pub(super) mss: u16,
     /// 0 if the SYN named none.
     pub(super) peer_mss: u16,
-    pub(super) peer_window: u16,
+    pub(in super::super) peer_window: u16,
     /// When a repeated SYN was last answered, in [`STEP`]s, modulo 2^16; 0 for never.
     repeated: u16,
     /// SYN+ACKs sent because of time: the first, and one for each timeout.
-    pub(super) sent: u8,
+    pub(in super::super) sent: u8,
     pub(super) options: u8,
     pub(super) flags: u8,
 }
 
-impl<K> Record<K> {
-    pub(super) fn due(&self) -> Instant {
+/// A half-open connection as it lies in memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<K> {
+    pub(super) key: K,
+    kept: Kept,
+    prev: u32,
+    /// The next in the timer queue, or of the free records.
+    next: u32,
+}
+
+impl<K> Deref for Record<K> {
+    type Target = Kept;
+
+    fn deref(&self) -> &Kept {
+        &self.kept
+    }
+}
+
+impl<K> DerefMut for Record<K> {
+    fn deref_mut(&mut self) -> &mut Kept {
+        &mut self.kept
+    }
+}
+
+impl Kept {
+    pub(in super::super) fn due(&self) -> Instant {
         let [high, low] = self.due;
         Instant::from_nanos(u64::from(high) << 32 | u64::from(low))
     }
@@ -272,13 +295,18 @@ impl<K: Key> Table<K> {
         key.hash(&self.hash_key)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, key: &K) -> Option<u32> {
         if self.index.is_empty() {
             return None;
         }
         let matches = |slot: &u32| self.at(*slot).key == *key;
         self.index.find(self.hash(key), matches).copied()
+    }
+
+    /// The same where it is seldom asked.
+    pub(super) fn look_up(&self, key: &K) -> Option<u32> {
+        self.find(key)
     }
 
     pub(super) fn at(&self, slot: u32) -> &Record<K> {
@@ -330,19 +358,24 @@ impl<K: Key> Table<K> {
 
     /// Takes a record out and returns a copy of it.
     pub(super) fn remove(&mut self, slot: u32) -> Record<K> {
-        self.unlink_timer(slot);
         let record = *self.at(slot);
-        let hash = self.hash(&record.key);
+        self.discard(slot);
+        record
+    }
+
+    /// Takes a record out.
+    pub(super) fn discard(&mut self, slot: u32) {
+        self.unlink_timer(slot);
+        let hash = self.hash(&self.at(slot).key);
         if let Ok(entry) = self.index.find_entry(hash, |found| *found == slot) {
             entry.remove();
         }
-        if record.has(flag::READY) {
+        if self.at(slot).has(flag::READY) {
             self.at_mut(slot).set(flag::DEAD);
             self.dead += 1;
         } else {
             self.release(slot);
         }
-        record
     }
 
     fn release(&mut self, slot: u32) {
@@ -408,6 +441,7 @@ impl<K: Key> Table<K> {
         }
     }
 
+    #[inline]
     fn unlink_timer(&mut self, slot: u32) {
         let record = self.at_mut(slot);
         if !record.take(flag::TIMED) {
@@ -451,16 +485,25 @@ fn level<K>(record: &Record<K>) -> usize {
 
 impl<K> Record<K> {
     /// A record in no list.
-    pub(super) fn new(key: K) -> Self {
+    pub(super) const fn new(key: K, kept: Kept) -> Self {
         Self {
             key,
-            iss: 0,
-            irs: 0,
+            kept,
+            prev: NONE,
+            next: NONE,
+        }
+    }
+}
+
+impl Kept {
+    /// Numbers of a SYN that has just arrived; the rest is none.
+    pub(super) const fn new(iss: SeqNum, irs: SeqNum) -> Self {
+        Self {
+            iss,
+            irs,
             ts_recent: 0,
             offset: 0,
             due: [0; 2],
-            prev: NONE,
-            next: NONE,
             mss: 0,
             peer_mss: 0,
             peer_window: 0,
