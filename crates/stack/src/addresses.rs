@@ -79,8 +79,10 @@ impl Addresses {
     }
 
     /// Whether `interface` has `addr`.
+    #[inline(always)]
     pub(crate) fn is_on(&self, interface: InterfaceId, addr: &IpAddr) -> bool {
-        self.owner(addr) == Some(interface)
+        // As with what most packets are sent to.
+        self.usual == Some((*addr, interface)) || self.owner(addr) == Some(interface)
     }
 
     /// Whether `addr` is plainly some other host's: none of ours, no group, none of the networks that mean something else.

@@ -160,6 +160,12 @@ impl Connections {
 
     /// Notes that an input may have given the connection something to send or to say.
     pub(crate) fn touch(&mut self, slot: u32) {
+        self.touch_here(slot);
+    }
+
+    /// The same as a part of whoever does it for every segment.
+    #[inline(always)]
+    pub(crate) fn touch_here(&mut self, slot: u32) {
         self.ready.push(slot);
         self.take_stock(slot);
     }
@@ -235,7 +241,7 @@ impl Connections {
     }
 
     /// Takes the events of a connection, and charges the memory that its buffers hold.
-    #[inline]
+    #[inline(always)]
     fn take_stock(&mut self, slot: u32) -> Option<&Slot> {
         let entry = self.slots.at_mut(slot)?;
         let (events, held, is_starved) = entry.connection.take_stock();

@@ -72,6 +72,7 @@ impl Demux {
     }
 
     /// The owner of `tuple`. `owns` compares with the tuple of a candidate where it lies.
+    #[inline(always)]
     pub(crate) fn find(
         &self,
         tuple: &Tuple,

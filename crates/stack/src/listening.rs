@@ -307,6 +307,7 @@ impl Stack {
     }
 
     /// Does what the listener in `slot` wants done about a segment.
+    #[inline(always)]
     pub(crate) fn carry_out(
         &mut self,
         now: Instant,

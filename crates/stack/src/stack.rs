@@ -386,6 +386,7 @@ impl Stack {
     }
 
     /// Who owns `tuple`.
+    #[inline(always)]
     pub(crate) fn owner_of(&self, tuple: &Tuple) -> Option<Owner> {
         let (connections, time_waits) = (&self.connections, &self.time_waits);
         self.demux.find(tuple, |owner, tuple| match owner {

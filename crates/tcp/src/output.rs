@@ -159,8 +159,12 @@ pub(crate) fn rests(tcb: &mut Tcb, cx: &Context<'_>) -> bool {
         && tcb.loss == LossState::Open
         && tcb.scoreboard.is_empty()
         && !tcb.has_unsent();
-    if rests {
+    if rests && tcb.is_outstanding() {
         settle(tcb, cx);
+    } else if rests {
+        settle_idle(tcb);
+    }
+    if rests {
         tcb.check_invariants(cx.now);
     }
     rests
@@ -259,6 +263,15 @@ fn acknowledging_seq(tcb: &Tcb) -> SeqNum {
 fn keepalive_probe(tcb: &mut Tcb, cx: &Context<'_>, out: &mut SegmentOut) {
     let seq = tcb.snd.una - 1;
     header::segment(tcb, cx, seq, TcpFlags::ACK, Payload::new(), out);
+}
+
+/// What [`settle`] comes to where nothing is in flight and nothing waits: then nothing is owed.
+fn settle_idle(tcb: &mut Tcb) {
+    tcb.intents.override_silly_window = false;
+    tcb.intents.retransmit = false;
+    if !(matches!(tcb.phase(), Phase::Closed | Phase::TimeWait) || tcb.syn_unacknowledged()) {
+        tcb.timers.stop(Timer::Persist);
+    }
 }
 
 /// Nothing more can leave: sees to it that a timer runs for whatever is still owed.

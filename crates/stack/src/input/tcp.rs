@@ -6,7 +6,7 @@ use crate::demux::Owner;
 use crate::id::InterfaceId;
 use crate::stack::Stack;
 use handwave_packet::{PacketBuf, Payload};
-use handwave_tcp::{DropReason, Endpoint, Instant, SegmentIn, Tuple, reply_to_closed};
+use handwave_tcp::{Context, DropReason, Endpoint, Instant, SegmentIn, Tuple, reply_to_closed};
 use handwave_wire::{IpProtocol, ParseError, TcpHeader};
 
 /// Between whom a segment goes, and over which interface it came.
@@ -112,12 +112,16 @@ impl Stack {
     }
 
     /// SEGMENT ARRIVES (RFC 9293 3.10.7) for whoever owns the tuple.
+    #[inline]
     pub(super) fn segment_arrives(&mut self, now: Instant, way: Way, segment: &mut SegmentIn) {
         match self.owner_of(&way.tuple) {
             Some(Owner::Connection(slot)) => {
-                self.with_slot(now, slot, |connection, cx| {
-                    connection.handle_segment_in_place(cx, segment)
-                });
+                if let Some(entry) = self.connections.at_mut(slot) {
+                    let mut cx = Context::new(now, &mut self.host);
+                    entry.connection.handle_segment_in_place(&mut cx, segment);
+                    self.connections.touch_here(slot);
+                    self.update_pressure(now);
+                }
             }
             Some(Owner::TimeWait(slot)) => {
                 self.segment_for_time_wait(now, way.interface, slot, segment);

@@ -62,6 +62,7 @@ impl Stack {
     }
 
     /// Makes `packet` one of [`segment`](Stack::segment) for its device; where nothing comes around it, it is moved no more.
+    #[inline(always)]
     fn send_or_return(
         &mut self,
         now: Instant,
@@ -272,11 +273,10 @@ impl Packing<'_> {
     ) {
         let tcp_len = segment.header.header_len();
         let text_len = segment.payload.len();
-        packet.restart(if text_len == 0 {
-            Payload::new()
-        } else {
-            core::mem::take(&mut segment.payload)
-        });
+        match text_len {
+            0 => packet.restart(Payload::new()),
+            _ => packet.restart(core::mem::take(&mut segment.payload)),
+        }
         let segment_len = tcp_len + text_len;
         let pseudo = addresses
             .add_u16(IpProtocol::TCP.0.into())
