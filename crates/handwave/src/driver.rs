@@ -36,9 +36,11 @@ use crate::shared::{Inner, Shared};
 use crate::waiting::{Place, Waiting};
 
 mod burst;
+mod patience;
 mod polling;
 
 use burst::{Burst, Load};
+use patience::Patience;
 pub(crate) use polling::BusyPoll;
 use polling::Polling;
 
@@ -100,6 +102,7 @@ pub struct Driver {
     is_done: bool,
     /// Taken from the stack, about to be sent.
     outbound: VecDeque<PacketBuf>,
+    patience: Patience,
     woken: Vec<Waker>,
 }
 
@@ -162,6 +165,7 @@ impl Driver {
             strays: Vec::new(),
             is_done: false,
             outbound: VecDeque::with_capacity(BATCH_MAX),
+            patience: Patience::default(),
             woken: Vec::new(),
         }
     }
@@ -178,7 +182,7 @@ impl Driver {
         self.shared
             .group
             .collect(self.shared.shard, &mut self.received);
-        let (more, deadline, done) = {
+        let (now, more, deadline, done) = {
             let mut inner = self.shared.lock();
             let now = self.shared.runtime.now();
             let news = inner.input(now, &mut self.received, &mut self.woken);
@@ -211,13 +215,13 @@ impl Driver {
             self.due = deadline.is_some_and(|due| due <= now);
             let abandoned = self.shared.group.is_abandoned();
             let done = abandoned && !more && !inner.has_connections();
-            (more, deadline, done)
+            (now, more, deadline, done)
         };
         if !self.strays.is_empty() {
             self.shared.group.post(&mut self.strays);
         }
         if !self.outbound.is_empty() {
-            self.send()?;
+            self.send(now)?;
         }
         self.shared.runtime.wake_all(&mut self.woken);
         let sent = self.outbound.is_empty();
@@ -267,12 +271,19 @@ impl Driver {
         }
     }
 
-    /// Sends what the device takes, and learns what that is on the wire.
-    fn send(&mut self) -> io::Result<()> {
+    /// Sends what the device takes, and learns what that is on the wire. What it does not take for long is lost.
+    fn send(&mut self, now: Instant) -> io::Result<()> {
+        let before = self.outbound.len();
         let octets = self.outbound.iter().map(PacketBuf::len).sum();
         let packets = self.device.send(&mut self.outbound)?;
-        if self.outbound.is_empty() {
+        let left = self.outbound.len();
+        if left == 0 {
             self.load.sent(octets, packets);
+        }
+        let took = packets > 0 || left < before;
+        if self.patience.is_over(took, left > 0, now) {
+            self.shared.lock().stack.note_lost(left);
+            self.outbound.clear();
         }
         Ok(())
     }
@@ -393,6 +404,8 @@ impl Driver {
                 Turn::More => {}
                 Turn::Yield => break,
                 Turn::Rest(deadline) => {
+                    let deadlines = [deadline, self.patience.ends()];
+                    let deadline = deadlines.into_iter().flatten().min();
                     self.deadline = deadline;
                     if self.asks_again() {
                         break;

@@ -413,6 +413,71 @@ async fn what_is_left_after_a_device_has_hesitated_is_sent_too() {
     assert_eq!(right.receive(1_000, &mut packets).unwrap(), 300);
 }
 
+/// A device that takes nothing any more is no reason to wait for ever: connections give up as over a cable that is cut.
+#[tokio::test(start_paused = true)]
+async fn a_device_that_is_stuck_lets_connections_time_out() {
+    let (left, mut right) = wire(1_500, 4);
+    let client = Stack::builder().device(left).address([10, 0, 0, 1], 24);
+    let (server_device, for_server) = wire(1_500, 256);
+    let server = Stack::builder()
+        .device(server_device)
+        .address([10, 0, 0, 2], 24);
+    let (client, server) = (client.spawn().unwrap(), server.spawn().unwrap());
+    let listener = TcpListener::bind(&server, SERVER).unwrap();
+    let mut relay = for_server;
+    let mut stream = {
+        let connecting = TcpStream::connect(&client, SERVER);
+        tokio::pin!(connecting);
+        loop {
+            tokio::select! {
+                biased;
+                stream = &mut connecting => break stream.unwrap(),
+                () = tokio::time::sleep(Duration::from_millis(1)) => {}
+            }
+            let mut packets = Vec::new();
+            right.receive(8, &mut packets).unwrap();
+            relay.send(&mut packets.into()).unwrap();
+            let mut packets = Vec::new();
+            relay.receive(8, &mut packets).unwrap();
+            right.send(&mut packets.into()).unwrap();
+        }
+    };
+    // From here on nobody takes what the client's device has.
+    let writing = async {
+        loop {
+            stream.write_all(&[7; 10_000]).await?;
+        }
+        #[expect(unreachable_code, reason = "says what the block returns")]
+        Ok::<(), io::Error>(())
+    };
+    let error = tokio::time::timeout(Duration::from_secs(3_600), writing).await;
+    let error = error.expect("it gives up").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(client.counters().transmit_queue_full > 0);
+    drop((listener, right, relay));
+}
+
+/// Nor for a driver that nobody needs any more.
+#[tokio::test(start_paused = true)]
+async fn a_device_that_is_stuck_lets_the_driver_end() {
+    let (left, right) = wire(1_500, 1);
+    let client = Stack::builder().device(left).address([10, 0, 0, 1], 24);
+    let (client, driver) = client.build().unwrap();
+    let connecting: Vec<_> = (0..8)
+        .map(|_| Box::pin(TcpStream::connect(&client, SERVER)))
+        .collect();
+    let driver = tokio::spawn(driver);
+    for attempt in connecting {
+        let attempt = tokio::time::timeout(Duration::from_secs(600), attempt).await;
+        let error = attempt.expect("it gives up").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+    }
+    drop(client);
+    let ended = tokio::time::timeout(Duration::from_secs(10), driver).await;
+    ended.expect("it ends").unwrap().unwrap();
+    drop(right);
+}
+
 #[tokio::test]
 async fn a_long_queue_is_sent_bit_by_bit_with_a_look_at_what_comes_back() {
     let (left, right) = wire(1_500, 4_096);

@@ -329,6 +329,12 @@ impl Stack {
         self.update_pressure(now);
     }
 
+    /// Says that packets which were polled have been lost, since their device took none for long; counted in
+    /// [`Counters::transmit_queue_full`].
+    pub const fn note_lost(&mut self, packets: usize) {
+        self.counters.transmit_queue_full += packets as u64;
+    }
+
     /// Takes the next thing a socket has to say; `None` when there is nothing more.
     pub fn poll_event(&mut self) -> Option<Event> {
         // Listeners first: who accepts then knows the connections that the next events are about.
