@@ -10,6 +10,7 @@ use handwave_stack::{InterfaceConfig, Prefix, Route, Shard, StackConfig};
 use handwave_tcp::{Config, Secrets};
 use handwave_wire::ethernet::MacAddr;
 
+use crate::ahead::Ahead;
 #[cfg(all(unix, feature = "control"))]
 use crate::control::{Control, ControlOptions};
 use crate::driver::{BusyPoll, Driver};
@@ -282,6 +283,7 @@ impl Builder {
             stack,
             interface,
             waiting: Waiting::default(),
+            ahead: Ahead::default(),
             sessions: Sessions::default(),
             next_port: first_port(secrets),
             driver: None,

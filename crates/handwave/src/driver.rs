@@ -210,6 +210,7 @@ impl Driver {
                 }
             }
             inner.collect_news(now, &mut self.woken);
+            inner.let_writers_go_on(&mut self.woken);
             inner.let_calls_wake(waker);
             let deadline = inner.next_deadline();
             self.due = deadline.is_some_and(|due| due <= now);

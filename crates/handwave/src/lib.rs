@@ -19,6 +19,7 @@
 //! The protocol is not here: connections are `handwave-tcp`, demultiplexing and IP are `handwave-stack`.
 #![forbid(unsafe_code)]
 
+mod ahead;
 #[cfg(feature = "axum")]
 mod axum;
 mod builder;

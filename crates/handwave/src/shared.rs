@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 use handwave_stack::{ConnectionId, InterfaceId};
 use handwave_tcp::Instant;
 
+use crate::ahead::Ahead;
 use crate::error::Error;
 use crate::forwarder::Sessions;
 use crate::runtime::Runtime;
@@ -34,6 +35,7 @@ pub(crate) struct Inner {
     pub(crate) stack: handwave_stack::Stack,
     pub(crate) interface: InterfaceId,
     pub(crate) waiting: Waiting,
+    pub(crate) ahead: Ahead,
     pub(crate) sessions: Sessions,
     /// Where the search for a free port of a listener begins.
     pub(crate) next_port: u16,
@@ -220,6 +222,13 @@ impl Inner {
             _ => 0,
         };
         self.waiting.call(place, things, woken);
+    }
+
+    /// Lets those write on who were ahead of the driver.
+    pub(crate) fn let_writers_go_on(&mut self, woken: &mut Vec<Waker>) {
+        for id in self.ahead.turn() {
+            self.waiting.take(Place::Write(id), woken);
+        }
     }
 
     /// Forgets who waits for a connection that its program lets go of; the wakers are to be dropped outside the lock.

@@ -611,6 +611,36 @@ async fn a_buffer_filled_to_the_last_octet_becomes_writable_again() {
     within(reader).await.unwrap().unwrap();
 }
 
+#[tokio::test]
+async fn who_writes_on_and_on_lets_the_driver_send_in_between() {
+    let (client, server) = builders();
+    let config = Config {
+        send_buffer: BufferSize::fixed(4 << 20),
+        ..Config::default()
+    };
+    let client = client.tcp(config).spawn().unwrap();
+    let server = server.spawn().unwrap();
+    let _listener = TcpListener::bind(&server, SERVER).unwrap();
+    let mut stream = within(TcpStream::connect(&client, SERVER)).await.unwrap();
+    let mut total = 0;
+    // Nobody reads, so in the end the buffers are full; until then the writer is woken again and again.
+    while total < 4 << 20 {
+        let at_once = poll_fn(|cx| {
+            let mut written = 0;
+            while let Poll::Ready(count) = Pin::new(&mut stream).poll_write(cx, &[7; 32 << 10]) {
+                written += count.unwrap();
+            }
+            match written {
+                0 => Poll::Pending,
+                written => Poll::Ready(written),
+            }
+        });
+        let written = within(at_once).await;
+        assert!(written <= 256 << 10, "{written} octets at once");
+        total += written;
+    }
+}
+
 /// Counts how often a future is polled.
 async fn counted<T>(polls: Arc<AtomicUsize>, future: impl Future<Output = T>) -> T {
     let mut future = std::pin::pin!(future);

@@ -160,15 +160,18 @@ impl Connection {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let id = self.id;
-        self.handle.poll_at(
-            Place::Write(id),
-            Ticket::POLL,
-            cx,
-            |inner, now| match write_from(inner, now, id, slices) {
-                Ok(0) if slices.iter().any(|slice| !slice.is_empty()) => Poll::Pending,
-                result => Poll::Ready(result),
-            },
-        )
+        self.handle
+            .poll_at(Place::Write(id), Ticket::POLL, cx, |inner, now| {
+                if inner.ahead.pauses(id) && !inner.ended {
+                    return Poll::Pending;
+                }
+                let written = write_from(inner, now, id, slices);
+                inner.ahead.wrote(*written.as_ref().unwrap_or(&0));
+                match written {
+                    Ok(0) if slices.iter().any(|slice| !slice.is_empty()) => Poll::Pending,
+                    result => Poll::Ready(result),
+                }
+            })
     }
 
     /// Takes what there is room for off the front of `chunk`, without copying it.
