@@ -7,7 +7,7 @@ use crate::{Rng, Stream};
 use core::time::Duration;
 use handwave_stack::{ConnectError, ConnectOptions, ConnectionId, ListenerId, Stack};
 use handwave_tcp::time::Instant;
-use handwave_tcp::{ConnectionError, Endpoint};
+use handwave_tcp::{ConnectionError, Endpoint, Segmentation};
 use std::sync::Arc;
 
 /// Pause before ports that are still in use are tried again.
@@ -130,11 +130,15 @@ impl Talk {
         if self.apps[side].is_connected() || self.has_gone(1 - side) {
             return;
         }
+        // Linux calls it a reset once the SYNs have crossed.
+        let calls_it_reset = self.plan.ends[side].config.segmentation == Segmentation::Records
+            && self.plan.opening != Opening::Listener;
         let app = &mut self.apps[side];
         let again = match app.lost() {
             Some(ConnectionError::Refused) => {
                 self.plan.reuses_ports || self.plan.opening != Opening::Listener
             }
+            Some(ConnectionError::Reset) => calls_it_reset,
             Some(ConnectionError::TimedOut) => self.plan.reuses_ports,
             Some(_) | None => false,
         };
