@@ -93,7 +93,9 @@ impl Train {
         if !continues {
             return Coupling::Stranger;
         }
-        packet.truncate(fit.len);
+        if fit.len < packet.len() {
+            packet.truncate(fit.len);
+        }
         if packet.checksum() == ChecksumMark::Unknown {
             let pseudo = template.sum(fit.len);
             if !sum_from(packet, template.tcp_at(), pseudo).is_valid() {

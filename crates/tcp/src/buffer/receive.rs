@@ -19,7 +19,7 @@ use handwave_packet::{Payload, copy};
 use handwave_wire::{SackBlocks, SeqNum};
 
 use super::BufferPool;
-use super::piece::{OVERHEAD, Piece, compact};
+use super::piece::{JOIN_MAX, OVERHEAD, Piece, compact};
 use assembler::Assembler;
 
 pub use assembler::RUNS_MAX;
@@ -307,11 +307,11 @@ impl Store {
         let share = Share::of(payload, held);
         payload.drain(|bytes| {
             let pinned = share.of_octets(bytes.len());
-            let last = self.ready.back();
-            if Piece::is_worth_keeping(&bytes, pinned)
-                && last.is_none_or(|last| !last.joins(&bytes))
-            {
-                // Most come this way, and are not moved once more.
+            // Most are too long to be joined to what is there.
+            let stays =
+                bytes.len() > JOIN_MAX || self.ready.back().is_none_or(|last| !last.joins(&bytes));
+            if stays && Piece::is_worth_keeping(&bytes, pinned) {
+                // And are not moved once more.
                 let charge = pinned + OVERHEAD;
                 self.ready_octets += bytes.len();
                 self.ready_held += charge;
