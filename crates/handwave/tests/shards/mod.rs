@@ -363,18 +363,20 @@ async fn the_control_socket_shows_the_sockets_of_all_shards_and_their_sums() {
     use handwave::control::protocol::{Netid, Select, State};
     use handwave::control::{Client, Control, ControlOptions, summary};
 
+    /// So many that both shards have some, whatever the secrets are.
+    const COUNT: usize = 32;
     let (peer, stack, into) = peer_and_shards(2);
     let listener = TcpListener::bind(&stack, SERVER).unwrap();
     let udp = UdpSocket::bind(&stack, SERVER).unwrap();
     let mut open = Vec::new();
-    for n in 0..12 {
+    for n in 0..COUNT {
         into.store(n, Ordering::Relaxed);
         open.push(within(TcpStream::connect(&peer, SERVER)).await.unwrap());
         let client = UdpSocket::bind(&peer, SocketAddr::new(CLIENT.ip(), 0)).unwrap();
         client.send_to(b"?", SERVER).await.unwrap();
     }
     within(async {
-        while listener.waiting() < 12 || stack.counters().udp_received < 12 {
+        while listener.waiting() < COUNT || stack.counters().udp_received < COUNT as u64 {
             tokio::task::yield_now().await;
         }
     })
@@ -405,16 +407,16 @@ async fn the_control_socket_shows_the_sockets_of_all_shards_and_their_sums() {
             Ok(())
         })
         .unwrap();
-    assert_eq!((ids.len(), &*listening), (12, &[12][..]));
+    assert_eq!((ids.len(), &*listening), (COUNT, &[COUNT as u64][..]));
     assert!(matches!(&*datagrams, [held] if *held > 0), "{datagrams:?}");
 
     let summary = summary(&stack);
     assert_eq!((summary.listeners.len(), summary.udp), (1, 1));
     let counters = &summary.listeners[0].queues.as_ref().unwrap().counters;
-    assert_eq!(counters["ListenEstablished"], 12);
-    assert_eq!(summary.states[&State::Established], 12);
-    assert_eq!(summary.counters["TcpPassiveOpens"], 12);
-    assert_eq!(summary.counters["UdpInDatagrams"], 12);
+    assert_eq!(counters["ListenEstablished"], COUNT as u64);
+    assert_eq!(summary.states[&State::Established], COUNT as u64);
+    assert_eq!(summary.counters["TcpPassiveOpens"], COUNT as u64);
+    assert_eq!(summary.counters["UdpInDatagrams"], COUNT as u64);
     assert_eq!(summary.counters["ShardStrays"], stack.counters().strays);
     let whole = StackConfig::default();
     assert_eq!(summary.memory_hard, whole.memory_hard as u64);
