@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a helper may fail as a test does")]
 
 mod common;
+#[path = "common/dice.rs"]
+mod dice;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -11,37 +13,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::SERVER;
+use dice::Dice;
 use handwave::device::{Counters, Device, Medium, MemoryDevice, Readiness, pair as wire};
 use handwave::{PacketBuf, Stack, TcpListener, TcpStream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::yield_now;
-
-/// SplitMix64.
-#[derive(Clone)]
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ mixed >> 31
-    }
-
-    /// Below `end`, which is not zero.
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).unwrap()
-    }
-
-    fn one_in(&mut self, count: usize) -> bool {
-        self.below(count) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, these: &[T]) -> T {
-        these[self.below(these.len())]
-    }
-}
 
 /// A device that takes and gives fewer packets than it could, and loses some.
 struct Moody {

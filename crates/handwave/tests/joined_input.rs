@@ -1,10 +1,14 @@
 //! Whatever comes, a stack hears the same of packets one by one, in a batch whose segments it couples, and joined as they are read.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+#[path = "common/dice.rs"]
+mod dice;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dice::Dice;
 use handwave_device::Trains;
 use handwave_packet::PacketBuf;
 use handwave_stack::{
@@ -12,28 +16,6 @@ use handwave_stack::{
 };
 use handwave_tcp::{BufferSize, Config, Instant, Phase, Profile, Secrets};
 use handwave_wire::{IpProtocol, SeqNum, Sum, TcpFlags, TcpHeader, TcpOptions, Timestamps};
-
-/// SplitMix64.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ mixed >> 31
-    }
-
-    /// Below `end`, which is not zero.
-    fn below(&mut self, end: u32) -> u32 {
-        u32::try_from(self.next() % u64::from(end)).unwrap()
-    }
-
-    fn one_in(&mut self, count: u32) -> bool {
-        self.below(count) == 0
-    }
-}
 
 /// How packets reach the stack.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -425,11 +407,11 @@ fn play(seed: u64, paths: &[Path], profile: &Config) {
 
     handshake(&mut peer, &mut hosts, sack);
     for round in 0..12 {
-        now += Duration::from_micros(10_000 + u64::from(peer.dice.below(60_000)));
+        now += Duration::from_micros(10_000 + u64::from(peer.dice.below(60_000_u32)));
         let mut packets = Vec::new();
         peer.batch(&mut packets);
-        let reads = peer.dice.below(300_000) as usize;
-        let writes = peer.dice.below(3) as usize * 100;
+        let reads = peer.dice.below(300_000_usize);
+        let writes = peer.dice.below(3_usize) * 100;
         let (mut heard, mut edges) = (Vec::new(), Vec::new());
         for host in &mut hosts {
             host.stack.handle_timeout(now);
