@@ -22,9 +22,26 @@ pub(crate) fn profile(count: usize) {
 /// Opens and resets connections for `span` in each of `rounds`; only the opening is timed.
 ///
 /// An opening is the active open, three segments with their checksums computed and verified, and the accept. Sixty-four are under
-/// way at a time, and their packets are handed over in batches, as devices deliver them.
+/// way at a time, and their packets are handed over in batches, as devices deliver them: copied into one piece each, or (`slices`) as they were made.
 pub(crate) fn run(report: &mut Report, rounds: u32, span: Duration) {
-    let mut crowd = Crowd::new(OPEN_MAX, Config::default());
+    for (case, as_made) in [("both-ends", false), ("both-ends-slices", true)] {
+        let mut crowd = Crowd::new(OPEN_MAX, Config::default());
+        if as_made {
+            crowd.hand_over_as_made();
+        }
+        let rate = rate(&mut crowd, rounds, span);
+        report.add(
+            "handshakes",
+            case.to_owned(),
+            "conn/s",
+            Better::More,
+            (rate, AIM, "aim"),
+        );
+    }
+}
+
+/// The median of the rounds.
+fn rate(crowd: &mut Crowd, rounds: u32, span: Duration) -> f64 {
     let mut rates = Vec::new();
     for _ in 0..rounds {
         let (mut opened, mut spent) = (0_usize, Duration::ZERO);
@@ -38,11 +55,5 @@ pub(crate) fn run(report: &mut Report, rounds: u32, span: Duration) {
         #[expect(clippy::cast_precision_loss, reason = "a rate needs few digits")]
         rates.push(opened as f64 / spent.as_secs_f64());
     }
-    report.add(
-        "handshakes",
-        "both-ends".to_owned(),
-        "conn/s",
-        Better::More,
-        (median(&mut rates), AIM, "aim"),
-    );
+    median(&mut rates)
 }

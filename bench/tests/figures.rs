@@ -67,7 +67,7 @@ fn handshakes_are_counted_against_the_aim() {
     figures
         .iter()
         .for_each(|figure| check(figure, "handshakes"));
-    assert_eq!(figures.len(), 1);
+    assert_eq!(figures.len(), 2);
 }
 
 #[test]
