@@ -7,6 +7,7 @@
     reason = "benchmarks measure wall-clock time"
 )]
 
+mod aims;
 mod bulk;
 mod crowd;
 mod handshakes;
@@ -14,6 +15,7 @@ mod idle;
 mod instructions;
 #[cfg(target_os = "linux")]
 mod live;
+mod markdown;
 mod ours;
 mod report;
 mod scale;
@@ -145,6 +147,8 @@ enum Benchmark {
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     ServeIpstack,
+    /// Reads JSON lines of earlier runs from standard input and prints them as Markdown, aims first: what `docs/performance.md` shows.
+    Markdown,
     /// Everything.
     All,
 }
@@ -300,11 +304,20 @@ fn main() {
         }
         Benchmark::Instructions => instructions::run(&mut report),
         Benchmark::Profile(profile) => return profile.run(),
+        Benchmark::Markdown => return to_markdown(),
         #[cfg(target_os = "linux")]
         Benchmark::ServeIpstack => return live::serve_ipstack(),
         Benchmark::All => everything(&mut report),
     }
     report.table();
+}
+
+/// Standard input as Markdown; ends the process with 3 if it is no run.
+fn to_markdown() {
+    if let Err(error) = markdown::print(std::io::stdin().lock()) {
+        eprintln!("cannot print tables: {error}");
+        std::process::exit(3);
+    }
 }
 
 /// Runs every benchmark with its usual settings.

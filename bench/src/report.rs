@@ -1,13 +1,15 @@
 //! Results: JSON lines for machines as they come, a table for people at the end.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::aims;
 
 /// One figure, beside its peer's or its limit's from the same run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Figure {
-    pub(crate) bench: &'static str,
+    pub(crate) bench: String,
     pub(crate) case: String,
-    pub(crate) unit: &'static str,
+    pub(crate) unit: String,
     pub(crate) ours: f64,
     pub(crate) peer: f64,
     pub(crate) peer_name: String,
@@ -42,9 +44,9 @@ impl Report {
         };
         let rounded = |value: f64| (value * 1000.0).round() / 1000.0;
         let figure = Figure {
-            bench,
+            bench: bench.to_owned(),
             case,
-            unit,
+            unit: unit.to_owned(),
             ours: rounded(ours),
             peer: rounded(peer),
             peer_name: peer_name.to_owned(),
@@ -70,13 +72,18 @@ impl Report {
         let case = width(|f| f.bench.len() + 1 + f.case.len(), "case");
         let peer = width(|f| f.peer_name.len(), "peer");
         eprintln!(
-            "\n{:case$}  {:>10}  {:>10}  {:6}  {:peer$}  {:>7}",
+            "\n{:case$}  {:>10}  {:>10}  {:6}  {:peer$}  {:>7}  aim",
             "case", "ours", "theirs", "unit", "peer", "ratio"
         );
         for figure in &self.figures {
             let name = format!("{} {}", figure.bench, figure.case);
+            let aim = aims::ratio(&figure.bench, &figure.case, &figure.peer_name);
+            let aim = aim.map_or_else(String::new, |aim| match figure.ratio >= aim {
+                true => format!("  {aim:.2}"),
+                false => format!("  {aim:.2} missed"),
+            });
             eprintln!(
-                "{name:case$}  {:>10.3}  {:>10.3}  {:6}  {:peer$}  {:>6.2}x",
+                "{name:case$}  {:>10.3}  {:>10.3}  {:6}  {:peer$}  {:>6.2}x{aim}",
                 figure.ours, figure.peer, figure.unit, figure.peer_name, figure.ratio
             );
         }

@@ -162,3 +162,36 @@ fn a_syn_flood_is_answered_without_memory_while_honest_clients_are_served() {
     assert_eq!(of("cookies")["unit"], "SYN/s");
     assert_eq!(of("honest-served")["ours"], 100.0);
 }
+
+/// Runs `markdown` on `input`.
+fn markdown(input: &str) -> std::process::Output {
+    use std::io::Write;
+    use std::process::Stdio;
+    let mut run = Command::new(env!("CARGO_BIN_EXE_handwave-bench"))
+        .arg("markdown")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the benchmark starts");
+    let mut pipe = run.stdin.take().expect("a pipe");
+    pipe.write_all(input.as_bytes()).expect("it reads");
+    drop(pipe);
+    run.wait_with_output().expect("it ends")
+}
+
+#[test]
+fn a_run_becomes_tables_and_what_is_none_is_refused() {
+    let run = figures(&["timers", "--rounds", "1", "--connections", "50"]);
+    let lines: String = run.iter().map(|figure| format!("{figure}\n")).collect();
+    let tables = markdown(&lines);
+    assert_eq!(tables.status.code(), Some(0));
+    let text = String::from_utf8(tables.stdout).expect("Markdown is UTF-8");
+    assert!(text.contains("of 2 aims are reached"), "{text}");
+    assert!(text.contains("### `timers`"), "{text}");
+
+    let refused = markdown("no run\n");
+    assert_eq!(refused.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("line 1"), "{said}");
+}
