@@ -2,7 +2,8 @@
 //!
 //! Every line of every `sh` block in README.md is run, or is one of the commands that are covered elsewhere and would otherwise
 //! run themselves. A `cargo run --release -- ...` is run with the binary this test was built with: the same program without the
-//! minutes of a release build. README.zh-CN.md shows the same commands in the same order.
+//! minutes of a release build. README.zh-CN.md shows the same commands in the same order. What is Rust is a documentation test of the
+//! crate `handwave`.
 #![expect(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
 use std::fs;
@@ -54,7 +55,7 @@ fn commands(page: &str) -> Vec<String> {
     for line in page.lines() {
         if let Some(language) = line.strip_prefix("```") {
             assert!(
-                block.is_some() || ["sh", "text"].contains(&language),
+                block.is_some() || ["sh", "text", "rust"].contains(&language),
                 "a block of `{language}`, which nobody runs"
             );
             block = if block.is_some() {
