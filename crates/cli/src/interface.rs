@@ -20,13 +20,13 @@ pub(crate) struct Interface {
 #[derive(Debug)]
 enum InterfaceKind {
     Tun(OpenTun),
-    Packet(Box<OpenPacketSocket>),
+    Packet(OpenPacketSockets),
 }
 
-/// A packet socket, open.
+/// A packet socket for each queue, open.
 #[derive(Debug)]
-pub(crate) struct OpenPacketSocket {
-    socket: PacketSocket,
+pub(crate) struct OpenPacketSockets {
+    sockets: Vec<PacketSocket>,
     name: InterfaceName,
     gateways: Vec<IpAddr>,
 }
@@ -78,10 +78,11 @@ impl Interface {
                 }
                 text
             }
-            InterfaceKind::Packet(packet) => format!(
-                " as {}, beside this machine, which does not reach it there\n",
-                packet.socket.mac()
-            ),
+            InterfaceKind::Packet(packet) => {
+                let station = packet.sockets.first().map(PacketSocket::mac);
+                let station = station.map_or_else(String::new, |mac| format!(" as {mac}"));
+                format!("{station}, beside this machine, which does not reach it there\n")
+            }
         }
     }
 
@@ -90,7 +91,7 @@ impl Interface {
         let builder = match self.kind {
             InterfaceKind::Tun(tun) => Stack::builder().queues(tun.queues),
             InterfaceKind::Packet(packet) => {
-                let builder = Stack::builder().device(packet.socket);
+                let builder = Stack::builder().queues(packet.sockets);
                 packet.gateways.into_iter().fold(builder, Builder::gateway)
             }
         };
@@ -107,23 +108,23 @@ fn open_packet_socket(
     tun: &TunArgs,
     packet: &PacketArgs,
     ours: &[InterfaceAddress],
-) -> Result<Box<OpenPacketSocket>, Failure> {
+) -> Result<OpenPacketSockets, Failure> {
     tun::check(tun, ours)?;
     let mut builder =
         PacketSocketBuilder::new(&name.name).offload(!matches!(tun.offload, OffloadArg::Off));
     if let Some(mac) = packet.mac {
         builder = builder.mac(mac.0);
     }
-    let open = || builder.open();
+    let open = || builder.open_queues(tun.queues.into());
     let opened = match &name.namespace {
         None => open(),
         Some(namespace) => tun::within(namespace, open)?,
     };
-    Ok(Box::new(OpenPacketSocket {
-        socket: opened.map_err(|error| failure(name, &error))?,
+    Ok(OpenPacketSockets {
+        sockets: opened.map_err(|error| failure(name, &error))?,
         name: name.clone(),
         gateways: packet.gateways.clone(),
-    }))
+    })
 }
 
 /// What a user needs to know, and to do, when a packet socket cannot be had.
@@ -142,9 +143,9 @@ fn failure(name: &InterfaceName, error: &PacketSocketError) -> Failure {
                 "sudo setcap cap_net_raw+ep {program}   (once; then without sudo)"
             ))
         }
-        PacketSocketError::BadMac { .. } | PacketSocketError::NotEthernet { .. } => {
-            Failure::new(Kind::Usage, what).because(error)
-        }
+        PacketSocketError::BadMac { .. }
+        | PacketSocketError::BadQueues { .. }
+        | PacketSocketError::NotEthernet { .. } => Failure::new(Kind::Usage, what).because(error),
         _ => Failure::new(Kind::Failed, what).because(error),
     }
 }

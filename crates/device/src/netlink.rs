@@ -60,6 +60,7 @@ pub(crate) struct Link {
     pub(crate) index: u32,
     pub(crate) name: String,
     pub(crate) mtu: u32,
+    pub(crate) is_up: bool,
     /// The link address, where Ethernet frames pass.
     pub(crate) mac: Option<MacAddr>,
     /// The driver's name, for a virtual interface.
@@ -185,6 +186,7 @@ impl Link {
             index: u32_at(body, 4)?,
             name: attribute(attributes, IFLA_IFNAME).map(text)?,
             mtu: u32_at(attribute(attributes, IFLA_MTU)?, 0)?,
+            is_up: u32_at(body, 8)? & IFF_UP != 0,
             kind,
             tun: data.map(TunLink::parse),
         })

@@ -8,7 +8,7 @@ mod error;
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use handwave_packet::PacketBuf;
 use handwave_wire::ethernet::MacAddr;
@@ -27,6 +27,8 @@ pub use error::PacketSocketError;
 
 /// Memory of the socket in each direction. The default of the kernel is less than three super-segments.
 const SOCKET_BUFFER: usize = 4 << 20;
+/// Sockets that share what arrives (the kernel's `PACKET_FANOUT_MAX` where nobody has asked for more).
+const QUEUES_MAX: usize = 256;
 
 /// Ethernet frames, sent and received by an interface of this machine, beside the kernel's own.
 ///
@@ -101,6 +103,29 @@ impl PacketSocketBuilder {
     ///
     /// Each [`PacketSocketError`] says what is missing, and what to do.
     pub fn open(self) -> Result<PacketSocket, PacketSocketError> {
+        let mut sockets = self.open_queues(1)?;
+        sockets.pop().ok_or(bad_queues(0))
+    }
+
+    /// Opens several sockets that share what arrives, one for each shard of a stack: all frames of a flow come in by the same
+    /// (`PACKET_FANOUT_HASH`), which the kernel chooses.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open), [`PacketSocketError::BadQueues`] for a number the kernel does not take, and
+    /// [`PacketSocketError::Down`] for several queues of an interface that is down.
+    ///
+    /// ```no_run
+    /// use handwave_device::PacketSocketBuilder;
+    ///
+    /// let queues = PacketSocketBuilder::new("eth0").open_queues(2)?;
+    /// assert_eq!(queues[0].mac(), queues[1].mac());
+    /// # Ok::<(), handwave_device::PacketSocketError>(())
+    /// ```
+    pub fn open_queues(self, count: usize) -> Result<Vec<PacketSocket>, PacketSocketError> {
+        if !(1..=QUEUES_MAX).contains(&count) {
+            return Err(bad_queues(count));
+        }
         let name = &self.name;
         let link = Netlink::open().and_then(|netlink| netlink.link(name));
         let link = link
@@ -112,22 +137,21 @@ impl PacketSocketBuilder {
         if !mac.is_unicast() {
             return Err(PacketSocketError::BadMac { mac });
         }
-        let exchange = self.bind(&link, mac, mac != own)?;
-        Ok(PacketSocket {
-            exchange,
-            name: link.name,
-            index: link.index,
-            mtu: u16::try_from(link.mtu).unwrap_or(u16::MAX),
-            mac,
-        })
+        let sockets = (0..count).map(|_| self.bind(&link, mac != own));
+        let sockets: Vec<OwnedFd> = sockets.collect::<Result<_, _>>()?;
+        self.share(&link, &sockets)?;
+        for socket in &sockets {
+            calls::filter_for(socket.as_fd(), mac)
+                .map_err(|errno| PacketSocketError::system("filter the frames of", name, errno))?;
+        }
+        let sockets = sockets.into_iter();
+        Ok(sockets
+            .map(|socket| self.device(&link, mac, socket))
+            .collect())
     }
 
-    fn bind(
-        &self,
-        link: &Link,
-        mac: MacAddr,
-        promiscuous: bool,
-    ) -> Result<Exchange, PacketSocketError> {
+    /// A socket that is bound to the interface and receives nothing yet.
+    fn bind(&self, link: &Link, promiscuous: bool) -> Result<OwnedFd, PacketSocketError> {
         let refused =
             |doing| move |errno: Errno| PacketSocketError::system(doing, &self.name, errno);
         // Without a protocol nothing is received before everything is set.
@@ -140,7 +164,7 @@ impl PacketSocketBuilder {
                 }
             })?;
         let index = link.index.cast_signed();
-        calls::filter_for(socket.as_fd(), mac).map_err(refused("filter the frames of"))?;
+        calls::filter_all(socket.as_fd()).map_err(refused("filter the frames of"))?;
         calls::ignore_outgoing(socket.as_fd())
             .map_err(refused("leave out what this machine sends by"))?;
         calls::set_vnet_header(socket.as_fd()).map_err(refused("exchange offloads with"))?;
@@ -149,12 +173,41 @@ impl PacketSocketBuilder {
             calls::take_all(socket.as_fd(), index).map_err(refused("make promiscuous"))?;
         }
         calls::bind(socket.as_fd(), index).map_err(refused("bind a packet socket to"))?;
+        Ok(socket)
+    }
+
+    /// Has several sockets share what arrives, before any lets something in: no frame comes in twice.
+    fn share(&self, link: &Link, sockets: &[OwnedFd]) -> Result<(), PacketSocketError> {
+        let [first, others @ ..] = sockets else {
+            return Ok(());
+        };
+        if others.is_empty() {
+            return Ok(());
+        }
+        let name = &self.name;
+        if !link.is_up {
+            return Err(PacketSocketError::Down { name: name.clone() });
+        }
+        let refused = |errno| PacketSocketError::system("share among queues", name, errno);
+        let group = calls::begin_group(first.as_fd()).map_err(refused)?;
+        others
+            .iter()
+            .try_for_each(|other| calls::join_group(other.as_fd(), group).map_err(refused))
+    }
+
+    fn device(&self, link: &Link, mac: MacAddr, socket: OwnedFd) -> PacketSocket {
         let mtu = u16::try_from(link.mtu).unwrap_or(u16::MAX);
         let exchange = Exchange::new(socket, Medium::Ethernet, mtu, Framing::VirtioNet);
-        Ok(match self.offload {
-            true => exchange,
-            false => exchange.without_sending_offload(),
-        })
+        PacketSocket {
+            exchange: match self.offload {
+                true => exchange,
+                false => exchange.without_sending_offload(),
+            },
+            name: link.name.clone(),
+            index: link.index,
+            mtu,
+            mac,
+        }
     }
 }
 
@@ -165,6 +218,13 @@ fn set_buffers(socket: BorrowedFd<'_>) {
     }
     if set_socket_send_buffer_size_force(socket, SOCKET_BUFFER).is_err() {
         let _set = set_socket_send_buffer_size(socket, SOCKET_BUFFER);
+    }
+}
+
+fn bad_queues(asked: usize) -> PacketSocketError {
+    PacketSocketError::BadQueues {
+        asked,
+        at_most: QUEUES_MAX,
     }
 }
 

@@ -69,7 +69,8 @@ impl Builder {
     /// at another is carried over. Listeners and UDP sockets are at all of them. The limits of
     /// [`config`](Self::config) are shared out, those of a listener hold for all shards together.
     ///
-    /// With one queue this is [`device`](Self::device). Only devices that carry IP packets have several.
+    /// With one queue this is [`device`](Self::device). On Ethernet all have one link address, and what one shard learns of a neighbour all
+    /// know.
     ///
     /// ```no_run
     /// # #[tokio::main]
@@ -218,15 +219,16 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build); several queues are none, unless they are of an Ethernet device or more than 65,535.
+    /// As [`build`](Self::build); several queues are none, unless they are not alike or more than 65,535.
     pub fn build_queues(mut self) -> io::Result<(Stack, Vec<Driver>)> {
         handwave_simd::install();
         let devices = std::mem::take(&mut self.devices);
         let count = u16::try_from(devices.len()).map_err(|_| invalid("too many queues"))?;
+        let like = |device: &dyn Device| (device.medium(), device.mtu(), device.mac());
         let first = devices.first().ok_or_else(|| invalid(NO_DEVICE))?;
-        if count > 1 && first.medium() != Medium::Ip {
+        if devices.iter().any(|other| like(&**other) != like(&**first)) {
             return Err(invalid(
-                "only devices that carry IP packets have several queues",
+                "the queues of one device have one medium, one MTU and one link address",
             ));
         }
         let runtime = match self.runtime.take() {

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use handwave_device::{Device, Readiness};
 use handwave_packet::PacketBuf;
-use handwave_stack::{Event, SocketId, SocketSummary};
+use handwave_stack::{Event, SocketId, SocketSummary, Stray};
 use handwave_tcp::{Events, Instant};
 
 use crate::runtime::Timer;
@@ -97,7 +97,9 @@ pub struct Driver {
     /// Received, about to be handed to the stack.
     received: Vec<PacketBuf>,
     /// Received here, but another shard's.
-    strays: Vec<(u16, PacketBuf)>,
+    strays: Vec<(u16, Stray)>,
+    /// What other shards had for this one.
+    mail: Vec<Stray>,
     /// Nobody needs this shard itself any more.
     is_done: bool,
     /// Taken from the stack, about to be sent.
@@ -163,6 +165,7 @@ impl Driver {
             due: false,
             received: Vec::with_capacity(BATCH_MAX),
             strays: Vec::new(),
+            mail: Vec::new(),
             is_done: false,
             outbound: VecDeque::with_capacity(BATCH_MAX),
             patience: Patience::default(),
@@ -179,13 +182,11 @@ impl Driver {
             self.paused = Pause::ForAnswers;
             return Ok(Turn::Yield);
         }
-        self.shared
-            .group
-            .collect(self.shared.shard, &mut self.received);
+        self.shared.group.collect(self.shared.shard, &mut self.mail);
         let (now, more, deadline, done) = {
             let mut inner = self.shared.lock();
             let now = self.shared.runtime.now();
-            let news = inner.input(now, &mut self.received, &mut self.woken);
+            let news = inner.input(now, (&mut self.received, &mut self.mail), &mut self.woken);
             // Not twice in a row: tasks that are always called must not keep the stack from sending.
             let paused = std::mem::replace(&mut self.paused, Pause::None);
             if news != Pause::None && paused != Pause::ForAnswers {
@@ -475,15 +476,18 @@ impl Inner {
     fn input(
         &mut self,
         now: Instant,
-        received: &mut Vec<PacketBuf>,
+        (received, mail): (&mut Vec<PacketBuf>, &mut Vec<Stray>),
         woken: &mut Vec<Waker>,
     ) -> Pause {
-        if received.is_empty() {
+        if received.is_empty() && mail.is_empty() {
             return Pause::None;
         }
         self.stack
             .handle_batch_in_place(now, self.interface, received);
         received.clear();
+        if !mail.is_empty() {
+            self.stack.handle_strays(now, mail.drain(..));
+        }
         let accepts = self.collect_news(now, woken);
         match (woken.is_empty(), accepts) {
             (true, _) => Pause::None,

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use handwave_packet::PacketBuf;
+use handwave_stack::Stray;
 use handwave_tcp::{BudgetLock, Instant, Limits, ListenerPool, SourceBudgets};
 
 use crate::shared::{Handle, Inner, Waiter};
@@ -48,7 +48,7 @@ struct Mailbox {
 
 #[derive(Debug, Default)]
 struct Mail {
-    packets: Vec<PacketBuf>,
+    strays: Vec<Stray>,
     /// The driver's, while it rests.
     driver: Option<Waker>,
 }
@@ -135,17 +135,17 @@ impl Group {
         }
     }
 
-    /// Puts packets into the mailboxes of the shards they are for, and wakes these.
-    pub(crate) fn post(&self, strays: &mut Vec<(u16, PacketBuf)>) {
+    /// Puts strays into the mailboxes of the shards they are for, and wakes these.
+    pub(crate) fn post(&self, strays: &mut Vec<(u16, Stray)>) {
         for (shard, mailbox) in (0..).zip(&self.mailboxes) {
             if !strays.iter().any(|(to, _)| *to == shard) {
                 continue;
             }
             let mut mail = mailbox.lock();
             let mut dropped = 0;
-            for (_, packet) in strays.extract_if(.., |(to, _)| *to == shard) {
-                if mail.packets.len() < MAILBOX_MAX {
-                    mail.packets.push(packet);
+            for (_, stray) in strays.extract_if(.., |(to, _)| *to == shard) {
+                if mail.strays.len() < MAILBOX_MAX {
+                    mail.strays.push(stray);
                 } else {
                     dropped += 1;
                 }
@@ -161,12 +161,12 @@ impl Group {
     }
 
     /// Takes what is in the mailbox of a shard.
-    pub(crate) fn collect(&self, shard: usize, packets: &mut Vec<PacketBuf>) {
+    pub(crate) fn collect(&self, shard: usize, strays: &mut Vec<Stray>) {
         if self.is_alone() {
             return;
         }
         if let Some(mailbox) = self.mailboxes.get(shard) {
-            packets.append(&mut mailbox.lock().packets);
+            strays.append(&mut mailbox.lock().strays);
         }
     }
 
@@ -176,7 +176,7 @@ impl Group {
             return Poll::Pending;
         };
         let mut mail = mailbox.lock();
-        if !mail.packets.is_empty() || self.ended.load(Ordering::Acquire) {
+        if !mail.strays.is_empty() || self.ended.load(Ordering::Acquire) {
             return Poll::Ready(());
         }
         let old = match &mut mail.driver {
@@ -318,15 +318,40 @@ impl Deref for Handles {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use handwave_packet::PacketBuf;
+    use handwave_stack::{InterfaceConfig, Prefix, Shard, StackConfig};
+    use handwave_tcp::Secrets;
     use std::task::Waker;
+
+    /// What the first of two shards has for the second: datagrams from ever other ports.
+    fn strays_of_the_first() -> impl Iterator<Item = (u16, Stray)> {
+        let config = StackConfig::default().for_shard(Shard::new(0, 2).unwrap());
+        let mut stack = handwave_stack::Stack::new(config, Secrets::from_seed(1), Instant::ZERO);
+        let interface = InterfaceConfig::ip(1_500, [Prefix::new([10, 0, 0, 2].into(), 24)]);
+        let interface = stack.add_interface(interface).unwrap();
+        let mut ports = 1..=u16::MAX;
+        std::iter::from_fn(move || {
+            loop {
+                let mut datagram = [0; 28];
+                datagram[..4].copy_from_slice(&[0x45, 0, 0, 28]);
+                datagram[8..10].copy_from_slice(&[64, 17]);
+                datagram[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
+                datagram[20..22].copy_from_slice(&ports.next()?.to_be_bytes());
+                let datagram = PacketBuf::from(datagram.to_vec());
+                stack.handle_packet(Instant::ZERO, interface, datagram);
+                if let Some(stray) = stack.poll_stray() {
+                    return Some(stray);
+                }
+            }
+        })
+    }
 
     #[test]
     fn a_mailbox_is_bounded_and_wakes_its_driver_once() {
         let group = Group::new(2);
         let mut cx = Context::from_waker(Waker::noop());
         assert!(group.poll_mail(1, &mut cx).is_pending());
-        let packet = || PacketBuf::from(vec![0x45; 20]);
-        let mut strays: Vec<_> = (0..MAILBOX_MAX + 3).map(|_| (1, packet())).collect();
+        let mut strays: Vec<_> = strays_of_the_first().take(MAILBOX_MAX + 3).collect();
         group.post(&mut strays);
         assert!(strays.is_empty());
         assert!(group.mailboxes[1].lock().driver.is_none(), "woken");

@@ -30,11 +30,13 @@ fn cable() {
     }
 }
 
-/// A stack at `left` that echoes.
-fn stack(offload: bool) -> Stack {
-    let socket = PacketSocketBuilder::new("left").offload(offload).open();
+/// A stack at `left` that echoes, with so many queues.
+fn stack(offload: bool, queues: usize) -> Stack {
+    let sockets = PacketSocketBuilder::new("left")
+        .offload(offload)
+        .open_queues(queues);
     let stack = Stack::builder()
-        .device(socket.unwrap())
+        .queues(sockets.unwrap())
         .address([10, 7, 0, 2], 24)
         .address("fd07::2".parse::<IpAddr>().unwrap(), 64)
         .spawn()
@@ -67,9 +69,9 @@ fn echo(addr: SocketAddr) {
     });
 }
 
-async fn clients_of_the_kernel_and_of_the_stack(offload: bool) {
+async fn clients_of_the_kernel_and_of_the_stack(offload: bool, queues: usize) -> Stack {
     cable();
-    let stack = stack(offload);
+    let stack = stack(offload, queues);
     for ours in ["10.7.0.2:7", "[fd07::2]:7"] {
         let addr = ours.parse().unwrap();
         within(tokio::task::spawn_blocking(move || echo(addr)))
@@ -93,18 +95,36 @@ async fn clients_of_the_kernel_and_of_the_stack(offload: bool) {
     let (count, ()) = within(async { tokio::join!(from.read_to_end(&mut heard), writing) }).await;
     count.unwrap();
     assert!(heard == say);
+    stack
 }
 
 #[tokio::test]
 async fn streams_pass_as_super_segments() {
     if namespace::entered() {
-        clients_of_the_kernel_and_of_the_stack(true).await;
+        let _stack = clients_of_the_kernel_and_of_the_stack(true, 1).await;
     }
 }
 
 #[tokio::test]
 async fn streams_pass_as_segments_cut_before_the_wire() {
     if namespace::entered() {
-        clients_of_the_kernel_and_of_the_stack(false).await;
+        let _stack = clients_of_the_kernel_and_of_the_stack(false, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn streams_pass_by_several_queues_and_live_in_their_shards() {
+    if namespace::entered() {
+        let stack = clients_of_the_kernel_and_of_the_stack(true, 3).await;
+        for _ in 0..12 {
+            let addr = "10.7.0.2:7".parse().unwrap();
+            within(tokio::task::spawn_blocking(move || echo(addr)))
+                .await
+                .unwrap();
+        }
+        assert!(
+            stack.counters().strays > 0,
+            "not all came where they belong"
+        );
     }
 }

@@ -11,7 +11,7 @@
 //! The tables on the way each have a file: who owns four numbers ([`demux`]), connections and their life
 //! ([`connections`]), TIME-WAIT records ([`time_waits`]), listeners ([`listening`]), routes ([`routes`]) and what was found there last ([`ways`]), path MTUs
 //! ([`pmtu`]), link addresses ([`neighbours`]), ephemeral ports ([`ports`]), requests to forward
-//! ([`forwarding`]), fellow stacks on other cores ([`steering`]). Three structures carry the cost: a keyed hash table finds the owner of a segment, a timer wheel ([`timers`]) finds who is due, a ready list ([`ready`])
+//! ([`forwarding`]), fellow stacks on other cores ([`steering`], [`strays`]). Three structures carry the cost: a keyed hash table finds the owner of a segment, a timer wheel ([`timers`]) finds who is due, a ready list ([`ready`])
 //! finds who has something to send. None of them looks at a socket that has nothing to do, so a packet costs the same
 //! with one connection and with a million.
 //!
@@ -56,6 +56,7 @@ mod setup;
 mod snapshot;
 mod stack;
 mod steering;
+mod strays;
 mod time_waits;
 mod timers;
 mod udp;
@@ -83,4 +84,5 @@ pub use snapshot::{
 };
 pub use stack::Stack;
 pub use steering::Shard;
+pub use strays::Stray;
 pub use udp::{BindError, UdpCounters, UdpDatagram, UdpLimits, UdpSendError};

@@ -6,8 +6,8 @@
 //! a peer chooses its port: without the key nobody can aim all his flows at one core.
 //!
 //! Whoever reads the packets (the kernel with a flow table that forgets, a network card with a hash of its own) may bring one to
-//! any shard. [`Stack::handle_packet`] looks at it without parsing it whole; what is another shard's comes out of
-//! [`Stack::poll_stray`] untouched, for the owner of the stacks to carry over. Three kinds have no ports to look at:
+//! any shard. [`Stack::handle_packet`] looks at it without parsing it whole; what is another shard's is put aside as a
+//! [stray](crate::strays), for the owner of the stacks to carry over. Three kinds have no ports to look at:
 //!
 //! - fragments meet at a shard that their addresses and identification choose, whichever that is, and the whole datagram goes
 //!   on from there;
@@ -19,8 +19,7 @@ use crate::config::StackConfig;
 use crate::keyed::Key;
 use crate::rate::RateLimit;
 use crate::stack::Stack;
-use alloc::collections::VecDeque;
-use bytes::Bytes;
+use crate::strays::Strays;
 use core::net::IpAddr;
 use handwave_packet::PacketBuf;
 use handwave_tcp::{Endpoint, Tuple};
@@ -137,9 +136,8 @@ impl StackConfig {
 pub(crate) struct Steering {
     key: Key,
     shard: Shard,
-    /// Packets that arrived here and are others', with the shard each is for.
-    strays: VecDeque<(u16, PacketBuf)>,
-    strays_max: usize,
+    /// What arrived here and is others', with the shard each is for.
+    pub(crate) strays: Strays,
 }
 
 impl Steering {
@@ -147,13 +145,18 @@ impl Steering {
         Self {
             key: Key::derive(root, b"shards"),
             shard,
-            strays: VecDeque::new(),
-            strays_max,
+            strays: Strays::new(strays_max),
         }
     }
 
     pub(crate) const fn is_alone(&self) -> bool {
         self.shard.count == 1
+    }
+
+    /// The numbers of all shards but this one.
+    pub(crate) fn others(&self) -> impl Iterator<Item = u16> + use<> {
+        let own = self.shard.index;
+        (0..self.shard.count).filter(move |index| *index != own)
     }
 
     /// Whether a connection between these would live here.
@@ -301,43 +304,5 @@ impl Stack {
         };
         let tuple = Tuple::new(Endpoint::new(local, local_port), remote);
         Some(self.shard_of(&tuple))
-    }
-
-    /// Takes a packet that arrived here and belongs to another shard, and the number of that shard, which is to get it by
-    /// [`handle_packet`](Self::handle_packet) or [`handle_batch`](Self::handle_batch); `None` when there are no more.
-    ///
-    /// Call until `None` after each input, as with [`poll_transmit`](Self::poll_transmit). More than
-    /// [`transmit_queue_max`](StackConfig::transmit_queue_max) do not wait.
-    pub fn poll_stray(&mut self) -> Option<(u16, PacketBuf)> {
-        self.steering.strays.pop_front()
-    }
-
-    /// Puts a packet aside that is another shard's; whether it was.
-    pub(crate) fn put_stray_aside(&mut self, packet: &mut PacketBuf) -> bool {
-        let Some(shard) = self.steering.elsewhere(packet) else {
-            return false;
-        };
-        if self.steering.strays.len() < self.steering.strays_max {
-            self.counters.strays += 1;
-            let packet = core::mem::replace(packet, PacketBuf::from_bytes(Bytes::new()));
-            self.steering.strays.push_back((shard, packet));
-        } else {
-            self.counters.strays_dropped += 1;
-        }
-        true
-    }
-
-    /// The same for a datagram that was put together here.
-    pub(crate) fn put_reassembled_aside(&mut self, packet: &mut PacketBuf) -> bool {
-        if self.steering.is_alone() {
-            return false;
-        }
-        // Fragments may be cut anywhere; ports are looked for in one piece.
-        packet.linearize();
-        let octets = packet.contiguous();
-        let nested = octets.first().is_some_and(|first| first >> 4 == 6)
-            && octets.get(6) == Some(&IpProtocol::FRAGMENT.0);
-        // A fragment within a fragment is refused here.
-        !nested && self.put_stray_aside(packet)
     }
 }

@@ -12,7 +12,7 @@ use super::InterfaceName;
 #[command(next_help_heading = "Interface")]
 pub(crate) struct PacketArgs {
     /// An Ethernet interface to be a station on, beside this machine, instead of a TUN; other stations on its network reach the addresses, this machine itself does not. NAME@NETNS in another network namespace. Takes CAP_NET_RAW
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["tun", "host_addresses", "mtu", "queues"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["tun", "host_addresses", "mtu"])]
     pub(crate) packet: Option<InterfaceName>,
     /// The link address on --packet's network [default: one made from the interface's]
     #[arg(long, value_name = "MAC", requires = "packet")]

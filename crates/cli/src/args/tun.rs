@@ -26,7 +26,7 @@ pub(crate) struct TunArgs {
     /// Who cuts large segments into packets and completes checksums: the kernel where a link needs it, or always this program; auto takes what the kernel gives
     #[arg(long, value_enum, default_value_t = OffloadArg::Auto, value_name = "auto|on|off", hide_possible_values = true)]
     pub(crate) offload: OffloadArg,
-    /// Queues of the interface, each served by a stack of its own, so that as many cores share the work: 1 to 256. An interface that exists must have been made with multi_queue
+    /// Queues of the interface, each served by a stack of its own, so that as many cores share the work: 1 to 256. A TUN that exists must have been made with multi_queue
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), default_value_t = 1)]
     pub(crate) queues: u16,
     /// How long to go on asking for packets after some have come, before sleeping until there are more: auto for as long as that has paid so far, off, or a time such as 50us

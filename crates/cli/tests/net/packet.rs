@@ -19,8 +19,8 @@ fn cable() {
 fn a_station_on_ethernet_serves_and_connects_by_its_router() {
     in_namespace(&[], || {
         cable();
-        for offload in ["auto", "off"] {
-            let station = format!("--packet left --addr 10.7.0.1/24 --offload {offload}");
+        for more in ["--offload auto", "--offload off", "--queues 2"] {
+            let station = format!("--packet left --addr 10.7.0.1/24 {more}");
             let server = Running::handwave(&format!("serve {station} --echo 7"));
             let banner = &server.banner;
             assert!(
@@ -57,6 +57,7 @@ fn a_station_on_ethernet_serves_and_connects_by_its_router() {
 fn what_is_in_the_way_is_said() {
     in_namespace(&["setpriv"], || {
         cable();
+        ip("link add below type veth peer name above");
         for (arguments, expected) in [
             ("--packet middle", "there is no interface called middle"),
             ("--packet lo", "lo does not carry Ethernet frames"),
@@ -64,6 +65,7 @@ fn what_is_in_the_way_is_said() {
                 "--packet left --mac ff:ff:ff:ff:ff:ff",
                 "cannot be the address of one station",
             ),
+            ("--packet below --queues 2", "sudo ip link set dev below up"),
             ("--packet left --mac 2a", "six octets in hexadecimal"),
             ("--packet left --tun hw0", "cannot be used with"),
             ("--gateway 10.7.0.9", "--packet <NAME>"),

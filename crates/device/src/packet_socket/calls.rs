@@ -1,7 +1,7 @@
 //! The calls of packet sockets (`linux/if_packet.h`, packet(7)), each in a safe function.
 #![expect(unsafe_code, reason = "these calls have no safe wrapper elsewhere")]
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_int, c_uint, c_void};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use handwave_wire::ethernet::MacAddr;
@@ -47,6 +47,33 @@ pub(super) fn set_vnet_header(socket: BorrowedFd<'_>) -> Result<()> {
     set_flag(socket, libc::PACKET_VNET_HDR)
 }
 
+/// How the sockets of a group share what arrives: all frames of a flow, both ways, go to one of them, and what this machine sends to none.
+const GROUP: c_uint = libc::PACKET_FANOUT_HASH | libc::PACKET_FANOUT_FLAG_IGNORE_OUTGOING;
+
+/// Begins a group of sockets that share what arrives at an interface, which has to be up; returns its number.
+pub(super) fn begin_group(socket: BorrowedFd<'_>) -> Result<u16> {
+    join(socket, GROUP | libc::PACKET_FANOUT_FLAG_UNIQUEID, 0)?;
+    let mut value: c_uint = 0;
+    let mut len = libc::socklen_t::try_from(size_of_val(&value)).map_err(|_| Errno::INVAL)?;
+    let pointer = std::ptr::from_mut(&mut value).cast::<c_void>();
+    let (fd, name) = (socket.as_raw_fd(), libc::PACKET_FANOUT);
+    // SAFETY: the kernel writes at most `len` octets at the pointer, which is as much as `value` has.
+    let code = unsafe { libc::getsockopt(fd, libc::SOL_PACKET, name, pointer, &raw mut len) };
+    answer(code)?;
+    let [low, high, ..] = value.to_le_bytes();
+    Ok(u16::from_le_bytes([low, high]))
+}
+
+/// Makes a socket one of a group.
+pub(super) fn join_group(socket: BorrowedFd<'_>, group: u16) -> Result<()> {
+    join(socket, GROUP, group)
+}
+
+fn join(socket: BorrowedFd<'_>, kind: c_uint, group: u16) -> Result<()> {
+    let value = kind << 16 | c_uint::from(group);
+    set_option(socket, libc::SOL_PACKET, libc::PACKET_FANOUT, &value)
+}
+
 /// What this machine sends by the interface is not received.
 pub(super) fn ignore_outgoing(socket: BorrowedFd<'_>) -> Result<()> {
     set_flag(socket, libc::PACKET_IGNORE_OUTGOING)
@@ -71,8 +98,7 @@ pub(super) fn filter_for(socket: BorrowedFd<'_>, mac: MacAddr) -> Result<()> {
     let vlan_present = (libc::SKF_AD_OFF + libc::SKF_AD_VLAN_TAG_PRESENT).cast_unsigned();
     let load = |size: u32, at: u32| instruction(libc::BPF_LD | size | libc::BPF_ABS, (0, 0), at);
     let jump = |test: u32, to, value| instruction(libc::BPF_JMP | test | libc::BPF_K, to, value);
-    let end = |len| instruction(libc::BPF_RET | libc::BPF_K, (0, 0), len);
-    let mut program = [
+    let program = [
         load(libc::BPF_B, vlan_present),
         jump(libc::BPF_JEQ, (0, 7), 0),
         load(libc::BPF_B, 0),
@@ -84,8 +110,25 @@ pub(super) fn filter_for(socket: BorrowedFd<'_>, mac: MacAddr) -> Result<()> {
         end(WHOLE),
         end(0),
     ];
+    attach(socket, program)
+}
+
+/// Lets nothing in.
+pub(super) fn filter_all(socket: BorrowedFd<'_>) -> Result<()> {
+    attach(socket, [end(0)])
+}
+
+fn end(len: u32) -> libc::sock_filter {
+    instruction(libc::BPF_RET | libc::BPF_K, (0, 0), len)
+}
+
+/// Puts a filter in the place of the one that was there.
+fn attach<const N: usize>(
+    socket: BorrowedFd<'_>,
+    mut program: [libc::sock_filter; N],
+) -> Result<()> {
     let program = libc::sock_fprog {
-        len: u16::try_from(program.len()).map_err(|_| Errno::INVAL)?,
+        len: u16::try_from(N).map_err(|_| Errno::INVAL)?,
         // The kernel copies the instructions during the call, in which `program` is alive.
         filter: program.as_mut_ptr(),
     };

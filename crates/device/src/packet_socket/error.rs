@@ -36,6 +36,18 @@ pub enum PacketSocketError {
         /// The address.
         mac: MacAddr,
     },
+    /// An interface that is down cannot be shared among queues.
+    Down {
+        /// The interface.
+        name: String,
+    },
+    /// The kernel takes no such number of queues.
+    BadQueues {
+        /// The number asked for.
+        asked: usize,
+        /// The largest that is possible.
+        at_most: usize,
+    },
     /// The system refused something for a reason of its own.
     System {
         /// What was asked of it, as a verb.
@@ -88,6 +100,14 @@ impl fmt::Display for PacketSocketError {
                 "{mac} cannot be the address of one station: the first octet has to be even, and not all may be zero; \
                  choose one like 02:00:00:00:00:2a"
             ),
+            Self::Down { name } => write!(
+                f,
+                "{name} is down, and only an interface that is up is shared among queues: `sudo ip link set dev {name} up`, or use one queue"
+            ),
+            Self::BadQueues { asked, at_most } => write!(
+                f,
+                "an interface cannot have {asked} queues: choose a number from 1 to {at_most}, best that of the cores"
+            ),
             Self::System {
                 doing,
                 name,
@@ -111,9 +131,10 @@ impl From<PacketSocketError> for io::Error {
         let kind = match &error {
             PacketSocketError::NoPrivilege { .. } => io::ErrorKind::PermissionDenied,
             PacketSocketError::NotFound { .. } => io::ErrorKind::NotFound,
-            PacketSocketError::NotEthernet { .. } | PacketSocketError::BadMac { .. } => {
-                io::ErrorKind::InvalidInput
-            }
+            PacketSocketError::NotEthernet { .. }
+            | PacketSocketError::BadMac { .. }
+            | PacketSocketError::BadQueues { .. } => io::ErrorKind::InvalidInput,
+            PacketSocketError::Down { .. } => io::ErrorKind::NetworkDown,
             PacketSocketError::System { source, .. } => source.kind(),
         };
         Self::new(kind, error)

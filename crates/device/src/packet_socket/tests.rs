@@ -181,6 +181,61 @@ fn wait_for_carrier(name: &str) {
 }
 
 #[test]
+fn queues_share_what_arrives_and_a_flow_stays_at_one() {
+    in_namespace(|| {
+        cable();
+        let builder = PacketSocketBuilder::new("left").mac(OURS);
+        let mut queues = builder.clone().open_queues(3).unwrap();
+        let mut theirs = open("right", THEIRS);
+        let datagram = |port: u16| {
+            let mut packet = vec![0; 28];
+            packet[..4].copy_from_slice(&[0x45, 0, 0, 28]);
+            packet[8..10].copy_from_slice(&[64, 17]);
+            packet[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
+            packet[20..22].copy_from_slice(&port.to_be_bytes());
+            let mut frame = PacketBuf::from(packet);
+            let header = EthernetHeader {
+                destination: OURS,
+                source: THEIRS,
+                ethertype: EtherType::IPV4,
+            };
+            header.emit(frame.prepend(EthernetHeader::LEN));
+            frame
+        };
+        let mut at_each = [0; 3];
+        for port in 1_000..1_060 {
+            send(&mut theirs, [datagram(port), datagram(port)]);
+            let before = at_each;
+            while at_each.iter().sum::<usize>() < before.iter().sum::<usize>() + 2 {
+                for (queue, count) in queues.iter_mut().zip(&mut at_each) {
+                    *count += queue.receive(8, &mut Vec::new()).unwrap();
+                }
+            }
+            let came = at_each.iter().zip(before).map(|(now, then)| now - then);
+            assert_eq!(came.max(), Some(2), "port {port}: at one queue, each once");
+        }
+        assert!(at_each.iter().all(|count| *count > 0), "{at_each:?}");
+        // What this machine sends reaches none of them.
+        send(&mut queues[0], [frame(OURS, b"outgoing")]);
+        let mut got = Vec::new();
+        for queue in &mut queues {
+            queue.receive(8, &mut got).unwrap();
+        }
+        assert!(got.is_empty());
+
+        // A second group does not mix with the first.
+        let _second = builder.clone().open_queues(2).unwrap();
+        for (asked, expected) in [(0, "0 queues"), (257, "257 queues")] {
+            let error = builder.clone().open_queues(asked).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+        ip(&["link", "set", "dev", "left", "down"]).unwrap();
+        let error = builder.open_queues(2).unwrap_err();
+        assert!(matches!(error, PacketSocketError::Down { .. }), "{error}");
+    });
+}
+
+#[test]
 fn an_address_of_its_own_is_found_and_the_interface_takes_frames_for_all() {
     in_namespace(|| {
         cable();

@@ -118,6 +118,15 @@ fn connections_in_each(stack: &Stack) -> Vec<usize> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn queues_that_are_not_alike_are_refused() {
+    let ((one, _), (other, _)) = (device::pair(1_500, 8), device::pair(9_000, 8));
+    let builder = Stack::builder().queues([one, other]);
+    let error = builder.address([10, 0, 0, 2], 24).spawn().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("one MTU"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_idled_hears_its_peer_from_any_queue() {
     let (peer, stack, into) = peer_and_shards(2);
     let listener = TcpListener::bind(&peer, CLIENT).unwrap();

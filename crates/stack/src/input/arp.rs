@@ -43,10 +43,7 @@ impl Stack {
         };
         // Somebody who asks whether an address is free has none yet (RFC 5227 2.1.1).
         if arp.sender_ip != NOBODY {
-            let waiting = self
-                .neighbours
-                .learn(now, (interface, sender), arp.sender_mac, evidence);
-            self.send_waiting(interface, arp.sender_mac, sender, waiting);
+            self.learn_neighbour(now, (interface, sender), arp.sender_mac, evidence);
         }
         if arp.operation == ArpOperation::Request && for_us {
             let reply = ArpPacket {

@@ -141,17 +141,13 @@ impl Stack {
                 let mut packet = PacketBuf::with_payload(datagram.payload);
                 packet.set_held(datagram.held);
                 whole.emit(packet.prepend(Ipv6Header::LEN));
-                if self.put_reassembled_aside(&mut packet) {
-                    return;
+                let link = Link {
+                    reassembled: true,
+                    ..link
+                };
+                if !self.put_reassembled_aside(link, &mut packet) {
+                    self.input_ipv6(now, link, &mut packet);
                 }
-                self.input_ipv6(
-                    now,
-                    Link {
-                        reassembled: true,
-                        ..link
-                    },
-                    &mut packet,
-                );
             }
             Err(_) => self.counters.reassembly_failures += 1,
         }

@@ -91,9 +91,15 @@ impl Stack {
     /// Takes an IP packet, whichever version it is.
     #[inline]
     pub(crate) fn input_ip(&mut self, now: Instant, link: Link, packet: &mut PacketBuf) {
-        if !self.steering.is_alone() && !link.looped && self.put_stray_aside(packet) {
+        if !self.steering.is_alone() && !link.looped && self.put_stray_aside(link, packet) {
             return;
         }
+        self.input_own(now, link, packet);
+    }
+
+    /// Takes an IP packet that is this shard's.
+    #[inline]
+    pub(crate) fn input_own(&mut self, now: Instant, link: Link, packet: &mut PacketBuf) {
         if self.input_plain(now, link, packet) {
             return;
         }

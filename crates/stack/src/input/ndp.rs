@@ -55,8 +55,7 @@ impl Stack {
         }
         if let Some(link) = asked.source_link.filter(|link| link.is_unicast()) {
             let key = (interface, IpAddr::V6(source));
-            let waiting = self.neighbours.learn(now, key, link, Evidence::AskedUs);
-            self.send_waiting(interface, link, source.into(), waiting);
+            self.learn_neighbour(now, key, link, Evidence::AskedUs);
         }
         // Who has no address yet is told through the group of all (RFC 4861 7.2.4).
         let solicited = !source.is_unspecified();
@@ -93,10 +92,6 @@ impl Stack {
             },
             false => Evidence::Unasked,
         };
-        let interface = arrival.link.interface;
-        let waiting = self
-            .neighbours
-            .learn(now, (interface, addr), link, evidence);
-        self.send_waiting(interface, link, addr, waiting);
+        self.learn_neighbour(now, (arrival.link.interface, addr), link, evidence);
     }
 }

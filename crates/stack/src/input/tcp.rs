@@ -1,7 +1,7 @@
 //! TCP segments: checksum, header, one look-up, and on to their owner (RFC 9293 3.10.7).
 
 use super::train::{Coupling, Train, joined};
-use super::{Arrival, checksum_holds, read};
+use super::{Arrival, Link, checksum_holds, read};
 use crate::demux::Owner;
 use crate::id::InterfaceId;
 use crate::stack::Stack;
@@ -86,21 +86,31 @@ impl Stack {
         interface: InterfaceId,
         packet: &mut PacketBuf,
     ) {
-        if let Some(train) = &mut self.train {
-            match train.couple(packet, interface) {
-                Coupling::Stranger => {}
-                Coupling::Broken => {
-                    self.counters.ip_received += 1;
-                    self.counters.tcp_checksum_errors += 1;
-                    return;
-                }
-                Coupling::Coupled => {
-                    self.counters.ip_received += 1;
-                    return;
-                }
-            }
+        if !self.continues_train(interface, packet) {
+            self.input(now, interface, packet);
         }
-        self.input(now, interface, packet);
+    }
+
+    /// The same for a packet that another shard had, which is this one's.
+    pub(crate) fn input_stray(&mut self, now: Instant, link: Link, packet: &mut PacketBuf) {
+        if link.to_group || !self.continues_train(link.interface, packet) {
+            self.input_own(now, link, packet);
+        }
+    }
+
+    /// Puts a packet onto the train that waits, if there is one that it continues; whether that is so.
+    #[inline]
+    fn continues_train(&mut self, interface: InterfaceId, packet: &mut PacketBuf) -> bool {
+        let Some(train) = &mut self.train else {
+            return false;
+        };
+        match train.couple(packet, interface) {
+            Coupling::Stranger => return false,
+            Coupling::Broken => self.counters.tcp_checksum_errors += 1,
+            Coupling::Coupled => {}
+        }
+        self.counters.ip_received += 1;
+        true
     }
 
     /// Hands the train that waits, if any, to its connection.

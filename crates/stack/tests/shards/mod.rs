@@ -1,13 +1,15 @@
 //! Several stacks that are one host: whatever shard a packet reaches, its owner gets it.
 
+mod ethernet;
+
 use super::common::*;
 use super::{fragments, fragments6};
 use bytes::Bytes;
 use core::time::Duration;
 use handwave_packet::{PacketBuf, split};
 use handwave_stack::{
-    ConnectError, ConnectOptions, ConnectionId, Limits, ListenerConfig, ListenerId, Shard,
-    StackConfig, SynCookies,
+    ConnectError, ConnectOptions, ConnectionId, InterfaceConfig, Limits, ListenerConfig,
+    ListenerId, Shard, StackConfig, SynCookies,
 };
 use handwave_tcp::{BudgetLock, Instant, Listener, ListenerPool, Secrets, SourceBudgets, Tuple};
 use handwave_wire::icmpv4::{Icmpv4ErrorKind, Icmpv4Unreachable};
@@ -24,13 +26,19 @@ struct Sharded {
 
 impl Sharded {
     fn new(count: u16) -> Self {
+        let interfaces = (ip_interface(CLIENT, CLIENT6), ip_interface(SERVER, SERVER6));
+        Self::over(count, interfaces)
+    }
+
+    /// With these interfaces: the peer's, and that of each shard.
+    fn over(count: u16, (peer, host): (InterfaceConfig, InterfaceConfig)) -> Self {
         let shard = |shard| {
             let config = stack_config().for_shard(shard);
-            Host::new(2, config, ip_interface(SERVER, SERVER6))
+            Host::new(2, config, host.clone())
         };
         Self {
             now: Instant::from_secs(1),
-            peer: Host::new(1, stack_config(), ip_interface(CLIENT, CLIENT6)),
+            peer: Host::new(1, stack_config(), peer),
             shards: Shard::all(count).map(shard).collect(),
             queue: 0,
         }
@@ -41,9 +49,9 @@ impl Sharded {
         self.shards[self.queue].receive(self.now, packet);
         let mut carried = false;
         for at in 0..self.shards.len() {
-            while let Some((owner, packet)) = self.shards[at].stack.poll_stray() {
+            while let Some((owner, stray)) = self.shards[at].stack.poll_stray() {
                 let owner = &mut self.shards[usize::from(owner)];
-                owner.stack.handle_packet(self.now, owner.interface, packet);
+                owner.stack.handle_strays(self.now, [stray]);
                 carried = true;
             }
         }
