@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_linger;
 use rustix::time::{ClockId, clock_gettime};
+use socket2::{Domain, Socket, Type};
 
 use super::contestant::{
     APPLICATION_BUFFER, CHARGEN, DISCARD, ECHO, ONE_OCTET, SERVER, control_as_usual,
@@ -18,19 +19,26 @@ const WARM_UP: Duration = Duration::from_millis(150);
 const PATIENCE: Duration = Duration::from_secs(10);
 const MESSAGE: usize = 64;
 
-fn connect(port: u16) -> io::Result<TcpStream> {
+/// Opens a connection on a socket that `prepare` has had before.
+fn connect(port: u16, prepare: fn(&Socket) -> io::Result<()>) -> io::Result<TcpStream> {
     let server = SocketAddr::from((SERVER, port));
     // A contestant may still be starting.
     let mut tries = 0;
-    let stream = loop {
-        match TcpStream::connect_timeout(&server, PATIENCE) {
+    let socket = loop {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        prepare(&socket)?;
+        match socket.connect_timeout(&server.into(), PATIENCE) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && tries < 100 => {
                 tries += 1;
                 std::thread::sleep(Duration::from_millis(10));
             }
-            result => break result?,
+            result => {
+                result?;
+                break socket;
+            }
         }
     };
+    let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
@@ -39,9 +47,7 @@ fn connect(port: u16) -> io::Result<TcpStream> {
 
 /// A connection that lasts.
 fn connect_to_stay(port: u16) -> io::Result<TcpStream> {
-    let stream = connect(port)?;
-    control_as_usual(&stream)?;
-    Ok(stream)
+    connect(port, |socket| control_as_usual(socket))
 }
 
 #[expect(
@@ -166,7 +172,7 @@ fn others_processor_time() -> Duration {
 #[expect(clippy::cast_precision_loss, reason = "a count of some thousands")]
 pub(super) fn connections(span: Duration, at_a_time: usize) -> io::Result<f64> {
     let once = || -> io::Result<()> {
-        let mut stream = connect(ONE_OCTET)?;
+        let mut stream = connect(ONE_OCTET, |_| Ok(()))?;
         let mut octets = Vec::new();
         stream.read_to_end(&mut octets)?;
         set_socket_linger(&stream, Some(Duration::ZERO))?;

@@ -26,7 +26,8 @@ const CLIENT: [u8; 4] = [10, 77, 0, 1];
 pub(super) const APPLICATION_BUFFER: usize = 256 << 10;
 
 /// What the kernel's sockets control congestion with, or those that come out of a listener: what Linux does unless somebody has asked for something
-/// else. The machine's choice would say more of itself: BBR paces by timers, and in a virtual machine each costs as much as a packet does.
+/// else. The machine's choice would say more of itself: BBR paces by timers, and in a virtual machine each costs as much as a packet does. A socket whose connection began
+/// with BBR paces for good, whatever it is set to: so this is said before.
 const CONGESTION_CONTROL: &str = "cubic";
 
 /// Lets a socket of the kernel's control congestion as it does on most machines.
