@@ -7,25 +7,32 @@ use std::time::Duration;
 
 use handwave_tcp::{
     Config, Context, Endpoint, Host, IcmpError, IcmpKind, Instant, Limits, ListenVerdict, Listener,
-    ListenerConfig, ListenerCounters, Path, RateLimit, Secrets, SegmentIn, SynCookies, Tuple,
-    Unreachable,
+    ListenerConfig, ListenerCounters, Path, Profile, RateLimit, Secrets, SegmentIn, SynCookies,
+    Tuple, Unreachable,
 };
-use handwave_wire::{SeqNum, TcpFlags, TcpHeader};
+use handwave_wire::{SeqNum, TcpFlags, TcpHeader, TcpOptions, Timestamps};
 
 /// A listener and clients that are told apart by their ports.
 struct Scene {
     listener: Listener,
     host: Host,
     now: Instant,
+    /// What clients' segments carry, if they know timestamps.
+    stamp: Option<Timestamps>,
 }
 
 impl Scene {
     fn new(limits: ListenerConfig) -> Self {
+        Self::with(Config::default(), limits)
+    }
+
+    fn with(config: Config, limits: ListenerConfig) -> Self {
         let secrets = Secrets::from_seed(1);
         Self {
-            listener: Listener::new(Arc::new(Config::default()), limits, &secrets),
+            listener: Listener::new(Arc::new(config), limits, &secrets),
             host: Host::new(secrets),
             now: Instant::from_secs(9),
+            stamp: None,
         }
     }
 
@@ -49,6 +56,10 @@ impl Scene {
             ack,
             flags,
             window: 1_000,
+            options: TcpOptions {
+                timestamps: self.stamp,
+                ..TcpOptions::NONE
+            },
             ..TcpHeader::default()
         };
         let mut cx = Context::new(self.now, &mut self.host);
@@ -64,12 +75,18 @@ impl Scene {
 
     /// The SYN+ACK's number, whether a record or a cookie answers.
     fn answered(&mut self, port: u16) -> SeqNum {
+        self.answer(port).0
+    }
+
+    /// The same, and the SYN+ACK's timestamp.
+    fn answer(&mut self, port: u16) -> (SeqNum, u32) {
+        let value = |stamp: Option<Timestamps>| stamp.map_or(0, |stamp| stamp.value);
         match self.syn(port) {
-            ListenVerdict::Cookie(answer) => answer.seq,
+            ListenVerdict::Cookie(answer) => (answer.seq, value(answer.timestamps)),
             ListenVerdict::Queued => {
                 let mut cx = Context::new(self.now, &mut self.host);
                 let (_, answer) = self.listener.poll_transmit(&mut cx).expect("a SYN+ACK");
-                answer.header.seq
+                (answer.header.seq, value(answer.header.options.timestamps))
             }
             other => panic!("{other:?}"),
         }
@@ -200,6 +217,34 @@ fn a_cookie_is_good_though_a_record_was_made_since() {
     assert_eq!(scene.listener.half_open(), 0);
     let counters = scene.counters();
     assert_eq!((counters.syncookies_received, counters.established), (1, 1));
+}
+
+/// So it is where segments are told by the timestamps they echo: the one that echoes the cookie's belongs to no record.
+#[test]
+fn a_cookie_is_good_though_its_timestamp_is_no_record_s() {
+    for config in [Config::default(), Profile::linux().connection] {
+        let limits = ListenerConfig {
+            syn_queue_max: 1,
+            ..ListenerConfig::default()
+        };
+        let mut scene = Scene::with(config, limits);
+        scene.answered(4_000);
+        let stamp = |value, echo| Some(Timestamps { value, echo });
+        scene.stamp = stamp(100, 0);
+        let (first, echo) = scene.answer(4_001);
+        assert_eq!(scene.counters().syncookies_sent, 1);
+        scene.stamp = None;
+        scene.segment(4_000, TcpFlags::RST, SeqNum::new(8), SeqNum::new(0));
+        scene.now += Duration::from_secs(1);
+        scene.stamp = stamp(1_100, 0);
+        let (second, _) = scene.answer(4_001);
+        assert_eq!(scene.counters().syncookies_sent, 1);
+        assert_ne!(first, second);
+        scene.stamp = stamp(1_200, echo);
+        let taken = scene.ack(4_001, first);
+        assert!(matches!(taken, ListenVerdict::Established(_)), "{taken:?}");
+        assert_eq!(scene.listener.half_open(), 0);
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn a_small_swarm_passes() {
 }
 
 /// Seeds beyond those of a small swarm that once failed, and what they showed.
-const MENDED: [(u64, &str); 18] = [
+const MENDED: [(u64, &str); 19] = [
     (
         5_469,
         "old segments after a reset, in a connection without timestamps",
@@ -49,6 +49,7 @@ const MENDED: [(u64, &str); 18] = [
     ),
     (72_475, "a cookie that comes again after the end"),
     (91_649, "an opener reset for the SYN of an earlier attempt"),
+    (201_580, "a cookie, then a record, and timestamps"),
 ];
 
 #[test]

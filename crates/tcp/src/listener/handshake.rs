@@ -38,8 +38,8 @@ impl Listener {
         let lenient = self.config.sequence_check == SequenceCheck::Lenient;
         let acknowledges = header.flags.contains(TcpFlags::ACK);
         // Linux looks at the number acknowledged first.
-        if lenient && acknowledges && header.ack != record.iss + 1 && !self.expects_cookies(cx) {
-            return self.refuse_acknowledgment(cx, segment);
+        if lenient && acknowledges && header.ack != record.iss + 1 {
+            return self.take_for_cookie(cx, tuple, path, segment);
         }
         if !is_acceptable(header.seq, segment.seq_len(), nxt, offered)
             || is_old(record, segment)
@@ -54,12 +54,8 @@ impl Listener {
             cx.host.counters.segments_in += 1;
             return drop_segment(cx, DropReason::AckMissing);
         }
-        if header.ack != record.iss + 1 && self.expects_cookies(cx) {
-            cx.host.counters.segments_in += 1;
-            return self.handle_cookie(cx, tuple, path, segment);
-        }
         if header.ack != record.iss + 1 {
-            return self.refuse_acknowledgment(cx, segment);
+            return self.take_for_cookie(cx, tuple, path, segment);
         }
         // `sent` counts the first SYN+ACK too.
         if record.sent <= self.limits.defer_accept && segment.seq_len() == 0 {
@@ -76,6 +72,21 @@ impl Listener {
             return lost;
         }
         self.establish(cx, tuple, path, segment, record)
+    }
+
+    /// Acknowledges something other than the record's SYN: a cookie that answered the SYN before there was a record, if cookies are about.
+    fn take_for_cookie(
+        &mut self,
+        cx: &mut Context<'_>,
+        tuple: Tuple,
+        path: Path,
+        segment: &mut SegmentIn,
+    ) -> ListenVerdict {
+        if !self.expects_cookies(cx) {
+            return self.refuse_acknowledgment(cx, segment);
+        }
+        cx.host.counters.segments_in += 1;
+        self.handle_cookie(cx, tuple, path, segment)
     }
 
     /// Acknowledges something other than our SYN.
