@@ -20,13 +20,49 @@ pub struct SegmentIn {
     pub joined: Option<Joined>,
 }
 
-/// Segments that were joined on their way in, each the continuation of the one before.
+/// Segments that were joined on their way in, each the continuation of the one before; all but the last have the same length, and that
+/// has no more.
+///
+/// ```
+/// use handwave_tcp::Joined;
+/// use handwave_wire::SeqNum;
+///
+/// let joined = Joined::new(SeqNum::new(100), 2_500, 1_000).expect("more than one");
+/// assert_eq!((joined.count, joined.last), (3, SeqNum::new(2_100)));
+/// assert_eq!(joined.start_of(SeqNum::new(1_500)), SeqNum::new(1_100));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Joined {
     /// How many they were: a peer without SACK counts the duplicate acknowledgments for them (RFC 5681 4.2).
     pub count: u32,
+    /// Octets of text in each but the last; not zero.
+    pub size: u32,
     /// SEG.SEQ of the last, after which no window is older (RFC 9293 3.10.7.4).
     pub last: SeqNum,
+}
+
+impl Joined {
+    /// Segments of `size` octets each, the last perhaps shorter, whose text begins at `seq` and has `len` octets in all; `None` if that is
+    /// one alone.
+    #[must_use]
+    pub fn new(seq: SeqNum, len: usize, size: u16) -> Option<Self> {
+        let size = u32::from(size);
+        let before = u32::try_from(len.checked_sub(1)?).ok()?.checked_div(size)?;
+        (before > 0).then(|| Self {
+            count: before + 1,
+            size,
+            last: seq + before * size,
+        })
+    }
+
+    /// SEG.SEQ of the segment in which `at`, an octet of one of them, lies.
+    #[must_use]
+    pub fn start_of(&self, at: SeqNum) -> SeqNum {
+        if at.at_or_after(self.last) {
+            return self.last;
+        }
+        self.last - self.last.since(at).div_ceil(self.size.max(1)) * self.size
+    }
 }
 
 impl SegmentIn {

@@ -61,6 +61,7 @@ impl Train {
         packet.move_text(text_at, &mut segment.payload);
         let alone = Joined {
             count: 1,
+            size: u32::try_from(segment.payload.len()).unwrap_or(u32::MAX),
             last: segment.header.seq,
         };
         Self {
@@ -89,6 +90,7 @@ impl Train {
             && !self.ended()
             && fit.len > text_at
             && fit.len <= packet.len()
+            && self.goes_on_with(packet, fit.len - text_at)
             && self.segment.payload.len() + (fit.len - text_at) <= TEXT_MAX;
         if !continues {
             return Coupling::Stranger;
@@ -107,19 +109,27 @@ impl Train {
         }
         self.segment.held += packet.held();
         let text_len = fit.len - text_at;
-        match joined(fit.seq, packet, text_len) {
-            Some(more) => {
-                self.joined.count = self.joined.count.saturating_add(more.count);
-                self.joined.last = more.last;
-            }
-            None => {
-                self.joined.count = self.joined.count.saturating_add(1);
-                self.joined.last = fit.seq;
-            }
-        }
+        let (count, last) = match joined(fit.seq, packet, text_len) {
+            Some(more) => (more.count, more.last),
+            None => (1, fit.seq),
+        };
+        self.joined.count = self.joined.count.saturating_add(count);
+        self.joined.last = last;
         packet.move_text(text_at, &mut self.segment.payload);
         self.next += u32::try_from(text_len).unwrap_or(u32::MAX);
         Coupling::Coupled
+    }
+
+    /// Whether the last segment was full, and `packet`, with `len` octets of text, is one more of its length or the shorter end. So it is
+    /// known of a train where each of its segments begins.
+    fn goes_on_with(&self, packet: &PacketBuf, len: usize) -> bool {
+        let size = self.joined.size;
+        let own = packet.segment_size().map_or(len, usize::from).min(len);
+        let fits = match own == len {
+            true => len <= size as usize,
+            false => own == size as usize,
+        };
+        fits && self.next == self.joined.last + size
     }
 
     /// PSH says that the sender had nothing more.
@@ -136,15 +146,7 @@ impl Train {
 
 /// The segments that `packet` stands for, if the device has joined several: the first begins at `seq`, and all have `text_len` octets.
 pub(super) fn joined(seq: SeqNum, packet: &PacketBuf, text_len: usize) -> Option<Joined> {
-    let size = usize::from(packet.segment_size()?);
-    if size == 0 || text_len <= size {
-        return None;
-    }
-    let before = u32::try_from((text_len - 1) / size).ok()?;
-    Some(Joined {
-        count: before + 1,
-        last: seq + before * u32::from(packet.segment_size()?),
-    })
+    Joined::new(seq, text_len, packet.segment_size()?)
 }
 
 #[cfg(test)]

@@ -186,8 +186,7 @@ fn joined_segments_beyond_a_gap_have_a_duplicate_each() {
     let mut bench = Bench::established(plain());
     let mut segment = bench.segment(ACK, &octets(6 * MSS));
     segment.header.seq += 1460;
-    let last = segment.header.seq + 5 * 1460;
-    segment.joined = Some(Joined { count: 6, last });
+    segment.joined = Joined::new(segment.header.seq, 6 * MSS, 1460);
     let answers = bench.arrives(segment.clone());
     assert_eq!(answers.len(), 6);
     assert!(
@@ -198,10 +197,7 @@ fn joined_segments_beyond_a_gap_have_a_duplicate_each() {
 
     let room = bench.connection.info().rcv_wnd;
     segment.header.seq = PEER_ISS + 1 + room - 3 * 1460;
-    segment.joined = Some(Joined {
-        count: 6,
-        last: segment.header.seq + 5 * 1460,
-    });
+    segment.joined = Joined::new(segment.header.seq, 6 * MSS, 1460);
     assert_eq!(bench.arrives(segment).len(), 3);
 }
 
@@ -219,8 +215,7 @@ fn joined_segments_are_measured_and_counted_one_by_one() {
             }
             true => {
                 let mut segment = bench.segment(ACK, &text);
-                let last = segment.header.seq + 7 * 200;
-                segment.joined = Some(Joined { count: 8, last });
+                segment.joined = Joined::new(segment.header.seq, text.len(), 200);
                 bench.arrives(segment);
             }
         }

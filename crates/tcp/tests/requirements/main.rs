@@ -9,6 +9,7 @@ mod buffers;
 mod closing;
 mod failing;
 mod harness;
+mod joined;
 mod keepalive;
 mod linux_windows;
 mod opening;

@@ -118,3 +118,16 @@ fn a_window_that_flaps_brings_no_flood() {
     let sent = bench.waits(2 * rto);
     assert_eq!(sent[0].segment.header.seq, bench.first);
 }
+
+/// A probe of a shut window carries an octet, and is no duplicate acknowledgment, though the octet finds no room (RFC 5681 2).
+#[test]
+fn a_probe_of_the_shut_window_says_nothing_of_a_loss() {
+    let mut bench = Bench::with_full_buffer();
+    assert_eq!(bench.writes(&octets(4 * MSS)).len(), 4);
+    let window = bench.connection.info().snd_cwnd;
+    for _ in 0..8 {
+        let answers = bench.arrives(bench.segment(ACK, b"?"));
+        assert!(text_of(&answers).is_empty(), "{answers:?}");
+    }
+    assert_eq!(bench.connection.info().snd_cwnd, window);
+}

@@ -272,8 +272,7 @@ fn a_window_between_joined_segments_is_old() {
     let mut segment = bench.segment(ACK, &octets(6 * MSS));
     // Beyond a gap, or what is not new would be cut off.
     segment.header.seq += 1460;
-    let last = segment.header.seq + 5 * 1460;
-    segment.joined = Some(Joined { count: 6, last });
+    segment.joined = Joined::new(segment.header.seq, 6 * MSS, 1460);
     bench.arrives(segment);
     let mut overtaken = bench.segment(ACK, &octets(3 * MSS));
     overtaken.header.seq += 4 * 1460;
@@ -294,8 +293,7 @@ fn joined_segments_around_the_window_are_cut_to_it() {
     let room = bench.connection.info().rcv_wnd;
     let mut segment = bench.segment(ACK, &octets(1_000 + room as usize + 1_000));
     segment.header.seq -= 1_000;
-    let last = segment.header.seq + room + 1_000;
-    segment.joined = Some(Joined { count: 67, last });
+    segment.joined = Joined::new(segment.header.seq, room as usize + 2_000, 1_000);
     bench.arrives(segment);
     assert_eq!(bench.connection.receivable(), 1_000 + room as usize);
 }

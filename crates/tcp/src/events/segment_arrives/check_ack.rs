@@ -23,7 +23,14 @@ use crate::tuning;
 use crate::vars::RawWindow;
 
 /// Takes the acknowledgment and the window, and changes the states that wait for an acknowledgment.
-pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) -> Step {
+///
+/// A segment that `counts` took sequence numbers when it arrived, even if nothing is left of it.
+pub(super) fn check(
+    tcb: &mut Tcb,
+    cx: &mut Context<'_>,
+    segment: &SegmentIn,
+    counts: bool,
+) -> Step {
     let header = &segment.header;
     if !header.flags.contains(TcpFlags::ACK) {
         return Break(Verdict::Dropped(DropReason::AckMissing));
@@ -58,10 +65,10 @@ pub(super) fn check(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn) ->
         header.options.timestamps.map(|ts| ts.echo),
     );
     if tcb.repairs.is_some() {
-        let mut told = repair_on_ack::take(tcb, cx, segment, before.una, new_window);
+        let mut told = repair_on_ack::take(tcb, cx, segment, before.una, new_window || counts);
         repair_on_ack::conclude(tcb, cx, &mut told);
     } else {
-        let duplicate = is_duplicate(tcb, segment, &before);
+        let duplicate = !counts && is_duplicate(tcb, segment, &before);
         loss_recovery::on_ack(
             tcb,
             cx,
@@ -161,15 +168,13 @@ fn take_window(tcb: &mut Tcb, segment: &SegmentIn) -> bool {
     newer
 }
 
-/// SEG.SEQ of the last segment whose window this is: of those joined the last, if there is text of it within the receive window.
+/// SEG.SEQ of the last segment whose window this is: of those joined the last of which there is text within the receive window.
 fn newest_seq(segment: &SegmentIn) -> SeqNum {
     let seq = segment.header.seq;
     match segment.joined {
-        Some(joined)
-            if joined.last.after(seq)
-                && joined.last.before(seq + octets(segment.payload.len())) =>
-        {
-            joined.last
+        Some(joined) if !segment.payload.is_empty() => {
+            let end = seq + octets(segment.payload.len());
+            joined.start_of(end - 1).later(seq)
         }
         _ => seq,
     }
@@ -259,10 +264,7 @@ fn measure(tcb: &mut Tcb, cx: &Context<'_>, ack: SeqNum, echo: Option<u32>) {
 
 /// A duplicate acknowledgment: nothing new in it but that a segment has left the network (RFC 5681 2).
 fn is_duplicate(tcb: &Tcb, segment: &SegmentIn, before: &Before) -> bool {
-    segment.header.ack == before.una
-        && before.flight > 0
-        && segment.seq_len() == 0
-        && tcb.snd.wnd == before.wnd
+    segment.header.ack == before.una && before.flight > 0 && tcb.snd.wnd == before.wnd
 }
 
 /// A window that opens again: what was sent into the shut one counts as lost and leaves at once. Where one has opened less than an RTO ago

@@ -45,13 +45,15 @@ pub(super) fn check(
     strip_repeated_syn(tcb, segment);
     let rst = segment.header.flags.contains(TcpFlags::RST);
     check_timestamp(tcb, cx, segment, rst)?;
-    let (seq, len) = (segment.header.seq, segment.seq_len());
     let lenient = tcb.config.sequence_check == SequenceCheck::Lenient;
+    if lenient {
+        drop_last_joined(tcb, segment);
+    }
+    let (seq, len) = (segment.header.seq, segment.seq_len());
     let acceptable = if lenient {
         is_heard(tcb, seq, len)
     } else {
-        is_acceptable(seq, len, tcb.rcv.nxt, tcb.rcv.wnd())
-            || (segment.joined.is_some() && is_around_window(tcb, seq, len))
+        is_acceptable(seq, len, tcb.rcv.nxt, tcb.rcv.wnd()) || is_around_window(tcb, seq, len)
     };
     if !acceptable {
         if rst && repeats_fin(tcb, seq) {
@@ -69,8 +71,8 @@ pub(super) fn check(
         tcb.intents.ack = true;
     }
     let fresh = fresh_timestamp(tcb, cx, segment, rst);
-    // A RST, and a SYN that is no part of a handshake, are judged by their own numbers.
-    if lenient && (rst || segment.header.flags.contains(TcpFlags::SYN)) {
+    // A SYN that is no part of a handshake is answered as such wherever it lies (RFC 5961 4.2), and a lenient RST judged by its own number.
+    if (lenient && rst) || segment.header.flags.contains(TcpFlags::SYN) {
         return Continue(fresh);
     }
     if len > 0 && lenient && (seq + len).at_or_before(tcb.rcv.nxt) {
@@ -93,7 +95,8 @@ pub(crate) const fn is_acceptable(seq: SeqNum, len: u32, nxt: SeqNum, wnd: u32) 
     wnd > 0 && (seq.in_window(nxt, wnd) || last_octet(seq, len).in_window(nxt, wnd))
 }
 
-/// Whether text begins before the window and ends behind it: of segments that were joined, some lie in it.
+/// Whether a segment begins before the window and ends behind it: it fills all of it, once it has been trimmed (RFC 9293 3.10.7.4), though
+/// the table asks of none but its first and its last octet.
 fn is_around_window(tcb: &Tcb, seq: SeqNum, len: u32) -> bool {
     tcb.rcv.wnd() > 0 && seq.before(tcb.rcv.nxt) && (seq + len).after(tcb.rcv.edge)
 }
@@ -105,6 +108,25 @@ fn is_heard(tcb: &Tcb, seq: SeqNum, len: u32) -> bool {
         return false;
     }
     end.at_or_before(tcb.rcv.edge) || tcb.receive.is_empty()
+}
+
+/// Of segments that were joined only the first may straddle the right edge where the check is lenient: once text waits, the one that does is
+/// refused with those behind it, and those before it are not.
+fn drop_last_joined(tcb: &mut Tcb, segment: &mut SegmentIn) {
+    let (seq, edge) = (segment.header.seq, tcb.rcv.edge);
+    let Some(joined) = segment.joined else {
+        return;
+    };
+    if seq.after(edge) || (seq + octets(segment.payload.len())).at_or_before(edge) {
+        return;
+    }
+    let end = joined.start_of(edge);
+    let waits = !tcb.receive.is_empty() || seq.at_or_before(tcb.rcv.nxt) && end.after(tcb.rcv.nxt);
+    if waits && end.after(seq) {
+        segment.payload.truncate(end.since(seq) as usize);
+        segment.header.flags = segment.header.flags.without(TcpFlags::FIN);
+        tcb.intents.ack = true;
+    }
 }
 
 /// Whether `seq` is that of the FIN by which the peer has ended its text: some peers reset with the number they know.
@@ -174,7 +196,7 @@ fn check_timestamp(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &SegmentIn, rst
 /// TS.Recent follows segments that start at or before the last acknowledgment (RFC 7323 4.3 (2)) [RFC7323-20] [RFC7323-21] [RFC7323-22].
 fn fresh_timestamp(tcb: &Tcb, cx: &Context<'_>, segment: &SegmentIn, rst: bool) -> FreshTimestamp {
     let wanted = tcb.negotiated.timestamps && !rst;
-    let covers = segment.header.seq.at_or_before(tcb.rcv.last_ack_sent);
+    let covers = first_seq(tcb, segment).at_or_before(tcb.rcv.last_ack_sent);
     let Some(timestamps) = segment
         .header
         .options
@@ -186,6 +208,19 @@ fn fresh_timestamp(tcb: &Tcb, cx: &Context<'_>, segment: &SegmentIn, rst: bool) 
     let older = SeqNum::new(timestamps.value).before(SeqNum::new(tcb.clock.recent));
     let expired = cx.now - tcb.clock.recent_at > TS_RECENT_MAX_AGE;
     FreshTimestamp((!older || expired).then_some(timestamps.value))
+}
+
+/// SEG.SEQ of the first segment that is acceptable: those joined with it may be old.
+fn first_seq(tcb: &Tcb, segment: &SegmentIn) -> SeqNum {
+    let seq = segment.header.seq;
+    match segment.joined {
+        Some(joined)
+            if tcb.config.sequence_check != SequenceCheck::Lenient && seq.before(tcb.rcv.nxt) =>
+        {
+            joined.start_of(tcb.rcv.nxt)
+        }
+        _ => seq,
+    }
 }
 
 /// Answers a segment outside the window with an acknowledgment.

@@ -176,6 +176,11 @@ pub(super) struct Extent {
 }
 
 impl Extent {
+    /// Whether it took sequence numbers, however much of it is left.
+    pub(super) const fn counts(self) -> bool {
+        self.counts
+    }
+
     /// Octets of text, a SYN counted.
     pub(super) fn text(self) -> u32 {
         self.end.since(self.first)

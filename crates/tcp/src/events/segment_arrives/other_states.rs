@@ -46,7 +46,7 @@ fn steps(tcb: &mut Tcb, cx: &mut Context<'_>, segment: &mut SegmentIn) -> Step {
     check_syn::check(tcb, cx, segment)?;
     heard(tcb, cx);
     let phase = tcb.phase();
-    check_ack::check(tcb, cx, segment)?;
+    check_ack::check(tcb, cx, segment, extent.counts())?;
     timestamp.take(tcb, cx);
     let over = phase == Phase::Closing && tcb.phase() == Phase::TimeWait;
     if over && tcb.config.sequence_check == SequenceCheck::Lenient {

@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use handwave_wire::{SeqNum, TcpFlags};
+use handwave_wire::SeqNum;
 
 use crate::congestion::AckEvent;
 use crate::host::Context;
@@ -38,17 +38,18 @@ pub(super) struct Told {
 }
 
 /// Takes SACK blocks and the cumulative acknowledgment, SND.UNA having moved already; measures the round trip.
+///
+/// A segment that `says_more` brought text, a FIN or a new window and is no duplicate acknowledgment.
 pub(super) fn take(
     tcb: &mut Tcb,
     cx: &Context<'_>,
     segment: &SegmentIn,
     una_before: SeqNum,
-    new_window: bool,
+    says_more: bool,
 ) -> Told {
     let header = &segment.header;
     let sack = tcb.negotiated.sack;
     let advances = tcb.snd.una.after(una_before);
-    let carries = segment.seq_len() > 0 || header.flags.contains(TcpFlags::SYN);
     let old = header.ack.before(una_before);
     let min_rtt = tcb.rtt.min_rtt();
     let (una, nxt, mss) = (tcb.snd.una, tcb.snd.nxt, repair::segment(tcb));
@@ -58,7 +59,7 @@ pub(super) fn take(
         delivered_before: 0,
         lost_before: 0,
         advances,
-        not_duplicate: carries || new_window || advances || old,
+        not_duplicate: says_more || advances || old,
         covered: Acknowledged::default(),
         sacked: Sacked::default(),
         echo_is_older,
