@@ -66,6 +66,8 @@ const UNWATCHED_AFTER: usize = 256;
 /// Octets of packets that count as such: acknowledgments, and messages. Whoever sends longer ones in bulk fills the queue anyhow, and the sooner the more
 /// of them are lost.
 const SMALL: usize = 512;
+/// How often a device that has failed is asked for what it has left.
+const LEFT_MAX: usize = 64;
 /// Turns before other tasks of the runtime have theirs.
 const TURNS_MAX: usize = 8;
 
@@ -422,8 +424,16 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Resets what is left and tells everybody that nothing moves any more.
+    /// Resets what is left and tells everybody that nothing moves any more. What the device had before it failed has arrived.
     fn end(&mut self, error: Option<&io::Error>) {
+        if error.is_some() {
+            // Whether that was receiving or sending: of a wire whose other end is gone there may be something left.
+            for _ in 0..LEFT_MAX {
+                if !matches!(self.device.receive(BATCH_MAX, &mut self.received), Ok(1..)) {
+                    break;
+                }
+            }
+        }
         {
             let mut inner = self.shared.lock();
             if inner.ended {
@@ -431,6 +441,7 @@ impl Driver {
             }
             inner.ended = true;
             let now = self.shared.runtime.now();
+            let _pause = inner.input(now, (&mut self.received, &mut self.mail), &mut self.woken);
             inner.stack.abort_all(now);
             self.outbound.extend(std::iter::from_fn(|| {
                 Some(inner.stack.poll_transmit(now)?.1)

@@ -172,6 +172,82 @@ async fn a_device_that_fails_ends_everything_with_an_error() {
     assert_eq!(Error::of(&error), Some(&Error::StackGone));
 }
 
+/// A device that fails as it hands on what has arrived.
+struct Last {
+    device: MemoryDevice,
+    /// Packets until then.
+    left: usize,
+    /// It fails as it sends instead.
+    in_sending: bool,
+}
+
+impl Device for Last {
+    fn medium(&self) -> Medium {
+        self.device.medium()
+    }
+
+    fn mtu(&self) -> u16 {
+        self.device.mtu()
+    }
+
+    fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
+        let count = self.device.receive(max, out)?;
+        self.left = self.left.saturating_sub(count);
+        match self.left {
+            0 if !self.in_sending => Err(io::Error::other("that was the last")),
+            _ => Ok(count),
+        }
+    }
+
+    fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
+        match self.left {
+            0 if self.in_sending => Err(io::Error::other("that was the last")),
+            _ => self.device.send(packets),
+        }
+    }
+
+    fn readiness(&self) -> Readiness<'_> {
+        self.device.readiness()
+    }
+
+    fn counters(&self) -> Counters {
+        self.device.counters()
+    }
+}
+
+/// Text that had arrived when the device failed is heard, and then the error, wherever the text was.
+#[tokio::test]
+async fn what_arrived_before_a_device_failed_is_heard() {
+    for in_sending in [false, true] {
+        for unread in [false, true] {
+            let (left, right) = wire(1_500, 256);
+            let device = Last {
+                device: right,
+                // SYN, ACK, and text.
+                left: 3,
+                in_sending,
+            };
+            let client = Stack::builder().device(left).address([10, 0, 0, 1], 24);
+            let server = Stack::builder().device(device).address([10, 0, 0, 2], 24);
+            let client = client.spawn().unwrap();
+            let (server, driver) = server.build().unwrap();
+            let driver = tokio::spawn(driver);
+            let listener = TcpListener::bind(&server, SERVER).unwrap();
+            let (ours, theirs) =
+                tokio::join!(TcpStream::connect(&client, SERVER), listener.accept());
+            let (mut ours, mut theirs) = (ours.unwrap(), theirs.unwrap().0);
+            ours.write_all(b"the last words").await.unwrap();
+            if unread {
+                assert!(within(driver).await.unwrap().is_err());
+            }
+            let mut heard = Vec::new();
+            let error = within(theirs.read_to_end(&mut heard)).await.unwrap_err();
+            assert_eq!(heard, b"the last words", "{in_sending} {unread}");
+            assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_task_dropped_with_everything_in_it_closes_everything() {
     let (client, server) = builders();

@@ -341,11 +341,12 @@ impl Stack {
 
     /// Resets every connection, those that the application has let go of included, as a host does that shuts down.
     ///
-    /// Drain [`poll_transmit`](Self::poll_transmit) afterwards: the peers learn of it. Handles stay valid and tell the error.
+    /// Drain [`poll_transmit`](Self::poll_transmit) afterwards: the peers learn of it. Handles stay valid; text that arrived before can
+    /// still be read, and then they tell the error.
     pub fn abort_all(&mut self, now: Instant) {
         let slots: Vec<u32> = self.connections.iter().map(|(id, _)| id.slot).collect();
         for slot in slots {
-            self.with_slot(now, slot, Connection::abort);
+            self.with_slot(now, slot, Connection::cut_off);
         }
     }
 

@@ -288,9 +288,18 @@ impl Connection {
 
     /// ABORT (RFC 9293 3.10.5): the peer gets a RST, everything queued is thrown away.
     pub fn abort(&mut self, cx: &mut Context<'_>) {
+        self.abort_by(cx, calls::abort);
+    }
+
+    /// The host goes down: what ABORT does, but text that arrived before can still be read, and then the error is told.
+    pub fn cut_off(&mut self, cx: &mut Context<'_>) {
+        self.abort_by(cx, calls::cut_off);
+    }
+
+    fn abort_by(&mut self, cx: &mut Context<'_>, call: impl FnOnce(&mut Tcb, &mut Context<'_>)) {
         let before = self.phase();
         match &mut self.state {
-            State::Known(tcb) => calls::abort(tcb, cx),
+            State::Known(tcb) => call(tcb, cx),
             State::SynSent(_) => self.end_stillborn(cx, Some(ConnectionError::Aborted)),
             State::Stillborn { .. } => return,
         }

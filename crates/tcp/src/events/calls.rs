@@ -221,6 +221,12 @@ pub(crate) fn release(tcb: &mut Tcb, cx: &mut Context<'_>) {
 
 /// ABORT (RFC 9293 3.10.5): RST, and nothing is kept.
 pub(crate) fn abort(tcb: &mut Tcb, cx: &mut Context<'_>) {
+    cut_off(tcb, cx);
+    tcb.receive.discard();
+}
+
+/// The same for an application that did not ask for it: what has arrived for it stays.
+pub(crate) fn cut_off(tcb: &mut Tcb, cx: &mut Context<'_>) {
     match tcb.phase() {
         Phase::Closed => {}
         Phase::TimeWait | Phase::Closing | Phase::LastAck if !tcb.has_unacknowledged_text() => {
@@ -232,7 +238,6 @@ pub(crate) fn abort(tcb: &mut Tcb, cx: &mut Context<'_>) {
             tcb.intents.reset_connection(seq);
         }
     }
-    tcb.receive.discard();
 }
 
 /// Replaces the settings of a running connection; timers that they switch on or off follow.
