@@ -37,7 +37,7 @@ fn each_segment_beyond_a_gap_is_answered_where_the_peer_counts() {
     for path in PATHS {
         let addrs = [[10, 0, 0, 1].into(), [10, 0, 0, 2].into()];
         let mut hosts = [Host::new(path, addrs, Config::default(), Manners::GOOD)];
-        let mut peer = Peer::without_options(addrs);
+        let mut peer = Peer::without_options(Dice(1), addrs);
         handshake(&mut peer, &mut hosts);
         peer.next += peer.mss;
         let mut packets = Vec::new();
