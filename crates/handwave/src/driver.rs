@@ -427,6 +427,7 @@ impl Driver {
     /// Resets what is left and tells everybody that nothing moves any more. What the device had before it failed has arrived.
     fn end(&mut self, error: Option<&io::Error>) {
         if error.is_some() {
+            self.shared.group.collect(self.shared.shard, &mut self.mail);
             // Whether that was receiving or sending: of a wire whose other end is gone there may be something left.
             for _ in 0..LEFT_MAX {
                 if !matches!(self.device.receive(BATCH_MAX, &mut self.received), Ok(1..)) {
@@ -441,7 +442,12 @@ impl Driver {
             }
             inner.ended = true;
             let now = self.shared.runtime.now();
-            let _pause = inner.input(now, (&mut self.received, &mut self.mail), &mut self.woken);
+            // Not where it is dropped: that may be since a packet has made it panic.
+            if error.is_some() {
+                inner.input(now, (&mut self.received, &mut self.mail), &mut self.woken);
+                self.strays
+                    .extend(std::iter::from_fn(|| inner.stack.poll_stray()));
+            }
             inner.stack.abort_all(now);
             self.outbound.extend(std::iter::from_fn(|| {
                 Some(inner.stack.poll_transmit(now)?.1)
@@ -451,6 +457,8 @@ impl Driver {
         // As much as the device takes at once: there is nobody left to wait for it.
         let _sent = self.device.send(&mut self.outbound);
         self.shared.runtime.wake_all(&mut self.woken);
+        // The other drivers, which end now, find it in their mailboxes.
+        self.shared.group.post(&mut self.strays);
         self.shared.group.end(error);
     }
 }

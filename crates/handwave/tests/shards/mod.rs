@@ -101,6 +101,78 @@ fn peer_and(
     (peer.spawn().unwrap(), shards.spawn().unwrap(), into)
 }
 
+/// A queue that fails as soon as something comes in, once it is told to.
+struct Failing {
+    queue: MemoryDevice,
+    fails: Arc<AtomicUsize>,
+}
+
+impl Device for Failing {
+    fn medium(&self) -> Medium {
+        self.queue.medium()
+    }
+
+    fn mtu(&self) -> u16 {
+        self.queue.mtu()
+    }
+
+    fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
+        match self.queue.receive(max, out)? {
+            1.. if self.fails.load(Ordering::Relaxed) > 0 => Err(io::Error::other("broken")),
+            count => Ok(count),
+        }
+    }
+
+    fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
+        self.queue.send(packets)
+    }
+
+    fn readiness(&self) -> Readiness<'_> {
+        self.queue.readiness()
+    }
+
+    fn counters(&self) -> Counters {
+        self.queue.counters()
+    }
+}
+
+/// Text that a queue had when it failed is heard though it was another shard's.
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_fails_hands_over_what_it_has_for_others() {
+    for into_other in [false, true] {
+        let (queues, ours): (Vec<_>, Vec<_>) = (0..2).map(|_| device::pair(1_500, 256)).unzip();
+        let [into, fails] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+        let spread = Spread {
+            queues: ours,
+            into: Arc::clone(&into),
+        };
+        let queues = queues.into_iter().map(|queue| Failing {
+            queue,
+            fails: Arc::clone(&fails),
+        });
+        let queues = Stack::builder().queues(queues.collect::<Vec<_>>());
+        let stack = queues.address([10, 0, 0, 2], 24).spawn().unwrap();
+        let peer = Stack::builder().device(spread).address([10, 0, 0, 1], 24);
+        let peer = peer.spawn().unwrap();
+        let listener = TcpListener::bind(&stack, SERVER).unwrap();
+        let (ours, theirs) =
+            within(async { tokio::join!(TcpStream::connect(&peer, SERVER), listener.accept()) })
+                .await;
+        let (mut ours, (mut theirs, _)) = (ours.unwrap(), theirs.unwrap());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let owner = connections_in_each(&stack)
+            .iter()
+            .position(|count| *count > 0);
+        into.store(owner.unwrap() + usize::from(into_other), Ordering::Relaxed);
+        fails.store(1, Ordering::Relaxed);
+        ours.write_all(b"the last words").await.unwrap();
+        let mut heard = Vec::new();
+        let error = within(theirs.read_to_end(&mut heard)).await.unwrap_err();
+        assert_eq!(heard, b"the last words", "{into_other}");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+    }
+}
+
 fn strays(stack: &Stack) -> u64 {
     stack.counters().strays
 }
