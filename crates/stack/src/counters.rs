@@ -151,7 +151,7 @@ counters! {
     transmit_queue_full = "OutQueueFull",
     /// Packets that arrived at a shard they do not belong to, and were put aside for their owner.
     strays = "ShardStrays",
-    /// The same, dropped because too many waited to be carried over.
+    /// Packets and news of neighbours that were for other shards, dropped because too many waited to be carried over.
     strays_dropped = "ShardStraysDropped",
     /// Packets handed to an interface.
     packets_sent = "IpOutRequests",

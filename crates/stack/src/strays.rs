@@ -72,10 +72,6 @@ impl Strays {
             max,
         }
     }
-
-    fn has_room(&self) -> bool {
-        self.waiting.len() < self.max
-    }
 }
 
 impl Stack {
@@ -108,7 +104,8 @@ impl Stack {
         let Some(shard) = self.steering.elsewhere(packet) else {
             return false;
         };
-        self.put_aside(shard, || Stray(Kind::Packet(link, mem::take(packet))));
+        let put = self.put_aside(shard, || Stray(Kind::Packet(link, mem::take(packet))));
+        self.counters.strays += u64::from(put);
         true
     }
 
@@ -147,13 +144,15 @@ impl Stack {
         self.send_waiting(key.0, mac, key.1, waiting);
     }
 
-    fn put_aside(&mut self, shard: u16, stray: impl FnOnce() -> Stray) {
+    /// Whether there was room.
+    fn put_aside(&mut self, shard: u16, stray: impl FnOnce() -> Stray) -> bool {
         let strays = &mut self.steering.strays;
-        if strays.has_room() {
-            self.counters.strays += 1;
+        let has_room = strays.waiting.len() < strays.max;
+        if has_room {
             strays.waiting.push_back((shard, stray()));
         } else {
             self.counters.strays_dropped += 1;
         }
+        has_room
     }
 }

@@ -62,6 +62,7 @@ fn a_question_is_answered_by_one_shard_and_who_asked_is_known_to_all() {
     let now = host.now;
     let mut answers = host.shards.iter_mut().map(|shard| shard.drain(now).len());
     assert!(answers.by_ref().eq([0, 1, 0]));
+    assert_eq!(host.strays(), 0, "no packet was another shard's");
     for shard in &mut host.shards {
         let to = endpoint(CLIENT, 80);
         let opened = shard.stack.connect(now, to, ConnectOptions::default());
