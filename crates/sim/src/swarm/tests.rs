@@ -21,7 +21,7 @@ fn a_small_swarm_passes() {
 }
 
 /// Seeds beyond those of a small swarm that once failed, and what they showed.
-const MENDED: [(u64, &str); 19] = [
+const MENDED: [(u64, &str); 21] = [
     (
         5_469,
         "old segments after a reset, in a connection without timestamps",
@@ -50,6 +50,11 @@ const MENDED: [(u64, &str); 19] = [
     (72_475, "a cookie that comes again after the end"),
     (91_649, "an opener reset for the SYN of an earlier attempt"),
     (201_580, "a cookie, then a record, and timestamps"),
+    (212_524, "an abort whose FIN had not left"),
+    (
+        214_348,
+        "an abort whose FIN had not left, with settings like Linux's",
+    ),
 ];
 
 #[test]

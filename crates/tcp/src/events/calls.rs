@@ -229,7 +229,10 @@ pub(crate) fn abort(tcb: &mut Tcb, cx: &mut Context<'_>) {
 pub(crate) fn cut_off(tcb: &mut Tcb, cx: &mut Context<'_>) {
     match tcb.phase() {
         Phase::Closed => {}
-        Phase::TimeWait | Phase::Closing | Phase::LastAck if !tcb.has_unacknowledged_text() => {
+        // A FIN that waits to be sent is none yet: the peer still has to hear of the end.
+        Phase::TimeWait | Phase::Closing | Phase::LastAck
+            if tcb.fin_sent() && !tcb.has_unacknowledged_text() =>
+        {
             tcb.advance(cx, Cause::Abort);
         }
         _ => {

@@ -195,3 +195,21 @@ fn half_duplex_close() {
         "an orphan ends in order when the peer has nothing to say"
     );
 }
+
+/// ABORT in CLOSING and LAST-ACK sends no RST (RFC 9293 3.10.5), but only if the FIN that brought the connection there has been sent.
+#[test]
+fn an_abort_before_the_fin_has_left_is_told() {
+    for fin_leaves in [false, true] {
+        let mut bench = Bench::established(plain());
+        bench.takes(bench.segment(FIN, b""));
+        let mut cx = Context::new(bench.now, &mut bench.host);
+        bench.connection.close(&mut cx);
+        assert_eq!(bench.connection.phase(), Phase::LastAck);
+        if fin_leaves {
+            assert_eq!(bench.drain().len(), 1);
+        }
+        let told = bench.calls(Connection::abort);
+        assert_eq!(told.len(), usize::from(!fin_leaves), "{told:?}");
+        assert!(told.iter().all(|reset| reset.header.flags.contains(RST)));
+    }
+}
