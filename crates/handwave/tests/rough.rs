@@ -717,6 +717,14 @@ async fn a_descriptor_is_not_watched_while_a_conversation_goes_on() {
             theirs.write_all(&message).await.unwrap();
             ours.read_exact(&mut message).await.unwrap();
         }
+        // Where this task had to wait for a processor meanwhile, it is watched again, and a while later no more.
+        for _ in 0..1_000 * messages {
+            if messages == 1 || watched.load(Ordering::Relaxed) == 0 {
+                break;
+            }
+            ours.write_all(&message).await.unwrap();
+            theirs.read_exact(&mut message).await.unwrap();
+        }
         if messages > 1 {
             assert_eq!(watched.load(Ordering::Relaxed), 0);
         }

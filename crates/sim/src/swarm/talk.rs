@@ -27,6 +27,8 @@ pub(super) struct Talk {
     pub(super) listener: Option<ListenerId>,
     /// When each end opens, if it has not yet.
     pub(super) opens_at: [Option<Instant>; 2],
+    /// When each last did.
+    opened_at: [Instant; 2],
     /// When it began: segments sent before are not its own.
     pub(super) since: Instant,
     /// Not begun yet, because its ports are in use by the one before it.
@@ -58,6 +60,7 @@ impl Talk {
             endpoints,
             listener: None,
             opens_at: [None, None],
+            opened_at: [Instant::ZERO; 2],
             since: Instant::ZERO,
             waiting: plan.reuses_ports,
             excused: false,
@@ -112,7 +115,10 @@ impl Talk {
             config: Some(Arc::new(self.plan.ends[side].config.clone())),
         };
         match stack.connect(now, self.endpoints[1 - side], options) {
-            Ok(socket) => self.apps[side].attach(now, socket, false),
+            Ok(socket) => {
+                self.opened_at[side] = now;
+                self.apps[side].attach(now, socket, false);
+            }
             // The connection before this one waits in TIME-WAIT, or for the peer.
             Err(ConnectError::InUse) if self.plan.reuses_ports => {
                 self.opens_at[side] = Some(now + RETRY)
@@ -144,8 +150,11 @@ impl Talk {
         };
         if again {
             app.let_go(now, stack);
-            // Both try again at a full second, so that the SYNs cross however far the first ones missed each other.
-            self.opens_at[side] = Some(Instant::from_secs(now.as_secs() + 1));
+            // Both try again at a full second, so that the SYNs cross however far the first ones missed each other. Whoever hears of it late,
+            // because its program has paused, takes a longer step, of which the other's is a part.
+            let step = ((now - self.opened_at[side]).as_secs() + 1).next_power_of_two();
+            let next = (now.as_secs() / step + 1) * step;
+            self.opens_at[side] = Some(Instant::from_secs(next));
         }
     }
 
