@@ -24,6 +24,7 @@ pub(crate) fn ratio(bench: &str, case: &str, peer: &str) -> Option<f64> {
         ("rr", "floor") => case.ends_with("-p99").then_some(1.0 / 1.1),
         ("conn", "floor") => None,
         ("tun" | "rr" | "conn" | "http", _) => Some(1.0),
+        ("shards", "two processes") => None,
         ("shards", _) => case.ends_with("-2-shards-wall").then_some(1.8),
         ("scale", _) => (!case.starts_with("loss")).then_some(1.0 / 1.3),
         ("idle", _) => {
@@ -71,6 +72,7 @@ mod tests {
             ("conn", "64-at-a-time-two-queues", "one queue", None),
             ("shards", "handshakes-2-shards-cpu", "one shard", None),
             ("shards", "handshakes-2-shards-wall", "one shard", Some(1.8)),
+            ("shards", "handshakes-2-shards-wall", "two processes", None),
             ("scale", "loss-1-in-20", "ours, one connection", None),
             ("idle", "established-1000", "budget", None),
             ("idle", "established-async-100000", "budget", Some(1.0)),

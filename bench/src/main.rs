@@ -95,14 +95,7 @@ enum Benchmark {
     },
     /// Two shards of one host, each on a core of its own, against one.
     #[cfg(target_os = "linux")]
-    Shards {
-        /// Interleaved rounds; the median of each side counts.
-        #[arg(long, default_value_t = 7)]
-        rounds: u32,
-        /// Milliseconds that each side runs in each round.
-        #[arg(long, default_value_t = 300)]
-        millis: u64,
-    },
+    Shards(Shards),
     /// What armed timers cost while none is due.
     Timers {
         /// Rounds; the median counts.
@@ -201,6 +194,35 @@ impl Profile {
     }
 }
 
+/// How long and how often to measure two shards.
+#[cfg(target_os = "linux")]
+#[derive(Debug, clap::Args)]
+struct Shards {
+    /// Interleaved rounds; the median of each side counts.
+    #[arg(long, default_value_t = 7)]
+    rounds: u32,
+    /// Milliseconds that each side runs in each round.
+    #[arg(long, default_value_t = 300)]
+    millis: u64,
+    /// Measure one shard that does this alone, once, and print the figures alone.
+    #[arg(long, hide = true)]
+    alone: Option<shards::Work>,
+    /// The core for that.
+    #[arg(long, hide = true, default_value_t = 0)]
+    core: usize,
+}
+
+#[cfg(target_os = "linux")]
+impl Shards {
+    fn run(&self, report: &mut Report) {
+        let span = Duration::from_millis(self.millis);
+        match self.alone {
+            Some(work) => shards::print_alone(work, self.core, span),
+            None => shards::run(report, self.rounds, span),
+        }
+    }
+}
+
 /// How long and how often to measure what runs over a real TUN.
 #[cfg(target_os = "linux")]
 #[derive(Debug, clap::Args)]
@@ -280,9 +302,7 @@ fn main() {
             scale::run(&mut report, &settings);
         }
         #[cfg(target_os = "linux")]
-        Benchmark::Shards { rounds, millis } => {
-            shards::run(&mut report, rounds, Duration::from_millis(millis));
-        }
+        Benchmark::Shards(shards) => shards.run(&mut report),
         Benchmark::Timers {
             rounds,
             connections,

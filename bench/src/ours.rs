@@ -81,6 +81,9 @@ pub(crate) struct Pair {
     shard: Shard,
     /// The next local port to try.
     local_port: u16,
+    /// Of each listener, local ports from which connections belong to this shard, taken in turn once they are known: to find one
+    /// is not the shard's work.
+    local_ports: Vec<std::collections::VecDeque<u16>>,
     listeners: Vec<ListenerId>,
 }
 
@@ -88,6 +91,8 @@ const CLIENT: [u8; 4] = [10, 0, 0, 1];
 const SERVER: [u8; 4] = [10, 0, 0, 2];
 const PORT_MIN: u16 = 20_000;
 const LISTENERS: usize = 64;
+/// Local ports that connections to one listener come from, one after the other.
+const LOCAL_PORTS: usize = 256;
 /// Octets that the application writes and reads at a time, at most.
 pub(crate) const APPLICATION: usize = 1 << 16;
 const ARENA: usize = 1 << 16;
@@ -152,6 +157,7 @@ impl Pair {
             mtu: mtu.into(),
             shard,
             local_port: PORT_MIN,
+            local_ports: Vec::new(),
             listeners: Vec::new(),
         };
         pair.listen(pool);
@@ -208,7 +214,7 @@ impl Pair {
         let now = self.now();
         let to = Endpoint::new(SERVER.into(), port(listener));
         let options = ConnectOptions {
-            local_port: self.port_of_shard(to),
+            local_port: self.local_port(listener, to),
             ..ConnectOptions::default()
         };
         let ours = self.client.stack.connect(now, to, options);
@@ -220,22 +226,37 @@ impl Pair {
         )
     }
 
-    /// A local port of the client for which the connection belongs to this shard; any if there is only one.
-    fn port_of_shard(&mut self, to: Endpoint) -> Option<u16> {
-        if self.shard.count() == 1 {
-            return None;
+    /// The local port of the client for the next connection; any if there is only one shard and nobody has asked for the same work
+    /// as with several.
+    fn local_port(&mut self, listener: usize, to: Endpoint) -> Option<u16> {
+        if let Some(known) = self.local_ports.get_mut(listener) {
+            known.rotate_left(1);
+            return known.front().copied();
         }
+        (self.shard.count() > 1).then(|| self.port_of_shard(to))
+    }
+
+    /// A local port of the client for which the connection belongs to this shard.
+    fn port_of_shard(&mut self, to: Endpoint) -> u16 {
         loop {
             self.local_port = self.local_port.checked_add(1).unwrap_or(PORT_MIN);
             let from = Endpoint::new(CLIENT.into(), self.local_port);
             if self.server.stack.shard_of(&Tuple::new(to, from)) == self.shard.index() {
-                return Some(self.local_port);
+                return self.local_port;
             }
         }
     }
 
     /// Opens and resets connections for `span`; returns how many and in how many seconds.
     pub(crate) fn handshakes(&mut self, span: std::time::Duration) -> (u64, f64) {
+        if self.local_ports.is_empty() {
+            self.local_ports = (0..LISTENERS)
+                .map(|n| {
+                    let to = Endpoint::new(SERVER.into(), port(n));
+                    (0..LOCAL_PORTS).map(|_| self.port_of_shard(to)).collect()
+                })
+                .collect();
+        }
         let (mut opened, begin) = (0, WallClock::now());
         while begin.elapsed() < span {
             for n in 0..LISTENERS {

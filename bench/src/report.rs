@@ -59,8 +59,11 @@ impl Report {
         self.figures.push(figure);
     }
 
-    /// Prints the table.
+    /// Prints the table, if there is anything in it.
     pub(crate) fn table(&self) {
+        if self.figures.is_empty() {
+            return;
+        }
         let width = |of: fn(&Figure) -> usize, title: &str| {
             self.figures
                 .iter()
