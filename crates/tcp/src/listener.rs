@@ -182,7 +182,7 @@ impl Listener {
             // The pool has the table.
             listener.sources = Sources::new(&Limits::default(), &secrets.table_key);
         }
-        listener.share = Share::of(pool);
+        listener.share = Share::of(pool, &listener.limits);
         listener
     }
 
