@@ -398,7 +398,10 @@ impl Peer {
             false => u32::MAX,
         };
         match odd {
-            0 => header.flags |= TcpFlags::URG,
+            0 => {
+                header.flags |= TcpFlags::URG;
+                header.urgent = self.dice.pick(&[0, 1, 3_000, 65_535]);
+            }
             1 => header.flags |= TcpFlags::ECE,
             2 => header.flags |= TcpFlags::CWR,
             // Of what one host has sent, and another may not have.
@@ -479,6 +482,8 @@ struct Heard {
     /// The right edge of the window and the end of what was sent, as the last answer had them.
     edge: Option<SeqNum>,
     end: Option<SeqNum>,
+    /// Octets up to the urgent pointer.
+    urgent: u32,
     state: Option<State>,
     /// All octets sent, and all that was counted.
     all: (Vec<Vec<u8>>, String),
@@ -673,6 +678,7 @@ pub(crate) fn play(dice: Dice, paths: &[Path], profile: &Config, manners: Manner
             }
             assert!(first.text == other.text, "{what}: what is read");
             assert_eq!(first.state, other.state, "{what}");
+            assert_eq!(first.urgent, other.urgent, "{what}");
             if !manners.only_received {
                 for (first, other) in first.answers.iter().zip(&other.answers) {
                     compare(first, other, peer.sack, &what);
@@ -706,7 +712,9 @@ impl Host {
         sent.append(&mut self.sent.clone());
         let (ip, tcp) = (self.stack.counters(), &self.stack.host().counters);
         let counted = format!("{ip:?} {tcp:?}");
-        let info = self.stack.connection(connection).map(|known| known.info());
+        let known = self.stack.connection(connection);
+        let urgent = known.map_or(0, |known| known.urgent_pending());
+        let info = known.map(|known| known.info());
         let answers = [at_once, self.headers(peer.tcp_at())];
         let last = answers.iter().flatten().last();
         let edge = last
@@ -721,6 +729,7 @@ impl Host {
             end: end.max_by_key(|end| end.raw().wrapping_sub(peer.ack) as i32),
             answers,
             text,
+            urgent,
             state: info
                 .as_ref()
                 .map(|info| State::of(info, peer.sack || peer.manners.only_received)),
