@@ -6,7 +6,8 @@
 //! - `active`: every connection has its turn with one segment, so each finds its state outside the caches. What this costs more
 //!   than the same work among the few connections of one turn is the memory's, not an algorithm's. So that it is the same work, the
 //!   clock of the few goes on between turns by the time after which a connection of the many has its next: the same timers expire, and
-//!   as many acknowledgments leave. Much of what either costs
+//!   as many acknowledgments leave. Each has had a first turn before, and each round begins where the last one ended: a million have
+//!   their turns in more than a second. Much of what either costs
 //!   more than a burst is that there is one segment at a time: nothing is merged, and each is written, read and acknowledged alone.
 //!   `huge-pages` is the same once more, few and many, in a process whose allocator asks for huge pages.
 //! - `loss`: one connection on a path that loses one packet in so many; repairs included.
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use handwave_tcp::Config;
 
-use crate::crowd::{Crowd, SEGMENT};
+use crate::crowd::{Crowd, Ends, SEGMENT};
 use crate::report::{Better, Report, median};
 
 /// Segments that a busy connection writes at a time.
@@ -126,15 +127,23 @@ fn compare(
 }
 
 /// The same for all connections in turn; those of `few` rest as long as those of `crowd` do.
+///
+/// Each has had a turn before, so that none is seen with its first segment; a round goes on where the last one ended, because one round may be
+/// too short for all.
 fn compare_in_turn(settings: &Settings, few: &mut Crowd, crowd: &mut Crowd) -> (f64, f64) {
     let (mut ours, mut base) = (Vec::new(), Vec::new());
     let others = crowd.connections().len().saturating_sub(TURN);
+    let chunk = Bytes::from(vec![0x5a; SEGMENT]);
+    for turn in crowd.connections().to_vec().chunks(TURN) {
+        one_turn(crowd, turn, &chunk);
+    }
+    let mut next = 0;
     for _ in 0..settings.rounds {
-        let each = in_turn(crowd, settings.span, Duration::ZERO);
+        let each = in_turn(crowd, &mut next, settings.span, Duration::ZERO);
         ours.push(each);
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
         let rest = Duration::from_secs_f64(each * 1e-9 * others as f64);
-        base.push(in_turn(few, settings.span, rest));
+        base.push(in_turn(few, &mut 0, settings.span, rest));
     }
     (median(&mut ours), median(&mut base))
 }
@@ -153,18 +162,15 @@ fn busy(crowd: &mut Crowd, span: Duration) -> f64 {
     per_segment(begin.elapsed(), octets)
 }
 
-/// All connections send one segment each, in turn, for `span`; the stacks' clock goes on by `rest` between the turns.
-fn in_turn(crowd: &mut Crowd, span: Duration, rest: Duration) -> f64 {
-    let chunk = Bytes::from(vec![0x5a; SEGMENT]);
+/// All connections send one segment each, in turn, for `span`, from turn `next` on; the stacks' clock goes on by `rest` between the
+/// turns.
+fn in_turn(crowd: &mut Crowd, next: &mut usize, span: Duration, rest: Duration) -> f64 {
     let all = crowd.connections().to_vec();
+    let chunk = Bytes::from(vec![0x5a; SEGMENT]);
     let (begin, mut octets) = (Instant::now(), 0);
-    for turn in all.chunks(TURN).cycle() {
-        for &ends in turn {
-            crowd.write(ends, &chunk);
-        }
-        crowd.settle();
-        crowd.tick();
-        octets += turn.iter().map(|&ends| crowd.read(ends)).sum::<u64>();
+    for turn in all.chunks(TURN).cycle().skip(*next) {
+        *next = (*next + 1) % all.len().div_ceil(TURN);
+        octets += one_turn(crowd, turn, &chunk);
         if !rest.is_zero() {
             crowd.skip(rest);
             crowd.tick();
@@ -175,6 +181,16 @@ fn in_turn(crowd: &mut Crowd, span: Duration, rest: Duration) -> f64 {
         }
     }
     per_segment(begin.elapsed(), octets)
+}
+
+/// These connections send one segment each; returns the octets that arrived.
+fn one_turn(crowd: &mut Crowd, turn: &[Ends], chunk: &Bytes) -> u64 {
+    for &ends in turn {
+        crowd.write(ends, chunk);
+    }
+    crowd.settle();
+    crowd.tick();
+    turn.iter().map(|&ends| crowd.read(ends)).sum()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure needs few digits")]
