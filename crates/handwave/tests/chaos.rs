@@ -3,19 +3,22 @@
 #![allow(clippy::unwrap_used, reason = "a helper may fail as a test does")]
 
 mod common;
+#[path = "common/devices.rs"]
+mod devices;
 #[path = "common/dice.rs"]
 mod dice;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::SERVER;
+use devices::{Around, As, Spread};
 use dice::Dice;
-use handwave::device::{Counters, Device, Medium, MemoryDevice, Readiness, Wakers, pair as wire};
+use handwave::device::{Device, pair as wire};
 use handwave::{PacketBuf, Stack, TcpListener, TcpStream, UdpSocket};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::yield_now;
@@ -27,13 +30,15 @@ struct Moody<D> {
     loses: bool,
 }
 
-impl<D: Device> Device for Moody<D> {
-    fn medium(&self) -> Medium {
-        self.device.medium()
+impl<D: Device + Send> Around for Moody<D> {
+    type Inner = D;
+
+    fn inner(&self) -> &D {
+        &self.device
     }
 
-    fn mtu(&self) -> u16 {
-        self.device.mtu()
+    fn inner_mut(&mut self) -> &mut D {
+        &mut self.device
     }
 
     fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
@@ -50,71 +55,6 @@ impl<D: Device> Device for Moody<D> {
         let sent = self.device.send(packets);
         packets.extend(rest);
         sent
-    }
-
-    fn readiness(&self) -> Readiness<'_> {
-        self.device.readiness()
-    }
-
-    fn counters(&self) -> Counters {
-        self.device.counters()
-    }
-}
-
-/// The other end of all queues of a device: sends into one or another, as a kernel does whose flow table keeps forgetting.
-struct Spread {
-    queues: Vec<MemoryDevice>,
-    dice: Dice,
-}
-
-impl Device for Spread {
-    fn medium(&self) -> Medium {
-        Medium::Ip
-    }
-
-    fn mtu(&self) -> u16 {
-        self.queues[0].mtu()
-    }
-
-    fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
-        let mut count = 0;
-        for queue in &mut self.queues {
-            count += queue.receive(max - count, out)?;
-        }
-        Ok(count)
-    }
-
-    fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
-        let into = self.dice.below(self.queues.len());
-        self.queues[into].send(packets)
-    }
-
-    fn readiness(&self) -> Readiness<'_> {
-        Readiness::Wakers(self)
-    }
-
-    fn counters(&self) -> Counters {
-        Counters::default()
-    }
-}
-
-impl Spread {
-    fn each(&self, mut tell: impl FnMut(&dyn Wakers)) {
-        for queue in &self.queues {
-            if let Readiness::Wakers(wakers) = queue.readiness() {
-                tell(wakers);
-            }
-        }
-    }
-}
-
-impl Wakers for Spread {
-    fn wake_when_receivable(&self, waker: &Waker) {
-        self.each(|wakers| wakers.wake_when_receivable(waker));
-    }
-
-    fn wake_when_sendable(&self, waker: &Waker) {
-        self.each(|wakers| wakers.wake_when_sendable(waker));
     }
 }
 
@@ -315,12 +255,12 @@ impl Talker<'_> {
     }
 }
 
-fn moody<D>(device: D, dice: &mut Dice, loses: bool) -> Moody<D> {
-    Moody {
+fn moody<D>(device: D, dice: &mut Dice, loses: bool) -> As<Moody<D>> {
+    As(Moody {
         device,
         dice: Dice(dice.next()),
         loses,
-    }
+    })
 }
 
 /// Where datagrams are answered with themselves.
@@ -370,9 +310,10 @@ async fn play(seed: u64) {
     let shards = dice.pick(&[1, 1, 2, 3]);
     let (lefts, rights): (Vec<_>, Vec<_>) = (0..shards).map(|_| wire(mtu, capacity)).unzip();
     let loses = dice.one_in(3);
+    let mut own = Dice(dice.next());
     let spread = Spread {
         queues: lefts,
-        dice: Dice(dice.next()),
+        into: move |queues| own.below(queues),
     };
     let client = Stack::builder().device(moody(spread, &mut dice, loses));
     let client = client.address([10, 0, 0, 1], 24).spawn().unwrap();

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a helper may fail as a test does")]
 
 mod common;
+#[path = "common/devices.rs"]
+mod devices;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -15,7 +17,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use common::{SERVER, builders, connected, pair, text, within};
-use handwave::device::{Counters, Device, Medium, MemoryDevice, Readiness, pair as wire};
+use devices::{Around, As};
+use handwave::device::{Device, MemoryDevice, pair as wire};
 #[cfg(unix)]
 use handwave::device::{Framing, Tun};
 use handwave::{Error, ListenerConfig, PacketBuf, Stack, TcpListener, TcpStream, UdpSocket};
@@ -102,13 +105,15 @@ struct Fragile {
     left: u32,
 }
 
-impl Device for Fragile {
-    fn medium(&self) -> Medium {
-        self.device.medium()
+impl Around for Fragile {
+    type Inner = MemoryDevice;
+
+    fn inner(&self) -> &MemoryDevice {
+        &self.device
     }
 
-    fn mtu(&self) -> u16 {
-        self.device.mtu()
+    fn inner_mut(&mut self) -> &mut MemoryDevice {
+        &mut self.device
     }
 
     fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
@@ -119,27 +124,15 @@ impl Device for Fragile {
         }
         Ok(count)
     }
-
-    fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
-        self.device.send(packets)
-    }
-
-    fn readiness(&self) -> Readiness<'_> {
-        self.device.readiness()
-    }
-
-    fn counters(&self) -> Counters {
-        self.device.counters()
-    }
 }
 
 #[tokio::test]
 async fn a_device_that_fails_ends_everything_with_an_error() {
     let (left, right) = wire(1_500, 256);
-    let device = Fragile {
+    let device = As(Fragile {
         device: right,
         left: 40,
-    };
+    });
     let client = Stack::builder().device(left).address([10, 0, 0, 1], 24);
     let server = Stack::builder().device(device).address([10, 0, 0, 2], 24);
     let client = client.spawn().unwrap();
@@ -181,13 +174,15 @@ struct Last {
     in_sending: bool,
 }
 
-impl Device for Last {
-    fn medium(&self) -> Medium {
-        self.device.medium()
+impl Around for Last {
+    type Inner = MemoryDevice;
+
+    fn inner(&self) -> &MemoryDevice {
+        &self.device
     }
 
-    fn mtu(&self) -> u16 {
-        self.device.mtu()
+    fn inner_mut(&mut self) -> &mut MemoryDevice {
+        &mut self.device
     }
 
     fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
@@ -205,14 +200,6 @@ impl Device for Last {
             _ => self.device.send(packets),
         }
     }
-
-    fn readiness(&self) -> Readiness<'_> {
-        self.device.readiness()
-    }
-
-    fn counters(&self) -> Counters {
-        self.device.counters()
-    }
 }
 
 /// Text that had arrived when the device failed is heard, and then the error, wherever the text was.
@@ -221,12 +208,12 @@ async fn what_arrived_before_a_device_failed_is_heard() {
     for in_sending in [false, true] {
         for unread in [false, true] {
             let (left, right) = wire(1_500, 256);
-            let device = Last {
+            let device = As(Last {
                 device: right,
                 // SYN, ACK, and text.
                 left: 3,
                 in_sending,
-            };
+            });
             let client = Stack::builder().device(left).address([10, 0, 0, 1], 24);
             let server = Stack::builder().device(device).address([10, 0, 0, 2], 24);
             let client = client.spawn().unwrap();
@@ -399,13 +386,15 @@ struct Measured<D = MemoryDevice> {
     sendings: Arc<Sendings>,
 }
 
-impl<D: Device> Device for Measured<D> {
-    fn medium(&self) -> Medium {
-        self.device.medium()
+impl<D: Device + Send> Around for Measured<D> {
+    type Inner = D;
+
+    fn inner(&self) -> &D {
+        &self.device
     }
 
-    fn mtu(&self) -> u16 {
-        self.device.mtu()
+    fn inner_mut(&mut self) -> &mut D {
+        &mut self.device
     }
 
     fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
@@ -421,30 +410,20 @@ impl<D: Device> Device for Measured<D> {
         sendings.in_a_row_max.fetch_max(in_a_row, Ordering::Relaxed);
         self.device.send(packets)
     }
-
-    fn readiness(&self) -> Readiness<'_> {
-        self.device.readiness()
-    }
-
-    fn counters(&self) -> Counters {
-        self.device.counters()
-    }
 }
 
 /// A device that takes some packets, then says that it can take no more, and then that it can.
 struct Hesitant(MemoryDevice);
 
-impl Device for Hesitant {
-    fn medium(&self) -> Medium {
-        self.0.medium()
+impl Around for Hesitant {
+    type Inner = MemoryDevice;
+
+    fn inner(&self) -> &MemoryDevice {
+        &self.0
     }
 
-    fn mtu(&self) -> u16 {
-        self.0.mtu()
-    }
-
-    fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
-        self.0.receive(max, out)
+    fn inner_mut(&mut self) -> &mut MemoryDevice {
+        &mut self.0
     }
 
     fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
@@ -453,14 +432,6 @@ impl Device for Hesitant {
         packets.extend(rest);
         sent
     }
-
-    fn readiness(&self) -> Readiness<'_> {
-        self.0.readiness()
-    }
-
-    fn counters(&self) -> Counters {
-        self.0.counters()
-    }
 }
 
 /// What the device did not take at once is not all there was: the stack is asked for the rest though nobody says anything.
@@ -468,7 +439,7 @@ impl Device for Hesitant {
 async fn what_is_left_after_a_device_has_hesitated_is_sent_too() {
     let (left, mut right) = wire(1_500, 4_096);
     let client = Stack::builder()
-        .device(Hesitant(left))
+        .device(As(Hesitant(left)))
         .address([10, 0, 0, 1], 24);
     let (client, driver) = client.build().unwrap();
     let socket = UdpSocket::bind(&client, "10.0.0.1:9".parse().unwrap()).unwrap();
@@ -558,10 +529,10 @@ async fn a_device_that_is_stuck_lets_the_driver_end() {
 async fn a_long_queue_is_sent_bit_by_bit_with_a_look_at_what_comes_back() {
     let (left, right) = wire(1_500, 4_096);
     let sendings = Arc::<Sendings>::default();
-    let device = Measured {
+    let device = As(Measured {
         device: left,
         sendings: Arc::clone(&sendings),
-    };
+    });
     let client = Stack::builder().device(device).address([10, 0, 0, 1], 24);
     let server = Stack::builder().device(right).address([10, 0, 0, 2], 24);
     let (client, server) = (client.spawn().unwrap(), server.spawn().unwrap());
@@ -579,10 +550,10 @@ async fn busy_polling_asks_for_a_while_and_rests_where_nothing_comes() {
     for busy_poll in [None, Some(Duration::ZERO), Some(Duration::from_micros(50))] {
         let (left, right) = wire(1_500, 256);
         let sendings = Arc::<Sendings>::default();
-        let device = Measured {
+        let device = As(Measured {
             device: left,
             sendings: Arc::clone(&sendings),
-        };
+        });
         let client = Stack::builder().device(device).address([10, 0, 0, 1], 24);
         let server = Stack::builder().device(right).address([10, 0, 0, 2], 24);
         let client = match busy_poll {
@@ -620,10 +591,10 @@ async fn over_descriptors() {
     let [left, right] =
         [left, right].map(|end| Tun::from_fd(end.into(), 1_500, Framing::Plain).unwrap());
     let sendings = Arc::<Sendings>::default();
-    let device = Measured {
+    let device = As(Measured {
         device: left,
         sendings: Arc::clone(&sendings),
-    };
+    });
     let client = Stack::builder().device(device).address([10, 0, 0, 1], 24);
     let server = Stack::builder().device(right).address([10, 0, 0, 2], 24);
     let (client, server) = (client.spawn().unwrap(), server.spawn().unwrap());

@@ -1,6 +1,8 @@
 //! What `TcpStream` and `TcpListener` promise to programs written for sockets.
 
 mod common;
+#[path = "common/devices.rs"]
+mod devices;
 mod shards;
 
 use std::future::poll_fn;

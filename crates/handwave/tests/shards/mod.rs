@@ -2,15 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Waker;
 use std::time::Duration;
 
-use handwave::device::{self, Counters, Device, Medium, MemoryDevice, Readiness, Wakers};
+use handwave::device::{self, Device, MemoryDevice};
 use handwave::{
     ConnectOptions, Flow, Forwarder, ForwarderConfig, ListenerConfig, PacketBuf, Stack,
     StackConfig, TcpListener, TcpStream, UdpSocket,
@@ -18,67 +17,17 @@ use handwave::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::common::{SERVER, text, within};
+use super::devices::{Around, As, Spread};
 
 const CLIENT: SocketAddr = SocketAddr::new(
     std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)),
     80,
 );
 
-/// The other end of all queues of a device: sends into the one that is chosen, as a kernel does whose flow table has forgotten.
-struct Spread {
-    queues: Vec<MemoryDevice>,
-    into: Arc<AtomicUsize>,
-}
-
-impl Device for Spread {
-    fn medium(&self) -> Medium {
-        Medium::Ip
-    }
-
-    fn mtu(&self) -> u16 {
-        1_500
-    }
-
-    fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
-        let mut count = 0;
-        for queue in &mut self.queues {
-            count += queue.receive(max - count, out)?;
-        }
-        Ok(count)
-    }
-
-    fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
-        let into = self.into.load(Ordering::Relaxed) % self.queues.len();
-        self.queues[into].send(packets)
-    }
-
-    fn readiness(&self) -> Readiness<'_> {
-        Readiness::Wakers(self)
-    }
-
-    fn counters(&self) -> Counters {
-        Counters::default()
-    }
-}
-
-impl Spread {
-    fn each(&self, mut tell: impl FnMut(&dyn Wakers)) {
-        for queue in &self.queues {
-            if let Readiness::Wakers(wakers) = queue.readiness() {
-                tell(wakers);
-            }
-        }
-    }
-}
-
-impl Wakers for Spread {
-    fn wake_when_receivable(&self, waker: &Waker) {
-        self.each(|wakers| wakers.wake_when_receivable(waker));
-    }
-
-    fn wake_when_sendable(&self, waker: &Waker) {
-        self.each(|wakers| wakers.wake_when_sendable(waker));
-    }
+/// The queue that somebody has chosen last.
+fn chosen(queue: &Arc<AtomicUsize>) -> impl FnMut(usize) -> usize + Send + use<> {
+    let queue = Arc::clone(queue);
+    move |queues| queue.load(Ordering::Relaxed) % queues
 }
 
 /// A peer at 10.0.0.1, a stack of so many shards at 10.0.0.2, and the queue that the peer's packets take.
@@ -94,7 +43,7 @@ fn peer_and(
     let into = Arc::new(AtomicUsize::new(0));
     let spread = Spread {
         queues: ours,
-        into: Arc::clone(&into),
+        into: chosen(&into),
     };
     let peer = Stack::builder().device(spread).address([10, 0, 0, 1], 24);
     let shards = build(Stack::builder().queues(queues));
@@ -107,13 +56,15 @@ struct Failing {
     fails: Arc<AtomicUsize>,
 }
 
-impl Device for Failing {
-    fn medium(&self) -> Medium {
-        self.queue.medium()
+impl Around for Failing {
+    type Inner = MemoryDevice;
+
+    fn inner(&self) -> &MemoryDevice {
+        &self.queue
     }
 
-    fn mtu(&self) -> u16 {
-        self.queue.mtu()
+    fn inner_mut(&mut self) -> &mut MemoryDevice {
+        &mut self.queue
     }
 
     fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
@@ -121,18 +72,6 @@ impl Device for Failing {
             1.. if self.fails.load(Ordering::Relaxed) > 0 => Err(io::Error::other("broken")),
             count => Ok(count),
         }
-    }
-
-    fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
-        self.queue.send(packets)
-    }
-
-    fn readiness(&self) -> Readiness<'_> {
-        self.queue.readiness()
-    }
-
-    fn counters(&self) -> Counters {
-        self.queue.counters()
     }
 }
 
@@ -144,11 +83,13 @@ async fn a_shard_that_fails_hands_over_what_it_has_for_others() {
         let [into, fails] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
         let spread = Spread {
             queues: ours,
-            into: Arc::clone(&into),
+            into: chosen(&into),
         };
-        let queues = queues.into_iter().map(|queue| Failing {
-            queue,
-            fails: Arc::clone(&fails),
+        let queues = queues.into_iter().map(|queue| {
+            As(Failing {
+                queue,
+                fails: Arc::clone(&fails),
+            })
         });
         let queues = Stack::builder().queues(queues.collect::<Vec<_>>());
         let stack = queues.address([10, 0, 0, 2], 24).spawn().unwrap();
