@@ -178,12 +178,10 @@ impl PacketSocketBuilder {
 
     /// Has several sockets share what arrives, before any lets something in: no frame comes in twice.
     fn share(&self, link: &Link, sockets: &[OwnedFd]) -> Result<(), PacketSocketError> {
-        let [first, others @ ..] = sockets else {
-            return Ok(());
+        let (first, others) = match sockets {
+            [] | [_] => return Ok(()),
+            [first, others @ ..] => (first, others),
         };
-        if others.is_empty() {
-            return Ok(());
-        }
         let name = &self.name;
         if !link.is_up {
             return Err(PacketSocketError::Down { name: name.clone() });

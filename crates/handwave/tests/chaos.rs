@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::SERVER;
-use devices::{Around, As, Spread};
+use devices::{Habit, Spread, With};
 use dice::Dice;
 use handwave::device::{Device, pair as wire};
 use handwave::{PacketBuf, Stack, TcpListener, TcpStream, UdpSocket};
@@ -24,35 +24,29 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::yield_now;
 
 /// A device that takes and gives fewer packets than it could, and loses some.
-struct Moody<D> {
-    device: D,
+struct Moody {
     dice: Dice,
     loses: bool,
 }
 
-impl<D: Device + Send> Around for Moody<D> {
-    type Inner = D;
-
-    fn inner(&self) -> &D {
-        &self.device
-    }
-
-    fn inner_mut(&mut self) -> &mut D {
-        &mut self.device
-    }
-
-    fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
+impl<D: Device> Habit<D> for Moody {
+    fn receive(
+        &mut self,
+        device: &mut D,
+        max: usize,
+        out: &mut Vec<PacketBuf>,
+    ) -> io::Result<usize> {
         let max = 1 + self.dice.below(max);
-        self.device.receive(max, out)
+        device.receive(max, out)
     }
 
-    fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
+    fn send(&mut self, device: &mut D, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
         let most = self.dice.below(2 * packets.len() + 1).min(packets.len());
         if self.loses && self.dice.one_in(20) {
             packets.pop_front();
         }
         let rest = packets.split_off(most.min(packets.len()));
-        let sent = self.device.send(packets);
+        let sent = device.send(packets);
         packets.extend(rest);
         sent
     }
@@ -255,12 +249,12 @@ impl Talker<'_> {
     }
 }
 
-fn moody<D>(device: D, dice: &mut Dice, loses: bool) -> As<Moody<D>> {
-    As(Moody {
-        device,
+fn moody<D>(device: D, dice: &mut Dice, loses: bool) -> With<D, Moody> {
+    let habit = Moody {
         dice: Dice(dice.next()),
         loses,
-    })
+    };
+    With(device, habit)
 }
 
 /// Where datagrams are answered with themselves.

@@ -17,8 +17,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use common::{SERVER, builders, connected, pair, text, within};
-use devices::{Around, As};
-use handwave::device::{Device, MemoryDevice, pair as wire};
+use devices::{Habit, With};
+use handwave::device::{Device, pair as wire};
 #[cfg(unix)]
 use handwave::device::{Framing, Tun};
 use handwave::{Error, ListenerConfig, PacketBuf, Stack, TcpListener, TcpStream, UdpSocket};
@@ -101,23 +101,17 @@ async fn threads_do_not_get_in_each_others_way() {
 
 /// A device that breaks after some packets.
 struct Fragile {
-    device: MemoryDevice,
     left: u32,
 }
 
-impl Around for Fragile {
-    type Inner = MemoryDevice;
-
-    fn inner(&self) -> &MemoryDevice {
-        &self.device
-    }
-
-    fn inner_mut(&mut self) -> &mut MemoryDevice {
-        &mut self.device
-    }
-
-    fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
-        let count = self.device.receive(max, out)?;
+impl<D: Device> Habit<D> for Fragile {
+    fn receive(
+        &mut self,
+        device: &mut D,
+        max: usize,
+        out: &mut Vec<PacketBuf>,
+    ) -> io::Result<usize> {
+        let count = device.receive(max, out)?;
         match self.left.checked_sub(u32::try_from(count).unwrap()) {
             Some(left) => self.left = left,
             None => return Err(io::Error::other("the card is on fire")),
@@ -129,10 +123,7 @@ impl Around for Fragile {
 #[tokio::test]
 async fn a_device_that_fails_ends_everything_with_an_error() {
     let (left, right) = wire(1_500, 256);
-    let device = As(Fragile {
-        device: right,
-        left: 40,
-    });
+    let device = With(right, Fragile { left: 40 });
     let client = Stack::builder().device(left).address([10, 0, 0, 1], 24);
     let server = Stack::builder().device(device).address([10, 0, 0, 2], 24);
     let client = client.spawn().unwrap();
@@ -167,26 +158,20 @@ async fn a_device_that_fails_ends_everything_with_an_error() {
 
 /// A device that fails as it hands on what has arrived.
 struct Last {
-    device: MemoryDevice,
     /// Packets until then.
     left: usize,
     /// It fails as it sends instead.
     in_sending: bool,
 }
 
-impl Around for Last {
-    type Inner = MemoryDevice;
-
-    fn inner(&self) -> &MemoryDevice {
-        &self.device
-    }
-
-    fn inner_mut(&mut self) -> &mut MemoryDevice {
-        &mut self.device
-    }
-
-    fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
-        let count = self.device.receive(max, out)?;
+impl<D: Device> Habit<D> for Last {
+    fn receive(
+        &mut self,
+        device: &mut D,
+        max: usize,
+        out: &mut Vec<PacketBuf>,
+    ) -> io::Result<usize> {
+        let count = device.receive(max, out)?;
         self.left = self.left.saturating_sub(count);
         match self.left {
             0 if !self.in_sending => Err(io::Error::other("that was the last")),
@@ -194,10 +179,10 @@ impl Around for Last {
         }
     }
 
-    fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
+    fn send(&mut self, device: &mut D, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
         match self.left {
             0 if self.in_sending => Err(io::Error::other("that was the last")),
-            _ => self.device.send(packets),
+            _ => device.send(packets),
         }
     }
 }
@@ -208,12 +193,14 @@ async fn what_arrived_before_a_device_failed_is_heard() {
     for in_sending in [false, true] {
         for unread in [false, true] {
             let (left, right) = wire(1_500, 256);
-            let device = As(Last {
-                device: right,
-                // SYN, ACK, and text.
-                left: 3,
-                in_sending,
-            });
+            let device = With(
+                right,
+                Last {
+                    // SYN, ACK, and text.
+                    left: 3,
+                    in_sending,
+                },
+            );
             let client = Stack::builder().device(left).address([10, 0, 0, 1], 24);
             let server = Stack::builder().device(device).address([10, 0, 0, 2], 24);
             let client = client.spawn().unwrap();
@@ -381,54 +368,38 @@ struct Sendings {
     asked: AtomicUsize,
 }
 
-struct Measured<D = MemoryDevice> {
-    device: D,
+struct Measured {
     sendings: Arc<Sendings>,
 }
 
-impl<D: Device + Send> Around for Measured<D> {
-    type Inner = D;
-
-    fn inner(&self) -> &D {
-        &self.device
-    }
-
-    fn inner_mut(&mut self) -> &mut D {
-        &mut self.device
-    }
-
-    fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
+impl<D: Device> Habit<D> for Measured {
+    fn receive(
+        &mut self,
+        device: &mut D,
+        max: usize,
+        out: &mut Vec<PacketBuf>,
+    ) -> io::Result<usize> {
         self.sendings.in_a_row.store(0, Ordering::Relaxed);
         self.sendings.asked.fetch_add(1, Ordering::Relaxed);
-        self.device.receive(max, out)
+        device.receive(max, out)
     }
 
-    fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
+    fn send(&mut self, device: &mut D, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
         let (sendings, octets) = (&self.sendings, packets.iter().map(PacketBuf::len).sum());
         sendings.octets_max.fetch_max(octets, Ordering::Relaxed);
         let in_a_row = sendings.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
         sendings.in_a_row_max.fetch_max(in_a_row, Ordering::Relaxed);
-        self.device.send(packets)
+        device.send(packets)
     }
 }
 
 /// A device that takes some packets, then says that it can take no more, and then that it can.
-struct Hesitant(MemoryDevice);
+struct Hesitant;
 
-impl Around for Hesitant {
-    type Inner = MemoryDevice;
-
-    fn inner(&self) -> &MemoryDevice {
-        &self.0
-    }
-
-    fn inner_mut(&mut self) -> &mut MemoryDevice {
-        &mut self.0
-    }
-
-    fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
+impl<D: Device> Habit<D> for Hesitant {
+    fn send(&mut self, device: &mut D, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
         let rest = packets.split_off(packets.len().min(40));
-        let sent = self.0.send(packets);
+        let sent = device.send(packets);
         packets.extend(rest);
         sent
     }
@@ -439,7 +410,7 @@ impl Around for Hesitant {
 async fn what_is_left_after_a_device_has_hesitated_is_sent_too() {
     let (left, mut right) = wire(1_500, 4_096);
     let client = Stack::builder()
-        .device(As(Hesitant(left)))
+        .device(With(left, Hesitant))
         .address([10, 0, 0, 1], 24);
     let (client, driver) = client.build().unwrap();
     let socket = UdpSocket::bind(&client, "10.0.0.1:9".parse().unwrap()).unwrap();
@@ -529,10 +500,12 @@ async fn a_device_that_is_stuck_lets_the_driver_end() {
 async fn a_long_queue_is_sent_bit_by_bit_with_a_look_at_what_comes_back() {
     let (left, right) = wire(1_500, 4_096);
     let sendings = Arc::<Sendings>::default();
-    let device = As(Measured {
-        device: left,
-        sendings: Arc::clone(&sendings),
-    });
+    let device = With(
+        left,
+        Measured {
+            sendings: Arc::clone(&sendings),
+        },
+    );
     let client = Stack::builder().device(device).address([10, 0, 0, 1], 24);
     let server = Stack::builder().device(right).address([10, 0, 0, 2], 24);
     let (client, server) = (client.spawn().unwrap(), server.spawn().unwrap());
@@ -550,10 +523,12 @@ async fn busy_polling_asks_for_a_while_and_rests_where_nothing_comes() {
     for busy_poll in [None, Some(Duration::ZERO), Some(Duration::from_micros(50))] {
         let (left, right) = wire(1_500, 256);
         let sendings = Arc::<Sendings>::default();
-        let device = As(Measured {
-            device: left,
-            sendings: Arc::clone(&sendings),
-        });
+        let device = With(
+            left,
+            Measured {
+                sendings: Arc::clone(&sendings),
+            },
+        );
         let client = Stack::builder().device(device).address([10, 0, 0, 1], 24);
         let server = Stack::builder().device(right).address([10, 0, 0, 2], 24);
         let client = match busy_poll {
@@ -591,10 +566,12 @@ async fn over_descriptors() {
     let [left, right] =
         [left, right].map(|end| Tun::from_fd(end.into(), 1_500, Framing::Plain).unwrap());
     let sendings = Arc::<Sendings>::default();
-    let device = As(Measured {
-        device: left,
-        sendings: Arc::clone(&sendings),
-    });
+    let device = With(
+        left,
+        Measured {
+            sendings: Arc::clone(&sendings),
+        },
+    );
     let client = Stack::builder().device(device).address([10, 0, 0, 1], 24);
     let server = Stack::builder().device(right).address([10, 0, 0, 2], 24);
     let (client, server) = (client.spawn().unwrap(), server.spawn().unwrap());

@@ -3,13 +3,11 @@
 //! On Ethernet each shard has its own table of neighbours and asks for itself, but the answer arrives wherever the device brings it. So
 //! what one learns all are told. A packet goes to the one that it belongs to, without its frame; no shard looks again whose it is.
 
-use crate::id::InterfaceId;
 use crate::input::Link;
 use crate::neighbours::{Evidence, NeighbourKey};
 use crate::stack::Stack;
 use alloc::collections::VecDeque;
 use core::mem;
-use core::net::IpAddr;
 use handwave_packet::PacketBuf;
 use handwave_tcp::Instant;
 use handwave_wire::IpProtocol;
@@ -127,11 +125,10 @@ impl Stack {
     pub(crate) fn learn_neighbour(
         &mut self,
         now: Instant,
-        (interface, addr): (InterfaceId, IpAddr),
+        key: NeighbourKey,
         mac: MacAddr,
         evidence: Evidence,
     ) {
-        let key = (interface, addr);
         self.meet(now, key, mac, evidence);
         for shard in self.steering.others() {
             self.put_aside(shard, || Stray(Kind::Neighbour(key, mac, evidence)));

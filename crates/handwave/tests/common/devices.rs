@@ -8,49 +8,48 @@ use std::task::Waker;
 use handwave::PacketBuf;
 use handwave::device::{Counters, Device, Medium, MemoryDevice, Readiness, Wakers};
 
-/// A device around another that does some of its work otherwise.
-pub(crate) trait Around: Send {
-    type Inner: Device;
-
-    fn inner(&self) -> &Self::Inner;
-
-    fn inner_mut(&mut self) -> &mut Self::Inner;
-
-    fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
-        self.inner_mut().receive(max, out)
+/// What is peculiar about a device: it does as the device behind it does, but for what is said here.
+pub(crate) trait Habit<D: Device>: Send {
+    fn receive(
+        &mut self,
+        device: &mut D,
+        max: usize,
+        out: &mut Vec<PacketBuf>,
+    ) -> io::Result<usize> {
+        device.receive(max, out)
     }
 
-    fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
-        self.inner_mut().send(packets)
+    fn send(&mut self, device: &mut D, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
+        device.send(packets)
     }
 }
 
-/// Such a device, as a stack takes it.
-pub(crate) struct As<A>(pub(crate) A);
+/// A device with a habit.
+pub(crate) struct With<D, H>(pub(crate) D, pub(crate) H);
 
-impl<A: Around> Device for As<A> {
+impl<D: Device, H: Habit<D>> Device for With<D, H> {
     fn medium(&self) -> Medium {
-        self.0.inner().medium()
+        self.0.medium()
     }
 
     fn mtu(&self) -> u16 {
-        self.0.inner().mtu()
+        self.0.mtu()
     }
 
     fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
-        self.0.receive(max, out)
+        self.1.receive(&mut self.0, max, out)
     }
 
     fn send(&mut self, packets: &mut VecDeque<PacketBuf>) -> io::Result<usize> {
-        self.0.send(packets)
+        self.1.send(&mut self.0, packets)
     }
 
     fn readiness(&self) -> Readiness<'_> {
-        self.0.inner().readiness()
+        self.0.readiness()
     }
 
     fn counters(&self) -> Counters {
-        self.0.inner().counters()
+        self.0.counters()
     }
 }
 

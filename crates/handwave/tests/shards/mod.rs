@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use handwave::device::{self, Device, MemoryDevice};
+use handwave::device::{self, Device};
 use handwave::{
     ConnectOptions, Flow, Forwarder, ForwarderConfig, ListenerConfig, PacketBuf, Stack,
     StackConfig, TcpListener, TcpStream, UdpSocket,
@@ -17,7 +17,7 @@ use handwave::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::common::{SERVER, text, within};
-use super::devices::{Around, As, Spread};
+use super::devices::{Habit, Spread, With};
 
 const CLIENT: SocketAddr = SocketAddr::new(
     std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)),
@@ -52,23 +52,17 @@ fn peer_and(
 
 /// A queue that fails as soon as something comes in, once it is told to.
 struct Failing {
-    queue: MemoryDevice,
     fails: Arc<AtomicUsize>,
 }
 
-impl Around for Failing {
-    type Inner = MemoryDevice;
-
-    fn inner(&self) -> &MemoryDevice {
-        &self.queue
-    }
-
-    fn inner_mut(&mut self) -> &mut MemoryDevice {
-        &mut self.queue
-    }
-
-    fn receive(&mut self, max: usize, out: &mut Vec<PacketBuf>) -> io::Result<usize> {
-        match self.queue.receive(max, out)? {
+impl<D: Device> Habit<D> for Failing {
+    fn receive(
+        &mut self,
+        device: &mut D,
+        max: usize,
+        out: &mut Vec<PacketBuf>,
+    ) -> io::Result<usize> {
+        match device.receive(max, out)? {
             1.. if self.fails.load(Ordering::Relaxed) > 0 => Err(io::Error::other("broken")),
             count => Ok(count),
         }
@@ -86,10 +80,8 @@ async fn a_shard_that_fails_hands_over_what_it_has_for_others() {
             into: chosen(&into),
         };
         let queues = queues.into_iter().map(|queue| {
-            As(Failing {
-                queue,
-                fails: Arc::clone(&fails),
-            })
+            let fails = Arc::clone(&fails);
+            With(queue, Failing { fails })
         });
         let queues = Stack::builder().queues(queues.collect::<Vec<_>>());
         let stack = queues.address([10, 0, 0, 2], 24).spawn().unwrap();

@@ -93,8 +93,8 @@ impl ListenerPool {
         }))
     }
 
-    /// Half-open connections of all shards; where a queue may hold more than 256, also places claimed and not used, each shard's less
-    /// than 1/128 of the queue.
+    /// Half-open connections of all shards; where a queue may hold more than 511, also places claimed and not used, each shard's at
+    /// most 1/128 of the queue.
     #[must_use]
     pub fn half_open(&self) -> usize {
         self.0.half_open.load(Ordering::Relaxed)
